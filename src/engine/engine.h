@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The seam between what executes a guest's instructions and everything else. Nothing above it knows
+ * which engine runs; an engine knows neither devices nor boards: it reaches them through struct
+ * engine_host.
+ *
+ * Threads: each vCPU has one thread, which calls `run` and the other vCPU functions. `kick` may be
+ * called from any thread. get/set need the vCPU stopped (its thread not in `run`).
+ */
+#ifndef DOPPEL_ENGINE_ENGINE_H
+#define DOPPEL_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "mem/ram.h"
+#include "x86/cpu.h"
+#include "x86/cpuid.h"
+
+/*
+ * The outside world as an engine sees it; the machine implements it. All calls come on the vCPU's
+ * thread, from inside `run`, with no engine lock held and with the C calling convention's vector
+ * state free to use. Port and memory-mapped accesses are the "port I/O" and "MMIO" exits of the
+ * seam's vocabulary: delivered as calls, because every engine completes the instruction itself
+ * afterwards.
+ */
+struct engine_host {
+    void *opaque;
+    uint32_t (*port_read)(void *opaque, unsigned vcpu, uint16_t port, unsigned size);
+    void (*port_write)(void *opaque, unsigned vcpu, uint16_t port, uint32_t value, unsigned size);
+    uint64_t (*mmio_read)(void *opaque, unsigned vcpu, gpa_t gpa, unsigned size);
+    void (*mmio_write)(void *opaque, unsigned vcpu, gpa_t gpa, uint64_t value, unsigned size);
+    /* MSRs that belong to the platform (APIC base, x2APIC, TSC deadline, kvm clock ...). false: no
+     * such MSR or a bad value, the engine raises #GP(0). */
+    bool (*msr_read)(void *opaque, unsigned vcpu, uint32_t index, uint64_t *value);
+    bool (*msr_write)(void *opaque, unsigned vcpu, uint32_t index, uint64_t value);
+    /* The local APIC's task priority (CR8, 0 - 15). */
+    unsigned (*cr8_read)(void *opaque, unsigned vcpu);
+    void (*cr8_write)(void *opaque, unsigned vcpu, unsigned value);
+    /* Is there an interrupt that the local APIC (or the 8259 through LINT0/ExtINT) would deliver
+     * now? Cheap; called when the vCPU was kicked or became able to take interrupts. */
+    bool (*interrupt_pending)(void *opaque, unsigned vcpu);
+    /* Takes it: the vector (0 - 255), or -1 if it went away. */
+    int (*interrupt_take)(void *opaque, unsigned vcpu);
+    bool (*nmi_take)(void *opaque, unsigned vcpu); /* true once per NMI that arrived */
+};
+
+/* Why `run` came back. */
+enum engine_exit {
+    ENGINE_EXIT_KICKED,   /* engine_kick with stop = true, or a spurious return: look at your own
+                             requests, run again */
+    ENGINE_EXIT_HALT,     /* HLT with nothing deliverable: wait until engine_kick, then run again */
+    ENGINE_EXIT_SHUTDOWN, /* triple fault: the platform resets */
+    ENGINE_EXIT_DEBUG,    /* breakpoint or single step meant for the debugger */
+    ENGINE_EXIT_ERROR,    /* the engine cannot go on; engine_strerror says why */
+};
+
+struct engine;      /* one machine's engine */
+struct engine_vcpu; /* one virtual CPU */
+
+struct engine_config {
+    struct ram *ram;
+    const struct engine_host *host; /* outlives the engine */
+    const struct cpuid_table
+        *cpuid; /* what the guest's CPUID shows (without per-vCPU topology ids) */
+    unsigned vcpus;
+};
+
+struct engine_ops {
+    const char *name; /* "bt", "kvm" */
+    /* Can this host run the engine? 0, or -errno and a sentence that says why not and what to do.
+     */
+    int (*probe)(struct err *e);
+    int (*create)(const struct engine_config *cfg, struct engine **out, struct err *e);
+    void (*destroy)(struct engine *en); /* all vCPUs destroyed before */
+    int (*vcpu_create)(struct engine *en, unsigned index, struct engine_vcpu **out, struct err *e);
+    void (*vcpu_destroy)(struct engine_vcpu *v);
+    enum engine_exit (*run)(struct engine_vcpu *v);
+    /* Makes `run` look at interrupts again soon, or wakes a later `run` at once. stop: makes it
+     * return ENGINE_EXIT_KICKED. Any thread, also before run; async-signal-safe. */
+    void (*kick)(struct engine_vcpu *v, bool stop);
+    void (*get_state)(struct engine_vcpu *v, struct x86_cpu *cpu);
+    int (*set_state)(struct engine_vcpu *v, const struct x86_cpu *cpu, struct err *e);
+    /* The last reason of ENGINE_EXIT_ERROR, for the log. */
+    const char *(*strerror)(struct engine_vcpu *v);
+    uint64_t (*tsc_khz)(struct engine *en);      /* frequency of the guest's TSC */
+    uint64_t (*tsc_read)(struct engine_vcpu *v); /* the guest's TSC now; any thread */
+};
+
+/* The engines of this build, best first; NULL-terminated. */
+extern const struct engine_ops *const engine_all[];
+const struct engine_ops *engine_find(const char *name);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The event loop: one thread that waits for file descriptors, timers and work posted by other
+ * threads.
+ *
+ * A machine has at least one loop (its main thread); I/O threads may run more. Callbacks run on the
+ * loop's thread, one at a time, with no lock held. loop_post, loop_stop, timer_arm and timer_cancel
+ * may be called from any thread; all else from the loop's thread or before it runs.
+ */
+#ifndef DOPPEL_LOOP_LOOP_H
+#define DOPPEL_LOOP_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct loop;
+struct loop_watch;
+struct timer;
+
+enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HUP = 4 }; /* HUP is always reported */
+
+typedef void loop_fd_fn(void *opaque, int fd, unsigned events);
+typedef void loop_fn(void *opaque);
+
+int loop_create(struct loop **out) MUST_CHECK;
+void loop_destroy(struct loop *l);
+void loop_run(struct loop *l);  /* returns after loop_stop */
+void loop_stop(struct loop *l); /* any thread; a stop before the run makes the run return at once */
+bool loop_is_current(const struct loop *l);
+
+/* Watches fd for `events`; the fd stays the caller's. A regular file that epoll refuses gives
+ * -EPERM. */
+int loop_watch(struct loop *l, int fd, unsigned events, loop_fd_fn *fn, void *opaque,
+               struct loop_watch **out) MUST_CHECK;
+void loop_watch_set(struct loop_watch *w, unsigned events); /* 0 pauses it */
+void loop_unwatch(struct loop_watch *w); /* fn is not called again; NULL is fine */
+
+/* Runs fn(opaque) on the loop's thread soon. 0 or -ENOMEM. */
+int loop_post(struct loop *l, loop_fn *fn, void *opaque) MUST_CHECK;
+
+/* Called right before and after the loop waits, for libraries that hand over poll sets (libslirp):
+ * `prepare` may lower *timeout_ns (-1: forever). */
+typedef void loop_prepare_fn(void *opaque, int64_t *timeout_ns);
+int loop_add_prepare(struct loop *l, loop_prepare_fn *fn, void *opaque) MUST_CHECK;
+
+/*
+ * Timers run on a machine's virtual clock: nanoseconds since the machine was created, which stand
+ * still while it is paused. One clock may serve timers on several loops.
+ */
+struct vclock;
+int vclock_create(struct vclock **out) MUST_CHECK;
+void vclock_destroy(struct vclock *c);
+uint64_t vclock_now(const struct vclock *c); /* ns; any thread; monotonic */
+void vclock_pause(struct vclock *c); /* idempotent; timers do not fire until vclock_resume */
+void vclock_resume(struct vclock *c);
+
+/* A one-shot timer. timer_arm replaces an earlier deadline; a deadline in the past fires at once.
+ * timer_cancel from the loop's thread guarantees that fn is not called any more; from another
+ * thread a call under way may still finish: handlers check their own state under their device's
+ * lock. */
+int timer_create_on(struct loop *l, struct vclock *c, loop_fn *fn, void *opaque,
+                    struct timer **out) MUST_CHECK;
+void timer_arm(struct timer *t, uint64_t deadline_ns);
+void timer_cancel(struct timer *t);
+void timer_destroy(struct timer *t); /* loop's thread, or after the loop ended; NULL is fine */
+
+#endif
