@@ -17,6 +17,10 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 extern enum log_level log_threshold; /* lines above it are dropped; LOG_WARN at start */
 
+/* Sends the lines to the end of the file `path` from now on (created with mode 0600). Called by
+ * cmd/ at start, before other threads run. */
+int log_open(const char *path, struct err *e) MUST_CHECK;
+
 void log_write(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 #define log_at(level, ...)                 \

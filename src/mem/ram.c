@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guest RAM; the contract is in ram.h.
+ *
+ * The backing is one mapping, aligned to a large page and with inaccessible address space on both
+ * sides. Copies work in place while vCPUs write the same bytes; an aligned copy of 1, 2, 4 or 8
+ * bytes is a single access, which ring indices rely on.
+ */
+#include "mem/ram.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/bits.h"
+#include "base/checked.h"
+
+#define MAX_LISTENERS 8
+#define LARGE_PAGE (UINT64_C(2) << 20)
+
+struct listener {
+    ram_write_fn *fn;
+    void *opaque;
+};
+
+struct ram {
+    struct ram_region region[RAM_MAX_REGIONS]; /* sorted by base */
+    unsigned regions;
+    uint8_t *reserved; /* the address space, guards included */
+    size_t reserved_len;
+    uint8_t *host;
+    uint64_t total, used;
+    int fd;
+    struct listener listener[MAX_LISTENERS];
+    unsigned listeners;
+};
+
+/* A memfd of the right size, or -1 where the host refuses memfds (old kernel, system call filter).
+ */
+static int backing_fd(uint64_t total)
+{
+    int fd = memfd_create("doppel-ram", MFD_CLOEXEC);
+
+    if (fd >= 0 && ftruncate(fd, (off_t)total) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static int map_backing(struct ram *r, uint64_t total)
+{
+    int flags = MAP_FIXED | MAP_NORESERVE;
+    uint8_t *at;
+
+    r->reserved_len = total + 3 * LARGE_PAGE;
+    r->reserved =
+        mmap(NULL, r->reserved_len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (r->reserved == MAP_FAILED) {
+        r->reserved = NULL;
+        return -errno;
+    }
+    /* At least one large page of guard before; the rest of the slack is guard behind. */
+    at = (uint8_t *)align_down((uintptr_t)r->reserved + 2 * LARGE_PAGE, LARGE_PAGE);
+    r->fd = backing_fd(total);
+    flags |= r->fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+    if (mmap(at, total, PROT_READ | PROT_WRITE, flags, r->fd, 0) == MAP_FAILED)
+        return -errno;
+    r->host = at;
+    r->total = total;
+    /* Advice only; kernels without the feature say no. */
+    madvise(at, total, MADV_HUGEPAGE);
+    madvise(at, total, MADV_DONTDUMP);
+    return 0;
+}
+
+int ram_create(struct ram **out, uint64_t total, struct err *e)
+{
+    struct ram *r;
+    int rc;
+
+    if (total == 0 || !is_aligned(total, RAM_PAGE_SIZE) || total > INT64_MAX - 4 * LARGE_PAGE)
+        return err_set(e, EINVAL, "impossible memory size of %llu bytes",
+                       (unsigned long long)total);
+    r = calloc(1, sizeof(*r));
+    if (r == NULL)
+        return err_set(e, ENOMEM, "out of memory");
+    r->fd = -1;
+    rc = map_backing(r, total);
+    if (rc < 0) {
+        ram_destroy(r);
+        return err_set(e, -rc, "cannot reserve %llu MiB of guest memory: %s; use less memory",
+                       (unsigned long long)(total >> 20), strerror(-rc));
+    }
+    *out = r;
+    return 0;
+}
+
+void ram_destroy(struct ram *r)
+{
+    if (r == NULL)
+        return;
+    if (r->reserved != NULL)
+        munmap(r->reserved, r->reserved_len);
+    if (r->fd >= 0)
+        close(r->fd);
+    free(r);
+}
+
+static int check_region(const struct ram *r, gpa_t base, uint64_t size, struct err *e)
+{
+    uint64_t end;
+
+    if (size == 0 || !is_aligned(base | size, RAM_PAGE_SIZE) || !checked_add(base, size, &end))
+        return err_set(e, EINVAL, "memory region %#llx, size %#llx is not made of whole pages",
+                       (unsigned long long)base, (unsigned long long)size);
+    if (r->regions == RAM_MAX_REGIONS || size > r->total - r->used)
+        return err_set(e, ENOSPC, "no room for the memory region at %#llx",
+                       (unsigned long long)base);
+    for (unsigned i = 0; i < r->regions; i++) {
+        if (range_overlap(base, size, r->region[i].base, r->region[i].size))
+            return err_set(e, EEXIST, "memory region %#llx, size %#llx overlaps another",
+                           (unsigned long long)base, (unsigned long long)size);
+    }
+    return 0;
+}
+
+int ram_add(struct ram *r, gpa_t base, uint64_t size, bool readonly, struct err *e)
+{
+    int rc = check_region(r, base, size, e);
+    unsigned i = r->regions;
+
+    if (rc < 0)
+        return rc;
+    for (; i > 0 && r->region[i - 1].base > base; i--)
+        r->region[i] = r->region[i - 1];
+    r->region[i] = (struct ram_region){
+        .base = base,
+        .size = size,
+        .host = r->host + r->used,
+        .offset = r->used,
+        .readonly = readonly,
+    };
+    r->used += size;
+    r->regions++;
+    return 0;
+}
+
+const struct ram_region *ram_regions(const struct ram *r, unsigned *count)
+{
+    *count = r->regions;
+    return r->region;
+}
+
+int ram_fd(const struct ram *r)
+{
+    return r->fd;
+}
+
+const struct ram_region *ram_find(const struct ram *r, gpa_t gpa)
+{
+    for (unsigned i = 0; i < r->regions; i++) {
+        if (gpa - r->region[i].base < r->region[i].size)
+            return &r->region[i];
+    }
+    return NULL;
+}
+
+/* Is every byte of the range backed (and writable)? Neighbouring regions count as one. */
+static bool range_ok(const struct ram *r, gpa_t gpa, uint64_t len, bool write)
+{
+    while (len > 0) {
+        const struct ram_region *reg = ram_find(r, gpa);
+        uint64_t rest;
+
+        if (reg == NULL || (write && reg->readonly))
+            return false;
+        rest = reg->size - (gpa - reg->base);
+        if (len <= rest)
+            return true;
+        gpa += rest; /* 0 after the last byte of the address space */
+        len -= rest;
+        if (gpa == 0)
+            return false;
+    }
+    return true;
+}
+
+/* One access for what one access can carry, so that the other side never sees half an index. */
+static void copy(void *dst, const void *src, size_t len)
+{
+    uintptr_t both = (uintptr_t)dst | (uintptr_t)src;
+
+    if (len == 8 && (both & 7) == 0)
+        *(volatile uint64_t *)dst = *(const volatile uint64_t *)src;
+    else if (len == 4 && (both & 3) == 0)
+        *(volatile uint32_t *)dst = *(const volatile uint32_t *)src;
+    else if (len == 2 && (both & 1) == 0)
+        *(volatile uint16_t *)dst = *(const volatile uint16_t *)src;
+    else
+        memcpy(dst, src, len);
+}
+
+enum direction { FROM_GUEST, TO_GUEST };
+
+/* The range was checked by range_ok. */
+static void transfer(const struct ram *r, gpa_t gpa, uint8_t *buf, uint64_t len, enum direction d)
+{
+    while (len > 0) {
+        const struct ram_region *reg = ram_find(r, gpa);
+        uint64_t rest = reg->size - (gpa - reg->base);
+        uint64_t n = len < rest ? len : rest;
+        uint8_t *host = reg->host + (gpa - reg->base);
+
+        if (d == FROM_GUEST)
+            copy(buf, host, n);
+        else
+            copy(host, buf, n);
+        gpa += n;
+        buf += n;
+        len -= n;
+    }
+}
+
+int ram_read(const struct ram *r, gpa_t gpa, void *buf, uint64_t len)
+{
+    if (!range_ok(r, gpa, len, false))
+        return -EFAULT;
+    transfer(r, gpa, buf, len, FROM_GUEST);
+    return 0;
+}
+
+static int store(struct ram *r, gpa_t gpa, const void *buf, uint64_t len, bool rom_too)
+{
+    if (!range_ok(r, gpa, len, !rom_too))
+        return -EFAULT;
+    transfer(r, gpa, (uint8_t *)(uintptr_t)buf, len, TO_GUEST);
+    ram_written(r, gpa, len);
+    return 0;
+}
+
+int ram_write(struct ram *r, gpa_t gpa, const void *buf, uint64_t len)
+{
+    return store(r, gpa, buf, len, false);
+}
+
+int ram_load(struct ram *r, gpa_t gpa, const void *buf, uint64_t len)
+{
+    return store(r, gpa, buf, len, true);
+}
+
+void *ram_ptr(const struct ram *r, gpa_t gpa, uint64_t len, bool write)
+{
+    const struct ram_region *reg = ram_find(r, gpa);
+
+    if (reg == NULL || (write && reg->readonly) || !range_inside(gpa, len, reg->base, reg->size))
+        return NULL;
+    return reg->host + (gpa - reg->base);
+}
+
+void ram_written(struct ram *r, gpa_t gpa, uint64_t len)
+{
+    if (len == 0)
+        return;
+    for (unsigned i = 0; i < r->listeners; i++)
+        r->listener[i].fn(r->listener[i].opaque, gpa, len);
+}
+
+int ram_listen(struct ram *r, ram_write_fn *fn, void *opaque)
+{
+    if (r->listeners == MAX_LISTENERS)
+        return -ENOSPC;
+    r->listener[r->listeners++] = (struct listener){.fn = fn, .opaque = opaque};
+    return 0;
+}
