@@ -7,9 +7,15 @@
  * 1, 2, 4), little endian; an access that spans two ranges is cut at the border by the dispatcher.
  * Reads of nothing give all ones, writes to nothing are dropped: what the hardware does.
  *
+ * A device that declares min_size sees only accesses that are aligned to it: of a narrower or
+ * misaligned read it serves the whole registers, and a narrower write is a read, a merge and a
+ * write. Registers with read side effects therefore keep min_size 1. An access above max_size
+ * arrives in pieces, lowest address first.
+ *
  * Ranges may be moved while the machine runs (PCI BARs): bus_map and bus_unmap take the bus's lock,
  * dispatch reads a published table without one; bus_unmap returns only when no handler of the range
- * runs any more on another thread.
+ * runs any more on another thread. A handler may unmap any range, its own included, but two
+ * handlers must not unmap each other's.
  */
 #ifndef DOPPEL_BUS_BUS_H
 #define DOPPEL_BUS_BUS_H
