@@ -30,20 +30,27 @@ void loop_run(struct loop *l);  /* returns after loop_stop */
 void loop_stop(struct loop *l); /* any thread; a stop before the run makes the run return at once */
 bool loop_is_current(const struct loop *l);
 
-/* Watches fd for `events`; the fd stays the caller's. A regular file that epoll refuses gives
- * -EPERM. */
+/* Watches fd for `events`; the fd stays the caller's, who unwatches before closing it. One watch
+ * for each fd and loop (-EEXIST). A regular file that epoll refuses gives -EPERM. Level-triggered.
+ */
 int loop_watch(struct loop *l, int fd, unsigned events, loop_fd_fn *fn, void *opaque,
                struct loop_watch **out) MUST_CHECK;
 void loop_watch_set(struct loop_watch *w, unsigned events); /* 0 pauses it */
 void loop_unwatch(struct loop_watch *w); /* fn is not called again; NULL is fine */
 
-/* Runs fn(opaque) on the loop's thread soon. 0 or -ENOMEM. */
+/* Runs fn(opaque) on the loop's thread soon, in the order of the posts. 0 or -ENOMEM. What is still
+ * waiting when the loop is destroyed does not run. */
 int loop_post(struct loop *l, loop_fn *fn, void *opaque) MUST_CHECK;
 
-/* Called right before and after the loop waits, for libraries that hand over poll sets (libslirp):
- * `prepare` may lower *timeout_ns (-1: forever). */
+/*
+ * Called on the loop's thread in every round, for libraries that hand over poll sets (libslirp):
+ * before the loop waits with timeout_ns pointing to the longest wait (-1: forever), which the
+ * function may lower; and again with NULL after the wait, when the round's descriptors, timers and
+ * posts have been served. In the first call it may also watch, unwatch and change watches.
+ */
 typedef void loop_prepare_fn(void *opaque, int64_t *timeout_ns);
 int loop_add_prepare(struct loop *l, loop_prepare_fn *fn, void *opaque) MUST_CHECK;
+void loop_remove_prepare(struct loop *l, loop_prepare_fn *fn, void *opaque);
 
 /*
  * Timers run on a machine's virtual clock: nanoseconds since the machine was created, which stand
@@ -56,7 +63,8 @@ uint64_t vclock_now(const struct vclock *c); /* ns; any thread; monotonic */
 void vclock_pause(struct vclock *c); /* idempotent; timers do not fire until vclock_resume */
 void vclock_resume(struct vclock *c);
 
-/* A one-shot timer. timer_arm replaces an earlier deadline; a deadline in the past fires at once.
+/* A one-shot timer. timer_arm replaces an earlier deadline; a deadline in the past fires at once,
+ * one of UINT64_MAX never.
  * timer_cancel from the loop's thread guarantees that fn is not called any more; from another
  * thread a call under way may still finish: handlers check their own state under their device's
  * lock. */
