@@ -88,10 +88,15 @@ uint32_t pci_config_read(struct pci_bus *b, unsigned bus, unsigned devfn, unsign
 void pci_config_write(struct pci_bus *b, unsigned bus, unsigned devfn, unsigned reg, unsigned size,
                       uint32_t value);
 
-/* What firmware does before it hands over: gives every BAR that has no address one from the windows
- * (naturally aligned, memory BARs that do not fit into 32 bits from the 64-bit window), sets the
- * decode bits, and writes irq[line] into the interrupt line registers (irq may be NULL). Windows of
- * size 0 are not used. -ENOSPC with a sentence: a window is too small. vCPUs stopped. */
+/* The bus's own register (0xcf8): power-on value, and its state. */
+void pci_bus_reset(struct pci_bus *b);
+extern const struct state_table pci_bus_state;
+void *pci_bus_state_object(struct pci_bus *b);
+
+/* What firmware does before it hands over: gives every BAR an address in the windows (naturally
+ * aligned, 64-bit BARs that do not fit into the 32-bit window in the other one), sets the decode
+ * bits, and writes irq[line] into the interrupt line registers (irq may be NULL). Windows of size 0
+ * are not used. -ENOSPC with a sentence: a window is too small. vCPUs stopped. */
 struct pci_windows {
     uint64_t mem32_base, mem32_size, mem64_base, mem64_size;
     uint32_t io_base, io_size;
@@ -179,7 +184,8 @@ void pci_func_set32(struct pci_func *f, unsigned reg, uint32_t value, uint32_t w
 
 /* -EEXIST with a sentence: taken. */
 int pci_add(struct pci_bus *b, unsigned devfn, struct pci_func *f, struct err *e) MUST_CHECK;
-void pci_remove(struct pci_func *f); /* unmaps, releases INTx; nothing if not added */
+/* Unmaps, releases INTx; nothing happens if it was not added. vCPUs stopped. */
+void pci_remove(struct pci_func *f);
 
 /* The device's reset, restore (after state_load into pci_func_state: forces read-only bits back,
  * maps BARs, drives INTx). */
@@ -191,9 +197,13 @@ bool pci_func_master(struct pci_func *f);                               /* may i
 
 /* Interrupts. What the guest has not enabled is dropped, what it masked becomes pending. */
 void pci_intx_set(struct pci_func *f, bool level);
+/* The same in two halves, for a device whose level follows a register: `store` calls nobody and may
+ * be called with the device's lock held, `update` then tells the pin. */
+void pci_intx_store(struct pci_func *f, bool level);
+void pci_intx_update(struct pci_func *f);
 bool pci_msi_enabled(struct pci_func *f);
-bool pci_msix_enabled(struct pci_func *f);
 void pci_msi_notify(struct pci_func *f, unsigned vector);
-void pci_msix_notify(struct pci_func *f, unsigned vector);
+/* false: MSI-X is not enabled. A vector that does not exist is dropped. */
+bool pci_msix_notify(struct pci_func *f, unsigned vector);
 
 #endif

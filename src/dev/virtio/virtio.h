@@ -85,7 +85,8 @@ struct virtio_ops {
 struct virtio_transport {
     void (*notify_queue)(void *opaque, unsigned queue); /* used buffers */
     void (*notify_config)(void *opaque);                /* configuration or status changed */
-    bool (*dma_allowed)(void *opaque);
+    bool (*dma_allowed)(void *opaque);                  /* may the device touch guest memory? */
+    void (*reset)(void *opaque);                        /* its registers, as part of a reset */
     void *opaque;
 };
 
@@ -108,6 +109,7 @@ struct virtio_dev {
     _Atomic bool live;      /* DRIVER_OK and not broken: queues may run */
     bool paused;            /* lock */
     bool resetting;         /* lock: the driver wrote 0, holders remain */
+    bool finishing;         /* lock: a thread is completing that reset */
     /* State (lock; features and status are read without it where a bit cannot change). */
     uint8_t status;
     uint8_t generation;

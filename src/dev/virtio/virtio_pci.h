@@ -39,7 +39,7 @@ struct virtio_pci {
     uint16_t queue_select;
     uint16_t config_vector;
     uint16_t queue_vector[VIRTIO_MAX_QUEUES];
-    uint8_t isr;
+    uint8_t isr; /* the lock is for this one */
 };
 extern const struct state_table virtio_pci_state;
 
