@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Are two results of one case equal, as far as the architecture (and for dead flags the engine's
+ * licence) makes them so? And how to show a case in which they are not.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gen.h"
+
+#define PF_VECTOR 14
+#define PF_PRESENT 1u
+#define PF_USER 4u
+#define HIGH_HALF (1ull << 47)
+
+static const char *const gpr_names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                          "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+
+struct text {
+    char *at; /* NULL: nothing is kept */
+    size_t left;
+    bool equal;
+};
+
+static void differ(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void differ(struct text *t, const char *fmt, ...)
+{
+    va_list ap;
+    int n;
+
+    t->equal = false;
+    if (t->at == NULL)
+        return;
+    va_start(ap, fmt);
+    n = vsnprintf(t->at, t->left, fmt, ap);
+    va_end(ap);
+    if (n < 0 || (size_t)n >= t->left)
+        n = (int)strlen(t->at);
+    t->at += n;
+    t->left -= (size_t)n;
+}
+
+static void compare_number(struct text *t, const char *name, uint64_t want, uint64_t got)
+{
+    if (want != got)
+        differ(t, "  %-8s native %016lx engine %016lx\n", name, want, got);
+}
+
+static void compare_bytes(struct text *t, const char *name, unsigned number, const uint8_t *want,
+                          const uint8_t *got, unsigned len)
+{
+    if (memcmp(want, got, len) == 0)
+        return;
+    differ(t, "  %s%-5u native ", name, number);
+    for (unsigned i = len; i-- > 0;)
+        differ(t, "%02x", want[i]);
+    differ(t, "\n           engine ");
+    for (unsigned i = len; i-- > 0;)
+        differ(t, "%02x", got[i]);
+    differ(t, "\n");
+}
+
+/* Gives components that are in their initial state their values, so that images compare. */
+static void normalize(uint8_t *x)
+{
+    uint64_t bv;
+    const uint16_t fcw = 0x37f;
+
+    memcpy(&bv, x + 512, 8);
+    if ((bv & 1) == 0) {
+        memset(x, 0, 24);
+        memset(x + 32, 0, 128);
+        memcpy(x, &fcw, 2);
+    }
+    if ((bv & 2) == 0)
+        memset(x + 160, 0, 256);
+    for (unsigned i = 2; i < 8; i++)
+        if ((diff_xcr0() >> i & 1) != 0 && (bv >> i & 1) == 0)
+            memset(x + diff_xsave_component(i).offset, 0, diff_xsave_component(i).size);
+}
+
+static void compare_legacy(struct text *t, const uint8_t *w, const uint8_t *g)
+{
+    compare_bytes(t, "fcw", 0, w, g, 2);
+    compare_bytes(t, "fsw", 0, w + 2, g + 2, 2);
+    compare_bytes(t, "ftw", 0, w + 4, g + 4, 1);
+    compare_bytes(t, "mxcsr", 0, w + 24, g + 24, 4);
+    for (unsigned i = 0; i < 8; i++)
+        compare_bytes(t, "st", i, w + 32 + i * 16, g + 32 + i * 16, 10);
+}
+
+static void compare_vectors(struct text *t, const uint8_t *w, const uint8_t *g)
+{
+    uint64_t xcr0 = diff_xcr0();
+    struct diff_component ymm = diff_xsave_component(2), k = diff_xsave_component(5),
+                          zmm = diff_xsave_component(6), high = diff_xsave_component(7);
+
+    for (unsigned i = 0; i < 16; i++) {
+        compare_bytes(t, "xmm", i, w + 160 + i * 16, g + 160 + i * 16, 16);
+        if (xcr0 & 4)
+            compare_bytes(t, "ymmh", i, w + ymm.offset + i * 16, g + ymm.offset + i * 16, 16);
+        if (xcr0 & 0x40)
+            compare_bytes(t, "zmmh", i, w + zmm.offset + i * 32, g + zmm.offset + i * 32, 32);
+        if (xcr0 & 0x80)
+            compare_bytes(t, "zmm", 16 + i, w + high.offset + i * 64, g + high.offset + i * 64, 64);
+    }
+    for (unsigned i = 0; i < 8 && (xcr0 & 0x20); i++)
+        compare_bytes(t, "k", i, w + k.offset + i * 8, g + k.offset + i * 8, 8);
+}
+
+static void compare_data(struct text *t, const uint8_t *w, const uint8_t *g)
+{
+    unsigned shown = 0;
+
+    for (unsigned i = 0; i < DIFF_DATA_SIZE && shown < 8; i += 8)
+        if (memcmp(w + i, g + i, 8) != 0) {
+            char name[16];
+            uint64_t a, b;
+
+            memcpy(&a, w + i, 8);
+            memcpy(&b, g + i, 8);
+            snprintf(name, sizeof(name), "%x", DIFF_DATA + i);
+            compare_number(t, name, a, b);
+            shown++;
+        }
+}
+
+static void compare_gprs(struct text *t, enum diff_mode mode, const struct diff_result *want,
+                         const struct diff_result *got)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        /* In compatibility mode the upper halves are nobody's business. */
+        uint64_t mask = mode == DIFF_USER32 && i < 8 ? UINT32_MAX : UINT64_MAX;
+
+        compare_number(t, gpr_names[i], want->regs.gpr[i] & mask, got->regs.gpr[i] & mask);
+    }
+}
+
+static void compare_fault(struct text *t, enum diff_mode mode, const struct diff_result *want,
+                          const struct diff_result *got)
+{
+    uint64_t ignore = mode == DIFF_KERNEL ? PF_USER : 0;
+
+    compare_number(t, "vector", want->vector, got->vector);
+    compare_number(t, "rip", want->regs.rip, got->regs.rip);
+    if (want->vector != got->vector)
+        return;
+    if (want->vector == PF_VECTOR) {
+        compare_number(t, "cr2", want->cr2, got->cr2);
+        if (want->cr2 >= HIGH_HALF) /* Linux shows a protection fault in any case */
+            ignore |= PF_PRESENT;
+    }
+    if (want->vector >= 10 && want->vector <= 17)
+        compare_number(t, "error", want->error & ~ignore, got->error & ~ignore);
+}
+
+/* A gather or scatter that faults midway may have done any of its elements. */
+static bool partial(const struct gen *g, const struct gen_seq *seq, const struct diff_result *r)
+{
+    for (unsigned i = 0; i < seq->count; i++) {
+        ZydisDecodedInstruction in;
+        ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+
+        if (seq->at[i] != r->regs.rip || r->vector == 3)
+            continue;
+        if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(gen_decoder(g, seq->mode), seq->item[i].bytes,
+                                                seq->item[i].len, &in, op)))
+            return in.meta.category == ZYDIS_CATEGORY_GATHER ||
+                   in.meta.category == ZYDIS_CATEGORY_AVX2GATHER ||
+                   in.meta.category == ZYDIS_CATEGORY_SCATTER;
+    }
+    return false;
+}
+
+static void compare_done(struct text *t, const struct gen *g, const struct gen_seq *seq,
+                         const struct diff_result *want, const struct diff_result *got)
+{
+    static uint8_t w[DIFF_XSAVE], x[DIFF_XSAVE];
+    uint32_t flags = flow_flags(g, seq, want->vector, want->regs.rip) | DIFF_DF | DIFF_ID;
+
+    if (seq->mode != DIFF_KERNEL)
+        flags |= DIFF_AC | DIFF_TF;
+    compare_fault(t, seq->mode, want, got);
+    compare_number(t, "rflags", want->regs.rflags & flags, got->regs.rflags & flags);
+    compare_gprs(t, seq->mode, want, got);
+    if (partial(g, seq, want))
+        return;
+    memcpy(w, want->xsave, sizeof(w));
+    memcpy(x, got->xsave, sizeof(x));
+    normalize(w);
+    normalize(x);
+    compare_legacy(t, w, x);
+    compare_vectors(t, w, x);
+    compare_data(t, want->data, got->data);
+}
+
+bool diff_compare(const struct gen *g, const struct gen_seq *seq, const struct diff_case *c,
+                  const struct diff_result *want, const struct diff_result *got, char *out,
+                  size_t size)
+{
+    struct text t = {out, size, true};
+
+    (void)c;
+    if (want->status != DIFF_DONE)
+        return true; /* it killed the oracle or never ends: nothing to compare with */
+    if (got->status != DIFF_DONE)
+        differ(&t, "  engine %s: %s\n", got->status == DIFF_TIMEOUT ? "hangs" : "stops", got->note);
+    else
+        compare_done(&t, g, seq, want, got);
+    return t.equal;
+}
+
+static void print_code(const struct gen *g, const struct gen_seq *seq)
+{
+    ZydisFormatter f;
+
+    ZydisFormatterInit(&f, ZYDIS_FORMATTER_STYLE_INTEL);
+    for (unsigned i = 0; i < seq->count; i++) {
+        ZydisDecodedInstruction in;
+        ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+        char text[128] = "?";
+
+        if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(gen_decoder(g, seq->mode), seq->item[i].bytes,
+                                                seq->item[i].len, &in, op)))
+            ZydisFormatterFormatInstruction(&f, &in, op, in.operand_count_visible, text,
+                                            sizeof(text), seq->at[i], NULL);
+        printf("  %08x  ", seq->at[i]);
+        for (unsigned b = 0; b < 15; b++)
+            b < seq->item[i].len ? printf("%02x", seq->item[i].bytes[b]) : printf("  ");
+        printf("  %s\n", text);
+    }
+}
+
+void diff_print(const struct gen *g, const struct gen_seq *seq, const struct diff_case *c,
+                const struct diff_result *want, const struct diff_result *got)
+{
+    static const char *const modes[] = {"user64", "user32", "kernel"};
+    static char out[16384];
+    uint32_t mxcsr, fcw;
+
+    memcpy(&mxcsr, c->xsave + 24, 4);
+    memcpy(&fcw, c->xsave, 4);
+    printf("  mode %s\n", modes[seq->mode]);
+    print_code(g, seq);
+    for (unsigned i = 0; i < 16; i++)
+        printf("  %-3s %016lx%s", gpr_names[i], c->regs.gpr[i], i % 4 == 3 ? "\n" : "");
+    printf("  rflags %lx fs %lx gs %lx mxcsr %x fcw+fsw %x\n", c->regs.rflags, c->regs.fs_base,
+           c->regs.gs_base, mxcsr, fcw);
+    printf("  native: vector %u error %lx rip %lx rflags %lx cr2 %lx\n", want->vector, want->error,
+           want->regs.rip, want->regs.rflags, want->cr2);
+    if (got->status == DIFF_DONE)
+        printf("  engine: vector %u error %lx rip %lx rflags %lx cr2 %lx\n", got->vector,
+               got->error, got->regs.rip, got->regs.rflags, got->cr2);
+    out[0] = '\0';
+    diff_compare(g, seq, c, want, got, out, sizeof(out));
+    printf("%s", out);
+    fflush(stdout);
+}
