@@ -60,14 +60,15 @@ struct vclock;
 int vclock_create(struct vclock **out) MUST_CHECK;
 void vclock_destroy(struct vclock *c);
 uint64_t vclock_now(const struct vclock *c); /* ns; any thread; monotonic */
-void vclock_pause(struct vclock *c); /* idempotent; timers do not fire until vclock_resume */
+/* Idempotent. Timers do not fire until vclock_resume; on another loop's thread a call under way may
+ * still finish. */
+void vclock_pause(struct vclock *c);
 void vclock_resume(struct vclock *c);
 
 /* A one-shot timer. timer_arm replaces an earlier deadline; a deadline in the past fires at once,
- * one of UINT64_MAX never.
- * timer_cancel from the loop's thread guarantees that fn is not called any more; from another
- * thread a call under way may still finish: handlers check their own state under their device's
- * lock. */
+ * one of UINT64_MAX never. timer_cancel from the loop's thread guarantees that fn is not called any
+ * more; from another thread a call under way may still finish: handlers check their own state under
+ * their device's lock. */
 int timer_create_on(struct loop *l, struct vclock *c, loop_fn *fn, void *opaque,
                     struct timer **out) MUST_CHECK;
 void timer_arm(struct timer *t, uint64_t deadline_ns);

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "mem/ram.h"
+#include "refuse.h"
 
 #define PAGE RAM_PAGE_SIZE
 #define TOP (UINT64_MAX - PAGE + 1) /* the last page of the address space */
@@ -147,10 +149,10 @@ static void test_fd(void **state)
     uint32_t v = 0x12345678, in = 0;
 
     assert_int_equal(ram_write(r, 16, &v, sizeof(v)), 0);
-    if (ram_fd(r) < 0)
-        skip();
-    assert_int_equal(pread(ram_fd(r), &in, sizeof(in), (off_t)reg->offset + 16), sizeof(in));
-    assert_int_equal(in, v);
+    if (ram_fd(r) >= 0) { /* else the backing is anonymous */
+        assert_int_equal(pread(ram_fd(r), &in, sizeof(in), (off_t)reg->offset + 16), sizeof(in));
+        assert_int_equal(in, v);
+    }
     ram_destroy(r);
 }
 
@@ -177,5 +179,11 @@ int main(void)
         cmocka_unit_test(test_listeners),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("all system calls", tests, NULL, NULL);
+
+    if (!(refuse_syscall(SYS_memfd_create))) {
+        print_message("no filter possible: the second half is left out\n");
+        return failed;
+    }
+    return failed + cmocka_run_group_tests_name("refused system calls", tests, NULL, NULL);
 }

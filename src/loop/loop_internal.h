@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What loop.c and timer.c share. */
+#ifndef DOPPEL_LOOP_LOOP_INTERNAL_H
+#define DOPPEL_LOOP_LOOP_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "loop/loop.h"
+
+#define NEVER UINT64_MAX
+
+/* The timers of one loop. Deadlines in here are CLOCK_MONOTONIC nanoseconds. */
+struct timer_queue {
+    pthread_mutex_t lock; /* protects all below; taken inside a clock's lock */
+    struct list armed;    /* struct timer.link, in no order */
+    struct list due;      /* those that fire in this round, earliest first */
+    uint64_t programmed;  /* what the timerfd (or the wait) is set to; NEVER: to nothing */
+    int fd;               /* timerfd; -1 where the host refuses it: the wait has the timeout */
+};
+
+struct loop {
+    int epoll;
+    int wake;                  /* eventfd */
+    struct list watches, dead; /* struct loop_watch.link */
+    struct list prepares;
+    _Atomic bool stop, running;
+    _Atomic pthread_t thread; /* valid while running */
+    pthread_mutex_t lock;     /* protects posts */
+    struct list posts;
+    struct timer_queue timers;
+};
+
+uint64_t monotonic_now(void);
+void loop_wake(struct loop *l);
+
+void timers_init(struct loop *l);
+void timers_finish(struct loop *l);
+/* Nanoseconds until the next timer when there is no timerfd, else -1. */
+int64_t timers_timeout(struct loop *l);
+void timers_fire(struct loop *l);
+
+#endif
