@@ -233,6 +233,7 @@ static void *hammer(void *arg)
 static void test_quiesce(void **state)
 {
     struct shared s = {.b = make(0x10000)};
+    time_t end = time(NULL) + 2;
     pthread_t t[3];
 
     for (int i = 0; i < 3; i++)
