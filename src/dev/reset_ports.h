@@ -5,7 +5,8 @@
  *
  * Port 0xcf9 lies inside the PCI configuration address register: a dword access to 0xcf8 belongs to
  * PCI as a whole, only a byte access to 0xcf9 to this device. So reset_ports_map takes port 0x92
- * alone and the PCI host calls reset_ports_cf9_read/write for byte accesses at 0xcf9.
+ * alone and the PCI bus gets reset_ports_cf9_ops (pci_bus_config.cf9, opaque is the struct
+ * reset_ports).
  */
 #ifndef DOPPEL_DEV_RESET_PORTS_H
 #define DOPPEL_DEV_RESET_PORTS_H
@@ -28,7 +29,7 @@ struct reset_ports;
 int reset_ports_create(const struct reset_ports_config *cfg, struct reset_ports **out) MUST_CHECK;
 struct device reset_ports_device(struct reset_ports *r);
 int reset_ports_map(struct reset_ports *r, struct bus *ports) MUST_CHECK;
-uint8_t reset_ports_cf9_read(struct reset_ports *r);
-void reset_ports_cf9_write(struct reset_ports *r, uint8_t value);
+
+extern const struct bus_ops reset_ports_cf9_ops;
 
 #endif
