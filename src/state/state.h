@@ -20,6 +20,7 @@
 
 #include "base/err.h"
 
+/* The numbers are part of the record's format. */
 enum state_type {
     STATE_BOOL,
     STATE_U8,
@@ -38,7 +39,8 @@ struct state_field {
     enum state_type type;
     uint16_t since; /* table version that brought it; 0 = always */
     size_t offset;  /* in the object */
-    size_t size;    /* bytes of one element in the object */
+    size_t size;    /* bytes of one element in the object; integers: 1, 2, 4 or 8, and a record's
+                       value that does not fit is refused */
     uint32_t count; /* elements (array); 1 for a scalar; STATE_BYTES: count is the length, size 1 */
     uint64_t max;   /* integers: largest legal value, 0 = whatever the type holds */
     const struct state_table *table; /* STATE_STRUCT */
@@ -49,7 +51,9 @@ struct state_table {
     uint16_t version; /* 1 and up */
     const struct state_field *fields;
     /* Checks a candidate object (a scratch copy in which all fields are loaded) beyond the fields'
-     * ranges. May be NULL. 0, or -EINVAL with a sentence. */
+     * ranges. The copy ends with the last field of the outermost table: validate looks at nothing
+     * behind it, and at no pointer's target that is state. May be NULL. 0, or -EINVAL with a
+     * sentence. */
     int (*validate)(const void *object, struct err *e);
 };
 
@@ -85,7 +89,7 @@ int state_save(const struct state_table *t, const void *object, uint8_t **buf,
                size_t *len) MUST_CHECK;
 
 /* Loads a record. `object` must be in its reset state; it is untouched when -EINVAL is returned
- * with a sentence. */
+ * with a sentence; -ENOMEM likewise. */
 int state_load(const struct state_table *t, void *object, const uint8_t *buf, size_t len,
                struct err *e) MUST_CHECK;
 
