@@ -366,11 +366,10 @@ void virtio_kick_all(struct virtio_dev *d)
         virtio_kick(d, i);
 }
 
-static void run_queue(struct virtio_dev *d, unsigned queue)
+bool virtio_queue_ready(struct virtio_dev *d, unsigned queue)
 {
     bool dma = d->transport.dma_allowed == NULL || d->transport.dma_allowed(d->transport.opaque);
-    if (virtio_live(d) && dma && d->queues[queue].enabled)
-        d->ops->run(d->self, queue);
+    return virtio_live(d) && dma && d->queues[queue].enabled;
 }
 
 static void kicked(void *opaque, int fd, unsigned events)
@@ -384,7 +383,9 @@ static void kicked(void *opaque, int fd, unsigned events)
     if (!virtio_hold(d)) /* resume and DRIVER_OK look at all queues anyway */
         return;
     while (pending != 0) {
-        run_queue(d, (unsigned)__builtin_ctz(pending));
+        unsigned queue = (unsigned)__builtin_ctz(pending);
+        if (virtio_queue_ready(d, queue))
+            d->ops->run(d->self, queue);
         pending &= pending - 1;
     }
     virtio_release(d);

@@ -143,6 +143,8 @@ static inline bool virtio_live(struct virtio_dev *d)
 {
     return atomic_load_explicit(&d->live, memory_order_acquire);
 }
+/* May the queue be used now? For work that does not come from `run`, after virtio_hold. */
+bool virtio_queue_ready(struct virtio_dev *d, unsigned queue);
 /* Accepted by the driver? Final from `ready` on. */
 static inline bool virtio_has(const struct virtio_dev *d, unsigned bit)
 {

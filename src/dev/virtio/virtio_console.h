@@ -14,7 +14,7 @@ struct virtio_console_config {
     /* The guest writes: returns how many bytes were taken; when fewer than `len`, nothing more is
      * offered until virtio_console_output_ready. On place.loop. */
     size_t (*output)(void *opaque, const void *data, size_t len);
-    /* The guest has room for input again after virtio_console_input took less than offered. On
+    /* There may be room for input again after virtio_console_input took less than offered. On
      * place.loop; may be NULL. */
     void (*input_ready)(void *opaque);
     void *opaque;

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Channels: requests are queued, started as a batch by block_kick, and completed as a batch on the
+ * loop's thread. Everything but `finished` belongs to that thread.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "block/block_internal.h"
+
+/* Without io_uring, writes up to this size in one kick are done by the loop's own thread: to copy
+ * them into the page cache takes less time than to wake another one. */
+#define INLINE_WRITE (64u << 10)
+
+void block_channel_finished(struct block_channel *c, struct block_req *r)
+{
+    uint64_t one = 1;
+    pthread_mutex_lock(&c->lock);
+    bool first = c->finished.head == NULL;
+    block_list_add(&c->finished, r);
+    /* Written under the lock: once it is dropped the channel may complete its last request and
+     * go away. */
+    if (first && write(c->event, &one, sizeof(one)) < 0)
+        log_debug("disk: eventfd: errno %d", errno);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void collect_finished(struct block_channel *c)
+{
+    pthread_mutex_lock(&c->lock);
+    struct block_req *r;
+    while ((r = block_list_take(&c->finished)) != NULL)
+        block_list_add(&c->ready, r);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static int check(const struct block_backend *b, const struct block_req *r)
+{
+    if (r->op == BLOCK_FLUSH)
+        return 0;
+    if ((r->offset | r->bytes) % BLOCK_SECTOR != 0 || r->offset > b->size ||
+        r->bytes > b->size - r->offset || r->iov_count > IOV_MAX)
+        return -EINVAL;
+    return b->readonly && r->op != BLOCK_READ ? -EROFS : 0;
+}
+
+static bool small_write(const struct block_req *r, uint64_t *budget)
+{
+    if (r->op != BLOCK_WRITE || r->durable || r->bytes > *budget)
+        return false;
+    *budget -= r->bytes;
+    return true;
+}
+
+/* Starts one request, or finishes it at once. */
+static void start(struct block_channel *c, struct block_req *r, uint64_t *budget)
+{
+    struct block_backend *b = c->backend;
+    r->result = check(b, r);
+    if (r->result < 0 || (r->bytes == 0 && r->op != BLOCK_FLUSH)) {
+        block_list_add(&c->ready, r);
+    } else if (c->ring != NULL) {
+        if (!block_ring_add(c->ring, r))
+            block_pool_submit(b->pool, r);
+    } else if (block_try(b, r, &r->result)) {
+        block_list_add(&c->ready, r);
+    } else if (small_write(r, budget)) {
+        r->result = block_exec(b, r);
+        block_list_add(&c->ready, r);
+    } else {
+        block_pool_submit(b->pool, r);
+    }
+}
+
+static void start_queue(struct block_channel *c)
+{
+    uint64_t budget = INLINE_WRITE;
+    struct block_req *r;
+    while ((r = block_list_take(&c->queue)) != NULL)
+        start(c, r, &budget);
+    if (c->ring != NULL) {
+        block_ring_submit(c->ring);
+        block_ring_reap(c->ring);
+    }
+}
+
+/* Calls `done` of all that is ready; true: there was something. */
+static bool complete(struct block_channel *c)
+{
+    struct block_req *r;
+    bool any = false;
+    while ((r = block_list_take(&c->ready)) != NULL) {
+        any = true;
+        c->inflight--;
+        r->done(r, r->result);
+    }
+    return any;
+}
+
+void block_kick(struct block_channel *c)
+{
+    bool any = false;
+    if (c->busy)
+        return;
+    c->busy = true;
+    do {
+        start_queue(c);
+        any |= complete(c);
+        if (any && c->queue.head == NULL && c->batch_end != NULL) {
+            any = false;
+            c->batch_end(c->opaque);
+        }
+    } while (c->queue.head != NULL);
+    c->busy = false;
+}
+
+void block_submit(struct block_channel *c, struct block_req *r)
+{
+    r->channel = c;
+    r->result = 0;
+    c->inflight++;
+    block_list_add(&c->queue, r);
+}
+
+static void pool_event(void *opaque, int fd, unsigned events)
+{
+    struct block_channel *c = opaque;
+    uint64_t n;
+    if (read(fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
+        log_debug("disk: eventfd: errno %d", errno);
+    collect_finished(c);
+    block_kick(c);
+}
+
+static void ring_event(void *opaque, int fd, unsigned events)
+{
+    block_kick(opaque);
+}
+
+static void wait_event(struct block_channel *c)
+{
+    struct pollfd p[2] = {{.fd = c->event, .events = POLLIN},
+                          {.fd = c->ring != NULL ? block_ring_fd(c->ring) : -1, .events = POLLIN}};
+    if (poll(p, 2, -1) > 0 && (p[0].revents & POLLIN) != 0)
+        pool_event(c, c->event, LOOP_READ);
+}
+
+void block_drain(struct block_channel *c)
+{
+    block_kick(c);
+    while (c->inflight != 0 && !c->busy) {
+        wait_event(c);
+        block_kick(c);
+    }
+}
+
+bool block_channel_is_current(const struct block_channel *c)
+{
+    return loop_is_current(c->loop);
+}
+
+bool block_channel_uring(const struct block_channel *c)
+{
+    return c->ring != NULL;
+}
+
+static int watch_events(struct block_channel *c)
+{
+    c->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (c->event < 0)
+        return -errno;
+    int r = loop_watch(c->loop, c->event, LOOP_READ, pool_event, c, &c->watch);
+    if (r < 0 || c->backend->aio == BLOCK_AIO_THREADS)
+        return r;
+    r = block_ring_create(c, &c->ring);
+    if (r == 0)
+        r = loop_watch(c->loop, block_ring_fd(c->ring), LOOP_READ, ring_event, c, &c->ring_watch);
+    if (r == 0 || c->backend->aio == BLOCK_AIO_URING)
+        return r;
+    log_debug("disk '%s': io_uring is not available (errno %d), using threads", c->backend->path,
+              -r);
+    block_ring_destroy(c->ring);
+    c->ring = NULL;
+    return 0;
+}
+
+int block_channel_open(struct block_backend *b, struct loop *loop, block_batch_fn *batch_end,
+                       void *opaque, struct block_channel **out)
+{
+    struct block_channel *c = calloc(1, sizeof(*c));
+    if (c == NULL)
+        return -ENOMEM;
+    c->backend = b;
+    c->loop = loop;
+    c->batch_end = batch_end;
+    c->opaque = opaque;
+    c->event = -1;
+    pthread_mutex_init(&c->lock, NULL);
+    block_list_init(&c->queue);
+    block_list_init(&c->ready);
+    block_list_init(&c->finished);
+    int r = watch_events(c);
+    if (r < 0) {
+        block_channel_close(c);
+        return r;
+    }
+    *out = c;
+    return 0;
+}
+
+void block_channel_close(struct block_channel *c)
+{
+    if (c == NULL)
+        return;
+    loop_unwatch(c->ring_watch);
+    loop_unwatch(c->watch);
+    block_ring_destroy(c->ring);
+    if (c->event >= 0)
+        close(c->event);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
