@@ -36,7 +36,7 @@ static int get(struct in *in, const uint8_t **p, size_t len)
 
 static int get_int(struct in *in, uint64_t *v, size_t bytes)
 {
-    const uint8_t *p;
+    const uint8_t *p = NULL;
     int rc = get(in, &p, bytes);
 
     if (rc < 0)
@@ -57,7 +57,7 @@ static bool printable(const char *s)
 
 static int get_name(struct in *in, char name[STATE_NAME_MAX + 1])
 {
-    const uint8_t *p;
+    const uint8_t *p = NULL;
     uint64_t len;
     int rc = get_int(in, &len, 1);
 
@@ -104,7 +104,7 @@ static int get_record(struct in *in, const struct state_table *t, uint8_t *objec
 static int get_payload(struct in *in, const struct state_field *f, uint8_t *object)
 {
     uint8_t *at = object + f->offset;
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     int rc = 0;
 
     if (f->type == STATE_BYTES) {
