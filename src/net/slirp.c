@@ -21,11 +21,13 @@
 #define SLIRP_MTU 65521u
 
 /*
- * The segment size that a guest's SYN is made to offer. libslirp updates the window it advertises
- * when it has grown by two segments and knows no window scaling, so two segments have to fit well
- * into 64 KB.
+ * The segment size of its TCP. Connections that the guest opens get it through libslirp's MRU,
+ * whatever the guest's SYN offers; those from outside go by the guest's answer, which is made to
+ * offer it. libslirp updates the window it advertises when it has grown by two segments and knows
+ * no window scaling, so two segments have to fit well into 64 KB.
  */
 #define SLIRP_MSS 16384u
+#define SLIRP_MRU (SLIRP_MSS + 40u)
 
 /* Frames that wait for the guest. Above the first mark sockets are not read any more; above the
  * second, frames are dropped. */
@@ -409,7 +411,7 @@ static void fill_config(SlirpConfig *c, const struct net_options *o)
     inet_pton(AF_INET6, "fec0::3", &c->vnameserver6);
     c->vprefix_len = 64;
     c->if_mtu = SLIRP_MTU;
-    c->if_mru = SLIRP_MTU;
+    c->if_mru = SLIRP_MRU;
 }
 
 static const char *bind_hint(int error)

@@ -8,9 +8,9 @@
  * network's own: sockets never block, but copying and checksums take time. One iteration of the
  * loop reports the sockets that are ready to libslirp and collects those it wants next.
  *
- * TCP towards a guest that takes large frames: libslirp sends segments as large as the guest's SYN
- * offers, so the SYN is made to offer more than the MTU, and what comes is handed over as one GSO
- * frame. From the guest, libslirp takes GSO frames whole.
+ * TCP: libslirp is made to send segments larger than the MTU. A guest that takes large frames gets
+ * them as GSO frames, for others they are segmented here. From the guest, libslirp takes GSO frames
+ * whole.
  *
  * Two of these in one process share libslirp's notion of time (a static of the library), so it is
  * the host's monotonic clock, not the machine's.
