@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A thin front of Meson and the scripts. Every target installs what it needs and builds what it
+# uses; when nothing is to be done that takes no time.
+
+BUILD := build/release
+PREFIX ?= /usr/local
+ARGS ?=
+
+.PHONY: all setup run test bench install fmt check-layers check-style nightly clean help
+
+all: setup
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix=$(PREFIX)
+	@ninja -C $(BUILD)
+	@ln -sfn release/cmd/doppel/doppel build/doppel
+
+setup:
+	@scripts/setup build
+
+run: all
+	@scripts/setup guests
+	@scripts/guests/run $(ARGS)
+
+test: all
+	@scripts/setup test
+	@scripts/run-tests $(ARGS)
+
+bench: all
+	@scripts/setup bench
+	@bench/run $(ARGS)
+
+install: all
+	@meson install -C $(BUILD) --no-rebuild
+
+fmt:
+	@scripts/setup fmt
+	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
+
+check-layers:
+	@scripts/check-layers
+
+check-style:
+	@scripts/setup fmt
+	@scripts/check-style
+
+nightly: all
+	@scripts/setup test
+	@scripts/nightly-diff $(BUILD) $(ARGS)
+
+clean:
+	rm -rf build/release build/test-* build/doppel
+
+help:
+	@echo 'make                 build/doppel'
+	@echo 'make run             boots Debian in a virtual machine (ARGS="-m 2G" for options)'
+	@echo 'make test            all tests (ARGS="--help" for a selection)'
+	@echo 'make bench           measures against native and the generic emulator'
+	@echo 'make install         installs under PREFIX ($(PREFIX)); DESTDIR is respected'
+	@echo 'make fmt             formats the sources'
+	@echo 'make check-layers    refuses includes that break the layering'
+	@echo 'make check-style     licence lines, formatting, sizes'
+	@echo 'make nightly         millions of instruction sequences against the host CPU'
+	@echo 'make clean           removes what was built, the guests excepted'
