@@ -85,6 +85,7 @@ void block_kick(struct block_channel *c);
 /* Waits until nothing is in flight, completing requests on the caller's thread, which is the
  * loop's thread or one that runs while the loop does not. */
 void block_drain(struct block_channel *c);
-bool block_channel_is_current(const struct block_channel *c); /* is this the loop's thread? */
+/* May the caller's thread drain: is it the loop's thread, or does the loop not run? */
+bool block_channel_drainable(const struct block_channel *c);
 
 #endif

@@ -159,9 +159,9 @@ void block_drain(struct block_channel *c)
     }
 }
 
-bool block_channel_is_current(const struct block_channel *c)
+bool block_channel_drainable(const struct block_channel *c)
 {
-    return loop_is_current(c->loop);
+    return loop_is_current(c->loop) || !loop_is_running(c->loop);
 }
 
 bool block_channel_uring(const struct block_channel *c)

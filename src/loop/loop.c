@@ -151,6 +151,11 @@ bool loop_is_current(const struct loop *l)
     return atomic_load(&l->running) && pthread_equal(atomic_load(&l->thread), pthread_self());
 }
 
+bool loop_is_running(const struct loop *l)
+{
+    return atomic_load(&l->running);
+}
+
 static uint32_t to_epoll(unsigned events)
 {
     return (events & LOOP_READ ? EPOLLIN : 0) | (events & LOOP_WRITE ? EPOLLOUT : 0);

@@ -29,6 +29,7 @@ void loop_destroy(struct loop *l);
 void loop_run(struct loop *l);  /* returns after loop_stop */
 void loop_stop(struct loop *l); /* any thread; a stop before the run makes the run return at once */
 bool loop_is_current(const struct loop *l);
+bool loop_is_running(const struct loop *l); /* a hint, unless the caller starts and stops it */
 
 /* Watches fd for `events`; the fd stays the caller's, who unwatches before closing it. One watch
  * for each fd and loop (-EEXIST). A regular file that epoll refuses gives -EPERM. Level-triggered.

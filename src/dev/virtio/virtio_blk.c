@@ -376,7 +376,7 @@ static void blk_drain(void *self)
 {
     struct virtio_blk *b = self;
     for (unsigned i = 0; i < b->queue_count; i++)
-        if (block_channel_is_current(b->queues[i].channel))
+        if (block_channel_drainable(b->queues[i].channel))
             block_drain(b->queues[i].channel);
 }
 
