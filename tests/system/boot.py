@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Debian's kernel with a busybox initial RAM disk: it boots, programs run right, time passes right."""
+
+import datetime
+import hashlib
+import os
+import re
+import time
+
+import checks
+import overlay
+import vm
+from checks import Skip
+
+COMPLAINTS = r"WARNING:|BUG:|Oops|Call Trace|rcu.*stall|unstable|soft lockup|hung task|Unknown NMI"
+
+
+def start(t):
+    t.vm = vm.Vm(initrd=overlay.test_initrd(t.dir), append="console=ttyS0", memory="1G")
+    t.vm.expect("init: up")
+    up = t.vm.arrival()
+    t.note(f"init after {up:.2f} s, shell after {t.vm.prompt():.2f} s")
+    t.vm.run("dmesg -n 1")
+
+
+def kernel_version(t):
+    with open(os.path.join(vm.GUESTS, "kernel", "version"), encoding="utf-8") as f:
+        assert t.vm.run("uname -r") == (f.read().strip(), 0)
+
+
+def exit_statuses(t):
+    for status in (0, 1, 7, 127, 255):
+        assert t.vm.run(f"sh -c 'exit {status}'")[1] == status
+    assert t.vm.run("sh -c 'kill -SEGV $$'")[1] == 139
+    assert t.vm.run("no-such-program")[1] == 127
+
+
+def pipelines(t):
+    expected = hashlib.md5("".join(f"{i}\n" for i in range(1, 100001)).encode()).hexdigest()
+    output, status = t.vm.run("seq 100000 | gzip -c | gzip -dc | sort -n | md5sum")
+    assert status == 0 and output.split()[0] == expected, output
+
+
+def faults(t):
+    output, status = t.vm.run("/opt/faults")
+    assert status == 0, output
+
+
+def processes(t):
+    output, _ = t.vm.run("n=0; for i in $(seq 200); do n=$((n + $(echo 1 | cat))); done; echo $n")
+    assert output == "200", output
+
+
+def memory_size(t):
+    output, _ = t.vm.run("grep 'System RAM' /proc/iomem")
+    size = 0
+    for low, high in re.findall(r"([0-9a-f]+)-([0-9a-f]+) : System RAM", output):
+        size += int(high, 16) + 1 - int(low, 16)
+    assert (1 << 30) - (2 << 20) <= size <= 1 << 30, f"{size >> 10} KB of RAM in /proc/iomem"
+
+
+def processor_count(t):
+    assert t.vm.run("grep -c ^processor /proc/cpuinfo") == ("1", 0)
+
+
+def date(t):
+    before = time.time()
+    output, _ = t.vm.run("date -u +%s")
+    after = time.time()
+    assert before - 2 <= int(output) <= after + 2, \
+        f"guest {datetime.datetime.fromtimestamp(int(output))}, host {datetime.datetime.now()}"
+
+
+def _rate(t, command):
+    """How much guest time a command takes, per second of the host's."""
+    def uptime():
+        before = time.monotonic()
+        output, _ = t.vm.run("cat /proc/uptime")
+        return float(output.split()[0]), (before + time.monotonic()) / 2
+    first = uptime()
+    t.vm.run(command)
+    last = uptime()
+    return (last[0] - first[0]) / (last[1] - first[1])
+
+
+def time_while_idle(t):
+    rate = _rate(t, "sleep 5")
+    assert 0.97 <= rate <= 1.03, f"{rate:.3f} s of guest time a second"
+
+
+def time_while_busy(t):
+    rate = _rate(t, "timeout 5 sh -c 'while :; do :; done'")
+    assert 0.97 <= rate <= 1.03, f"{rate:.3f} s of guest time a second"
+
+
+def sleep_length(t):
+    # The first run of the programs takes its own time; the sleeps are what is measured.
+    output, _ = t.vm.run("time sh -c 'for i in $(seq 50); do usleep 10000; done' 2>&1 | grep real")
+    minutes, seconds = re.search(r"(\d+)m *([\d.]+)s", output).groups()
+    took = int(minutes) * 60 + float(seconds)
+    assert 0.5 <= took <= 3, f"50 sleeps of 10 ms took {took} s"
+
+
+def entropy(t):
+    output, _ = t.vm.run("cat /sys/class/misc/hw_random/rng_current")
+    if not output.startswith("virtio"):
+        raise Skip("no virtio entropy device in this machine")
+    one, two = (t.vm.run("head -c 64 /dev/hwrng | md5sum")[0] for _ in range(2))
+    assert one != two, f"{one} {two}"
+
+
+def devices(t):
+    output, _ = t.vm.run("cat /proc/interrupts; cat /sys/devices/system/clocksource/*/current*")
+    t.note("clock source: " + output.splitlines()[-1])
+    assert "timer" in output or "LOC" in output, output
+
+
+def idle_cost(t):
+    t.vm.run("true")
+    time.sleep(2)
+    before, start_time = t.vm.cpu_seconds(), time.monotonic()
+    time.sleep(10)
+    share = (t.vm.cpu_seconds() - before) / (time.monotonic() - start_time)
+    t.note(f"idle guest: {share * 100:.1f} % of a host CPU")
+    assert share < 0.10, f"{share * 100:.1f} % of a host CPU while the guest sleeps"
+
+
+def overhead(t):
+    if t.vm.monitor != "doppel":
+        raise Skip("said of our monitor only")
+    megabytes = t.vm.overhead_bytes() / (1 << 20)
+    t.note(f"{megabytes:.1f} MB beyond the guest's RAM")
+    assert megabytes < 60, f"{megabytes:.1f} MB beyond the guest's RAM"
+
+
+def no_complaints(t):
+    output, _ = t.vm.run("dmesg")
+    found = [line for line in output.splitlines() if re.search(COMPLAINTS, line)]
+    assert not found, "\n".join(found)
+
+
+def power_off(t):
+    t.vm.send("poweroff -f\n")
+    assert t.vm.wait(30) == 0
+
+
+if __name__ == "__main__":
+    checks.main(["initramfs"], [
+        ("boots to a shell", start), ("the kernel is Debian's", kernel_version),
+        ("memory beyond the guest's", overhead),
+        ("exit statuses", exit_statuses), ("pipelines", pipelines), ("many processes", processes),
+        ("faults of programs", faults), ("memory size", memory_size),
+        ("one processor", processor_count), ("date", date), ("time while idle", time_while_idle),
+        ("time while busy", time_while_busy), ("length of sleeps", sleep_length),
+        ("entropy device", entropy), ("devices", devices), ("idle guest", idle_cost),
+        ("no kernel complaints", no_complaints), ("power-off ends with status 0", power_off)])
