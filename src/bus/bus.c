@@ -25,7 +25,6 @@
 #include "bus/bus.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -35,6 +34,7 @@
 #include "base/bits.h"
 #include "base/checked.h"
 #include "base/list.h"
+#include "base/lock.h"
 
 #define SLOTS 128 /* accesses in flight, nested ones included; more wait for a free slot */
 
@@ -66,7 +66,7 @@ struct slot {
 struct bus {
     _Atomic(struct table *) table;
     uint64_t limit;
-    pthread_mutex_t lock; /* protects all below */
+    struct lock lock; /* protects all below */
     struct list mappings;
     struct table *retired;
     struct slot slot[SLOTS];
@@ -87,7 +87,7 @@ int bus_create(struct bus **out, uint64_t limit)
     memset(b, 0, sizeof(*b));
     atomic_init(&b->table, t);
     b->limit = limit;
-    pthread_mutex_init(&b->lock, NULL);
+    lock_init(&b->lock, LOCK_BUS);
     list_init(&b->mappings);
     *out = b;
     return 0;
@@ -106,7 +106,7 @@ void bus_destroy(struct bus *b)
         free(t);
     }
     free(atomic_load(&b->table));
-    pthread_mutex_destroy(&b->lock);
+    lock_finish(&b->lock);
     free(b);
 }
 
@@ -194,14 +194,14 @@ int bus_map(struct bus *b, uint64_t base, uint64_t size, const struct bus_ops *o
     *m = (struct mapping){.base = base, .size = size, .ops = ops, .opaque = opaque};
     m->min = ops->min_size != 0 ? ops->min_size : 1;
     m->max = ops->max_size != 0 ? ops->max_size : 8;
-    pthread_mutex_lock(&b->lock);
+    lock_take(&b->lock);
     list_append(&b->mappings, &m->link);
     t = flatten(b);
     if (t == NULL)
         list_remove(&m->link);
     else
         publish(b, t);
-    pthread_mutex_unlock(&b->lock);
+    lock_drop(&b->lock);
     if (t == NULL)
         free(m);
     return t == NULL ? -ENOMEM : 0;
@@ -253,7 +253,7 @@ void bus_unmap(struct bus *b, uint64_t base, const struct bus_ops *ops, void *op
     struct mapping *m;
     struct table *t;
 
-    pthread_mutex_lock(&b->lock);
+    lock_take(&b->lock);
     m = lookup(b, base, ops, opaque);
     if (m != NULL) {
         list_remove(&m->link);
@@ -263,7 +263,7 @@ void bus_unmap(struct bus *b, uint64_t base, const struct bus_ops *ops, void *op
         else
             punch(b, m);
     }
-    pthread_mutex_unlock(&b->lock);
+    lock_drop(&b->lock);
     if (m == NULL)
         return;
     quiesce(b, m);

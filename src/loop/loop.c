@@ -83,7 +83,7 @@ int loop_create(struct loop **out)
     list_init(&l->dead);
     list_init(&l->prepares);
     list_init(&l->posts);
-    pthread_mutex_init(&l->lock, NULL);
+    lock_init(&l->lock, LOCK_POSTS);
     timers_init(l);
     rc = open_fds(l);
     if (rc < 0) {
@@ -128,7 +128,7 @@ void loop_destroy(struct loop *l)
         close(l->wake);
     if (l->epoll >= 0)
         close(l->epoll);
-    pthread_mutex_destroy(&l->lock);
+    lock_finish(&l->lock);
     free(l);
 }
 
@@ -223,10 +223,10 @@ int loop_post(struct loop *l, loop_fn *fn, void *opaque)
     if (p == NULL)
         return -ENOMEM;
     *p = (struct post){.fn = fn, .opaque = opaque};
-    pthread_mutex_lock(&l->lock);
+    lock_take(&l->lock);
     first = list_empty(&l->posts);
     list_append(&l->posts, &p->link);
-    pthread_mutex_unlock(&l->lock);
+    lock_drop(&l->lock);
     if (first)
         loop_wake(l);
     return 0;
@@ -237,9 +237,9 @@ static void run_posts(struct loop *l)
 {
     struct list todo;
 
-    pthread_mutex_lock(&l->lock);
+    lock_take(&l->lock);
     list_take(&todo, &l->posts);
-    pthread_mutex_unlock(&l->lock);
+    lock_drop(&l->lock);
     while (!list_empty(&todo)) {
         struct post *p = LIST_FIRST(&todo, struct post, link);
 

@@ -7,17 +7,18 @@
 #include <stdatomic.h>
 
 #include "base/list.h"
+#include "base/lock.h"
 #include "loop/loop.h"
 
 #define NEVER UINT64_MAX
 
 /* The timers of one loop. Deadlines in here are CLOCK_MONOTONIC nanoseconds. */
 struct timer_queue {
-    pthread_mutex_t lock; /* protects all below; taken inside a clock's lock */
-    struct list armed;    /* struct timer.link, in no order */
-    struct list due;      /* those that fire in this round, earliest first */
-    uint64_t programmed;  /* what the timerfd (or the wait) is set to; NEVER: to nothing */
-    int fd;               /* timerfd; -1 where the host refuses it: the wait has the timeout */
+    struct lock lock;    /* protects all below; taken inside a clock's lock */
+    struct list armed;   /* struct timer.link, in no order */
+    struct list due;     /* those that fire in this round, earliest first */
+    uint64_t programmed; /* what the timerfd (or the wait) is set to; NEVER: to nothing */
+    int fd;              /* timerfd; -1 where the host refuses it: the wait has the timeout */
 };
 
 struct loop {
@@ -27,7 +28,7 @@ struct loop {
     struct list prepares;
     _Atomic bool stop, running;
     _Atomic pthread_t thread; /* valid while running */
-    pthread_mutex_t lock;     /* protects posts */
+    struct lock lock;         /* protects posts */
     struct list posts;
     struct timer_queue timers;
 };

@@ -25,8 +25,8 @@
  */
 struct vclock {
     _Atomic uint64_t value;
-    pthread_mutex_t lock; /* protects timers, and changes of value */
-    struct list timers;   /* struct timer.of_clock */
+    struct lock lock;   /* protects timers, and changes of value */
+    struct list timers; /* struct timer.of_clock */
 };
 
 struct timer {
@@ -46,7 +46,7 @@ int vclock_create(struct vclock **out)
     if (c == NULL)
         return -ENOMEM;
     atomic_init(&c->value, monotonic_now() << 1);
-    pthread_mutex_init(&c->lock, NULL);
+    lock_init(&c->lock, LOCK_CLOCK);
     list_init(&c->timers);
     *out = c;
     return 0;
@@ -56,7 +56,7 @@ void vclock_destroy(struct vclock *c)
 {
     if (c == NULL)
         return;
-    pthread_mutex_destroy(&c->lock);
+    lock_finish(&c->lock);
     free(c);
 }
 
@@ -78,10 +78,10 @@ static uint64_t host_deadline(const struct vclock *c, uint64_t deadline)
 
 void vclock_pause(struct vclock *c)
 {
-    pthread_mutex_lock(&c->lock);
+    lock_take(&c->lock);
     if ((atomic_load(&c->value) & 1) == 0)
         atomic_store(&c->value, vclock_now(c) << 1 | 1);
-    pthread_mutex_unlock(&c->lock);
+    lock_drop(&c->lock);
 }
 
 /* Queue lock held. Absolute, so that it does not matter how long we took; 0 would disarm. */
@@ -110,7 +110,7 @@ static bool program_earlier(struct loop *l, uint64_t host)
 
 void vclock_resume(struct vclock *c)
 {
-    pthread_mutex_lock(&c->lock);
+    lock_take(&c->lock);
     if (atomic_load(&c->value) & 1)
         atomic_store(&c->value, (monotonic_now() - vclock_now(c)) << 1);
     LIST_EACH(p, &c->timers)
@@ -118,14 +118,14 @@ void vclock_resume(struct vclock *c)
         struct timer *t = LIST_ITEM(p, struct timer, of_clock);
         bool wake = false;
 
-        pthread_mutex_lock(&t->loop->timers.lock);
+        lock_take(&t->loop->timers.lock);
         if (!list_empty(&t->link))
             wake = program_earlier(t->loop, host_deadline(c, t->deadline));
-        pthread_mutex_unlock(&t->loop->timers.lock);
+        lock_drop(&t->loop->timers.lock);
         if (wake)
             loop_wake(t->loop);
     }
-    pthread_mutex_unlock(&c->lock);
+    lock_drop(&c->lock);
 }
 
 int timer_create_on(struct loop *l, struct vclock *c, loop_fn *fn, void *opaque, struct timer **out)
@@ -136,9 +136,9 @@ int timer_create_on(struct loop *l, struct vclock *c, loop_fn *fn, void *opaque,
         return -ENOMEM;
     *t = (struct timer){.loop = l, .clock = c, .fn = fn, .opaque = opaque};
     list_init(&t->link);
-    pthread_mutex_lock(&c->lock);
+    lock_take(&c->lock);
     list_append(&c->timers, &t->of_clock);
-    pthread_mutex_unlock(&c->lock);
+    lock_drop(&c->lock);
     *out = t;
     return 0;
 }
@@ -148,21 +148,21 @@ void timer_arm(struct timer *t, uint64_t deadline_ns)
     struct timer_queue *q = &t->loop->timers;
     bool wake;
 
-    pthread_mutex_lock(&q->lock);
+    lock_take(&q->lock);
     list_remove(&t->link);
     t->deadline = deadline_ns;
     list_append(&q->armed, &t->link);
     wake = program_earlier(t->loop, host_deadline(t->clock, deadline_ns));
-    pthread_mutex_unlock(&q->lock);
+    lock_drop(&q->lock);
     if (wake)
         loop_wake(t->loop);
 }
 
 void timer_cancel(struct timer *t)
 {
-    pthread_mutex_lock(&t->loop->timers.lock);
+    lock_take(&t->loop->timers.lock);
     list_remove(&t->link);
-    pthread_mutex_unlock(&t->loop->timers.lock);
+    lock_drop(&t->loop->timers.lock);
 }
 
 void timer_destroy(struct timer *t)
@@ -170,15 +170,15 @@ void timer_destroy(struct timer *t)
     if (t == NULL)
         return;
     timer_cancel(t);
-    pthread_mutex_lock(&t->clock->lock);
+    lock_take(&t->clock->lock);
     list_remove(&t->of_clock);
-    pthread_mutex_unlock(&t->clock->lock);
+    lock_drop(&t->clock->lock);
     free(t);
 }
 
 void timers_init(struct loop *l)
 {
-    pthread_mutex_init(&l->timers.lock, NULL);
+    lock_init(&l->timers.lock, LOCK_TIMERS);
     list_init(&l->timers.armed);
     list_init(&l->timers.due);
     l->timers.programmed = NEVER;
@@ -189,7 +189,7 @@ void timers_finish(struct loop *l)
 {
     if (l->timers.fd >= 0)
         close(l->timers.fd);
-    pthread_mutex_destroy(&l->timers.lock);
+    lock_finish(&l->timers.lock);
 }
 
 int64_t timers_timeout(struct loop *l)
@@ -198,10 +198,10 @@ int64_t timers_timeout(struct loop *l)
 
     if (l->timers.fd >= 0)
         return -1;
-    pthread_mutex_lock(&l->timers.lock);
+    lock_take(&l->timers.lock);
     if (l->timers.programmed != NEVER)
         left = (int64_t)sat_sub(l->timers.programmed, monotonic_now());
-    pthread_mutex_unlock(&l->timers.lock);
+    lock_drop(&l->timers.lock);
     return left;
 }
 
@@ -268,15 +268,15 @@ void timers_fire(struct loop *l)
     uint64_t now = monotonic_now();
     struct timer *t;
 
-    pthread_mutex_lock(&q->lock);
+    lock_take(&q->lock);
     if (q->programmed <= now) {
         collect_due(q, now);
         while ((t = take_due(q, now)) != NULL) {
-            pthread_mutex_unlock(&q->lock);
+            lock_drop(&q->lock);
             t->fn(t->opaque);
-            pthread_mutex_lock(&q->lock);
+            lock_take(&q->lock);
         }
         program_next(l);
     }
-    pthread_mutex_unlock(&q->lock);
+    lock_drop(&q->lock);
 }

@@ -3,15 +3,18 @@
 #include "test.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/bits.h"
 #include "base/checked.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "base/lock.h"
 #include "base/log.h"
 
 static void test_err(void **state)
@@ -140,11 +143,49 @@ static void test_list(void **state)
     assert_true(list_empty(&b));
 }
 
+#if DOPPEL_LOCK_CHECK
+static void check_out_of_order(struct lock *l)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        close(STDERR_FILENO);
+        signal(SIGABRT, SIG_DFL);
+        lock_take(&l[1]);
+        lock_take(&l[0]);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+#else
+static void check_out_of_order(struct lock *l)
+{
+}
+#endif
+
+/* In order is fine, again and again; out of order ends a build that checks. */
+static void test_lock(void **state)
+{
+    struct lock l[2];
+
+    lock_init(&l[0], LOCK_DEVICE);
+    lock_init(&l[1], LOCK_TIMERS);
+    for (int i = 0; i < 2; i++) {
+        lock_take(&l[0]);
+        lock_take(&l[1]);
+        lock_drop(&l[1]);
+        lock_drop(&l[0]);
+    }
+    check_out_of_order(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_err),  cmocka_unit_test(test_log),  cmocka_unit_test(test_checked),
-        cmocka_unit_test(test_bits), cmocka_unit_test(test_list),
+        cmocka_unit_test(test_bits), cmocka_unit_test(test_list), cmocka_unit_test(test_lock),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
