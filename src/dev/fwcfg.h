@@ -55,8 +55,4 @@ int fwcfg_add_file(struct fwcfg *f, const char *name, const void *data, size_t l
 int fwcfg_add_u16(struct fwcfg *f, uint16_t key, uint16_t value) MUST_CHECK;
 int fwcfg_add_u32(struct fwcfg *f, uint16_t key, uint32_t value) MUST_CHECK;
 
-/* A file that the guest may write through DMA (read back with fwcfg_file_data); part of the
- * device's reset, which puts its initial content back. */
-int fwcfg_add_writable(struct fwcfg *f, const char *name, const void *data, size_t len) MUST_CHECK;
-
 #endif
