@@ -19,6 +19,9 @@ struct cpuid_leaf {
 
 #define CPUID_MAX_LEAVES 96
 
+/* The local APIC timer's input clock as told to the guest (leaves 15 and 40000010). */
+#define CPUID_APIC_KHZ 1000000u
+
 struct cpuid_table {
     unsigned count;
     struct cpuid_leaf leaf[CPUID_MAX_LEAVES];

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The commands of doppel. */
+#ifndef DOPPEL_CMD_COMMANDS_H
+#define DOPPEL_CMD_COMMANDS_H
+
+#include "args.h"
+#include "engine/engine.h"
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+extern const struct arg_command command_run, command_doctor, command_version;
+
+/* Prints an error as one line; the exit status that goes with it. */
+int report(const struct err *e);
+
+/* The engine of `--accel NAME`; "auto": the best that this host can run. */
+int pick_engine(const char *name, const struct engine_ops **out, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* doppel run: one machine in the foreground. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "machine/image.h"
+#include "terminal.h"
+#include "vm/escape.h"
+#include "vm/options.h"
+#include "vm/vm.h"
+
+#define DEFAULT_MEMORY (UINT64_C(1) << 30)
+
+struct run {
+    struct vm_config cfg;
+    const char *accel;
+    char *image;
+    bool serial_given;
+    const char *publish[NET_MAX_FORWARDS];
+    unsigned publish_count;
+    struct vm *vm;
+    struct escape escape;
+    int signal_fd;
+    struct loop_watch *signal_watch;
+    int ended_by; /* a signal, or 0 */
+};
+
+/* --- options --- */
+
+static int set_accel(void *opaque, const char *option, char *value, struct err *e)
+{
+    struct run *r = opaque;
+
+    if (strcmp(value, "auto") != 0 && strcmp(value, "bt") != 0 && strcmp(value, "kvm") != 0)
+        return err_usage(e, "%s: '%s' is unknown; use auto, bt or kvm", option, value);
+    r->accel = value;
+    return 0;
+}
+
+static int set_memory(void *opaque, const char *option, char *value, struct err *e)
+{
+    return option_size(option, value, &((struct run *)opaque)->cfg.memory, e);
+}
+
+static int set_cpus(void *opaque, const char *option, char *value, struct err *e)
+{
+    uint64_t n;
+    int rc = option_number(option, value, 1, MACHINE_MAX_CPUS, &n, e);
+
+    if (rc == 0)
+        ((struct run *)opaque)->cfg.cpus = (unsigned)n;
+    return rc;
+}
+
+/* A path that may be given once. */
+static int set_path(const char **to, const char *option, char *value, struct err *e)
+{
+    if (*to != NULL)
+        return err_usage(e, "%s: given twice (%s and %s); give it once", option, *to, value);
+    if (value[0] == '\0')
+        return err_usage(e, "%s: the path is empty", option);
+    *to = value;
+    return 0;
+}
+
+static int set_kernel(void *opaque, const char *option, char *value, struct err *e)
+{
+    return set_path(&((struct run *)opaque)->cfg.kernel, option, value, e);
+}
+
+static int set_initrd(void *opaque, const char *option, char *value, struct err *e)
+{
+    return set_path(&((struct run *)opaque)->cfg.initrd, option, value, e);
+}
+
+static int set_append(void *opaque, const char *option, char *value, struct err *e)
+{
+    ((struct run *)opaque)->cfg.append = value;
+    return 0;
+}
+
+static int add_disk(struct run *r, const struct vm_disk *d, const char *option, struct err *e)
+{
+    if (r->cfg.disk_count == MACHINE_MAX_DISKS)
+        return err_usage(e, "%s: a machine has at most %d disks", option, MACHINE_MAX_DISKS);
+    r->cfg.disks[r->cfg.disk_count++] = *d;
+    return 0;
+}
+
+static int set_disk(void *opaque, const char *option, char *value, struct err *e)
+{
+    struct vm_disk d;
+    int rc = option_disk(option, value, &d, e);
+
+    return rc == 0 ? add_disk(opaque, &d, option, e) : rc;
+}
+
+static int set_net(void *opaque, const char *option, char *value, struct err *e)
+{
+    return net_options_parse(&((struct run *)opaque)->cfg.net, value, e);
+}
+
+/* Forwards are added when --net is known, which replaces them. */
+static int set_publish(void *opaque, const char *option, char *value, struct err *e)
+{
+    struct run *r = opaque;
+
+    if (r->publish_count == NET_MAX_FORWARDS)
+        return err_usage(e, "%s: at most %u ports can be forwarded", option, NET_MAX_FORWARDS);
+    r->publish[r->publish_count++] = value;
+    return 0;
+}
+
+static int set_serial(void *opaque, const char *option, char *value, struct err *e)
+{
+    struct run *r = opaque;
+
+    r->serial_given = true;
+    return chardev_options_parse(&r->cfg.serial, option, value, e);
+}
+
+static int set_console(void *opaque, const char *option, char *value, struct err *e)
+{
+    return chardev_options_parse(&((struct run *)opaque)->cfg.console, option, value, e);
+}
+
+static int set_name(void *opaque, const char *option, char *value, struct err *e)
+{
+    ((struct run *)opaque)->cfg.name = value;
+    return option_name(option, value, e);
+}
+
+static int set_no_reboot(void *opaque, const char *option, char *value, struct err *e)
+{
+    ((struct run *)opaque)->cfg.no_reboot = true;
+    return 0;
+}
+
+static int set_timeout(void *opaque, const char *option, char *value, struct err *e)
+{
+    return option_duration(option, value, &((struct run *)opaque)->cfg.timeout_ns, e);
+}
+
+static int set_debug_exit(void *opaque, const char *option, char *value, struct err *e)
+{
+    ((struct run *)opaque)->cfg.debug_exit = true;
+    return 0;
+}
+
+static int set_image(void *opaque, char *value, struct err *e)
+{
+    struct run *r = opaque;
+
+    if (r->image != NULL)
+        return err_usage(e, "run: two images were given (%s and %s); give further ones with --disk",
+                         r->image, value);
+    r->image = value;
+    return 0;
+}
+
+static const struct arg_option options[] = {
+    {"accel", 0, "auto|bt|kvm", "engine; auto takes the best this host offers", set_accel},
+    {"memory", 'm', "SIZE", "memory, as in 512M or 4G (default 1G)", set_memory},
+    {"cpus", 'c', "N", "virtual CPUs (default 1)", set_cpus},
+    {"kernel", 0, "FILE", "kernel to boot: bzImage or ELF (PVH too)", set_kernel},
+    {"initrd", 0, "FILE", "initial RAM disk", set_initrd},
+    {"append", 0, "TEXT", "kernel command line", set_append},
+    {"disk", 0, "FILE[,readonly][,snapshot]", "virtio disk; may be repeated", set_disk},
+    {"net", 0, "user[,hostfwd=...]|none", "network (default user: NAT)", set_net},
+    {"publish", 'p', "[ADDR:]PORT:GUESTPORT[/udp]", "forward a port of the host", set_publish},
+    {"serial", 0, "stdio|file:F|unix:F|pty|none", "serial port (default stdio)", set_serial},
+    {"console", 0, "stdio|file:F|unix:F|pty|none", "virtio console (default none)", set_console},
+    {"name", 0, "NAME", "name of the machine, shown to the guest", set_name},
+    {"no-reboot", 0, NULL, "end when the guest resets the machine", set_no_reboot},
+    {"timeout", 0, "TIME", "end with status 1 after TIME, as in 30s, 5m or 1h", set_timeout},
+    {"debug-exit", 0, NULL, "port 0xf4 ends the machine: status (value << 1) | 1", set_debug_exit},
+    {NULL},
+};
+
+/* --- checks across options --- */
+
+/* What IMAGE is decides what it does. */
+static int use_image(struct run *r, struct err *e)
+{
+    struct vm_disk d = {.path = r->image};
+    enum image_kind kind;
+    const char *format;
+    int rc = image_recognize("IMAGE", r->image, &kind, &format, e);
+
+    if (rc < 0)
+        return rc;
+    switch (kind) {
+    case IMAGE_KERNEL:
+        if (r->cfg.kernel != NULL)
+            return err_usage(e, "IMAGE: %s is a kernel, and --kernel names %s; give one of them",
+                             r->image, r->cfg.kernel);
+        r->cfg.kernel = r->image;
+        return 0;
+    case IMAGE_FOREIGN:
+        return err_set(e, ENOTSUP,
+                       "IMAGE: %s is in %s format, only raw images can be used; convert it first",
+                       r->image, format);
+    case IMAGE_ISO:
+    case IMAGE_DISK:
+        break;
+    }
+    if (r->cfg.kernel == NULL)
+        return err_set(e, ENOTSUP,
+                       "IMAGE: %s is %s; booting it needs firmware, which this version does not "
+                       "have: pass a kernel with --kernel",
+                       r->image, kind == IMAGE_ISO ? "an ISO image" : "a disk image");
+    d.readonly = kind == IMAGE_ISO;
+    if (r->cfg.disk_count == MACHINE_MAX_DISKS)
+        return add_disk(r, &d, "IMAGE", e);
+    memmove(r->cfg.disks + 1, r->cfg.disks, r->cfg.disk_count * sizeof(r->cfg.disks[0]));
+    r->cfg.disks[0] = d;
+    r->cfg.disk_count++;
+    return 0;
+}
+
+static int check(struct run *r, struct err *e)
+{
+    int rc = 0;
+
+    if (!r->serial_given && r->cfg.console.kind == CHARDEV_STDIO)
+        r->cfg.serial.kind = CHARDEV_NONE;
+    if (r->cfg.serial.kind == CHARDEV_STDIO && r->cfg.console.kind == CHARDEV_STDIO)
+        return err_usage(e, "--console: stdio is taken by --serial; give one of them another place");
+    for (unsigned i = 0; i < r->publish_count && rc == 0; i++)
+        rc = net_options_publish(&r->cfg.net, r->publish[i], e);
+    if (rc == 0 && r->image != NULL)
+        rc = use_image(r, e);
+    if (rc < 0)
+        return rc;
+    if (r->cfg.kernel == NULL)
+        return err_usage(e, "run: nothing to boot; name a kernel with --kernel");
+    rc = pick_engine(r->accel, &r->cfg.engine, e);
+    if (rc < 0)
+        return rc;
+    if (r->cfg.cpus > 1 && strcmp(r->cfg.engine->name, "bt") == 0)
+        return err_usage(e, "--cpus: the bt engine runs one virtual CPU, not %u; use -c 1",
+                         r->cfg.cpus);
+    return 0;
+}
+
+/* --- the terminal --- */
+
+static const char escape_help[] = "\r\nEscape key Ctrl-A, then:\r\n"
+                                  "  h  this help\r\n"
+                                  "  x  quit at once\r\n"
+                                  "  p  press the power button\r\n"
+                                  "  r  reset\r\n"
+                                  "  a  send Ctrl-A to the guest\r\n";
+
+static void on_escape(void *opaque, enum escape_action action)
+{
+    struct run *r = opaque;
+
+    switch (action) {
+    case ESCAPE_HELP:
+        fputs(escape_help, stderr);
+        break;
+    case ESCAPE_QUIT:
+        vm_quit(r->vm);
+        break;
+    case ESCAPE_POWER:
+        vm_power_button(r->vm);
+        break;
+    case ESCAPE_RESET:
+        vm_reset(r->vm);
+        break;
+    }
+}
+
+static size_t filter(void *opaque, uint8_t *buf, size_t len)
+{
+    return escape_filter(&((struct run *)opaque)->escape, buf, len);
+}
+
+static bool on_stdio(const struct run *r)
+{
+    return r->cfg.serial.kind == CHARDEV_STDIO || r->cfg.console.kind == CHARDEV_STDIO;
+}
+
+static void stop_and_go(struct run *r)
+{
+    terminal_restore();
+    raise(SIGSTOP);
+    if (on_stdio(r))
+        terminal_raw();
+}
+
+static void on_signal(void *opaque, int fd, unsigned events)
+{
+    struct run *r = opaque;
+    struct signalfd_siginfo si;
+    uint16_t cols, rows;
+
+    while (read(fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+        switch (si.ssi_signo) {
+        case SIGWINCH:
+            terminal_size(&cols, &rows);
+            vm_terminal_size(r->vm, cols, rows);
+            break;
+        case SIGTSTP:
+            stop_and_go(r);
+            break;
+        default:
+            r->ended_by = (int)si.ssi_signo;
+            vm_quit(r->vm);
+        }
+    }
+}
+
+/* Signals come through the main loop; all threads block them. */
+static int open_signals(struct run *r, struct err *e)
+{
+    static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP};
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (unsigned i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
+        sigaddset(&set, handled[i]);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return r->signal_fd < 0 ? err_set(e, errno, "cannot watch signals: %s", strerror(errno)) : 0;
+}
+
+/* --- running --- */
+
+static void announce(const struct run *r)
+{
+    const char *serial = vm_serial_where(r->vm), *console = vm_console_where(r->vm);
+
+    if (serial != NULL)
+        fprintf(stderr, "doppel: the serial port is %s\n", serial);
+    if (console != NULL)
+        fprintf(stderr, "doppel: the console is %s\n", console);
+    if (on_stdio(r) && terminal_present())
+        fputs("doppel: the escape key is Ctrl-A, Ctrl-A h shows help\n", stderr);
+}
+
+/* How the machine ended, as an exit status. */
+static int conclude(const struct run *r, enum vm_end how, uint32_t status, const struct err *e)
+{
+    switch (how) {
+    case VM_POWERED_OFF:
+    case VM_RESET:
+        return 0;
+    case VM_DEBUG_EXIT:
+        return (int)(status & 0xff);
+    case VM_TIMEOUT:
+        fputs("doppel: --timeout: the machine did not end in time\n", stderr);
+        return EXIT_FAILED;
+    case VM_QUIT:
+        if (r->ended_by == 0)
+            return 0;
+        fprintf(stderr, "doppel: ended by the signal %s\n", sigabbrev_np(r->ended_by));
+        return EXIT_FAILED;
+    case VM_FAILED:
+        break;
+    }
+    return report(e);
+}
+
+static int run_machine(struct run *r, struct err *e)
+{
+    uint32_t status = 0;
+    enum vm_end how;
+    int rc;
+
+    if (loop_watch(vm_loop(r->vm), r->signal_fd, LOOP_READ, on_signal, r, &r->signal_watch) < 0) {
+        err_set(e, EIO, "cannot watch signals");
+        return report(e);
+    }
+    announce(r);
+    if (on_stdio(r))
+        terminal_raw();
+    how = vm_run(r->vm, &status, e);
+    terminal_restore();
+    loop_unwatch(r->signal_watch);
+    rc = conclude(r, how, status, e);
+    return rc;
+}
+
+static int run(int argc, char **argv)
+{
+    struct run r = {.accel = "auto",
+                    .signal_fd = -1,
+                    .cfg = {.memory = DEFAULT_MEMORY,
+                            .cpus = 1,
+                            .serial = {.kind = CHARDEV_STDIO},
+                            .filter = filter}};
+    struct err e = {0};
+    int rc = net_options_parse(&r.cfg.net, "user", &e);
+
+    if (rc < 0)
+        return report(&e);
+    switch (args_parse(&command_run, argc, argv, &r, &e)) {
+    case ARGS_HELP:
+        args_help(&command_run, stdout);
+        return 0;
+    case ARGS_ERROR:
+        return report(&e);
+    case ARGS_OK:
+        break;
+    }
+    r.cfg.opaque = &r;
+    r.escape = (struct escape){.act = on_escape, .opaque = &r};
+    if (check(&r, &e) < 0)
+        return report(&e);
+    terminal_size(&r.cfg.cols, &r.cfg.rows);
+    terminal_guard();
+    if (open_signals(&r, &e) < 0 || vm_create(&r.cfg, &r.vm, &e) < 0)
+        return report(&e);
+    rc = run_machine(&r, &e);
+    vm_destroy(r.vm);
+    close(r.signal_fd);
+    return rc;
+}
+
+const struct arg_command command_run = {
+    .name = "run",
+    .summary = "run one machine in the foreground",
+    .usage = "[IMAGE] [option]...",
+    .notes = "IMAGE is a kernel, a disk or an ISO image, told by its content. Disks appear as vda,\n"
+             "vdb ... in the order given, IMAGE first. Ctrl-A h shows what can be done while a\n"
+             "machine runs on the terminal. A serial port has no window size: run 'resize' in the\n"
+             "guest, or use --console stdio, which passes it on.\n"
+             "\n"
+             "Exit status: 0 when the guest powers off (or resets, with --no-reboot), 1 on failure,\n"
+             "2 on wrong usage; with --debug-exit what the guest chose.\n",
+    .options = options,
+    .operand = set_image,
+    .run = run,
+};

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* doppel version. */
+#include <stdio.h>
+
+#include "commands.h"
+
+static const struct arg_option options[] = {{NULL}};
+
+static int run(int argc, char **argv)
+{
+    struct err e = {0};
+
+    switch (args_parse(&command_version, argc, argv, NULL, &e)) {
+    case ARGS_HELP:
+        args_help(&command_version, stdout);
+        return 0;
+    case ARGS_ERROR:
+        return report(&e);
+    case ARGS_OK:
+        break;
+    }
+    printf("doppel %s\nengines:", DOPPEL_VERSION);
+    for (unsigned i = 0; engine_all[i] != NULL; i++)
+        printf(" %s", engine_all[i]->name);
+    puts("");
+    return 0;
+}
+
+const struct arg_command command_version = {
+    .name = "version",
+    .summary = "show the version and the engines that are built in",
+    .usage = "",
+    .options = options,
+    .run = run,
+};

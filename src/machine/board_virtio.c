@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The virtio devices of the board and the slots they sit in. */
+#include <errno.h>
+
+#include "dev/virtio/virtio_blk.h"
+#include "dev/virtio/virtio_console.h"
+#include "dev/virtio/virtio_net.h"
+#include "dev/virtio/virtio_rng.h"
+#include "machine/machine_internal.h"
+
+enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_NET = 3, SLOT_DISKS = 4 };
+
+_Static_assert(SLOT_DISKS + MACHINE_MAX_DISKS <= 31, "every disk has a slot");
+
+static struct virtio_place place(struct machine *m, unsigned slot, struct loop *loop)
+{
+    return (struct virtio_place){
+        .bus = m->pci, .devfn = PCI_DEVFN(slot, 0), .ram = m->ram, .loop = loop};
+}
+
+int board_create_rng(struct machine *m, struct err *e)
+{
+    const struct virtio_place at = place(m, SLOT_RNG, m->cfg.loop);
+    struct device d;
+    int rc = virtio_rng_create(&at, &d, e);
+
+    return rc == 0 ? machine_own(m, d, e) : rc;
+}
+
+int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io, struct err *e)
+{
+    struct loop *const loops[] = {io};
+    const struct virtio_blk_config cfg = {.place = place(m, SLOT_DISKS + m->disks, io),
+                                          .backend = b,
+                                          .loops = loops,
+                                          .loop_count = 1,
+                                          .queues = m->cfg.vcpus < VIRTIO_BLK_MAX_QUEUES
+                                                        ? m->cfg.vcpus
+                                                        : VIRTIO_BLK_MAX_QUEUES};
+    struct device d;
+    int rc;
+
+    if (m->disks == MACHINE_MAX_DISKS)
+        return err_set(e, ENOSPC, "--disk: a machine has at most %d disks", MACHINE_MAX_DISKS);
+    rc = virtio_blk_create(&cfg, &d, e);
+    if (rc < 0)
+        return rc;
+    m->disks++;
+    return machine_own(m, d, e);
+}
+
+int machine_add_net(struct machine *m, const struct net_backend *backend, struct loop *io,
+                    struct err *e)
+{
+    const struct virtio_net_config cfg = {.place = place(m, SLOT_NET, io), .backend = backend};
+    struct device d;
+    int rc = virtio_net_create(&cfg, &d, e);
+
+    return rc == 0 ? machine_own(m, d, e) : rc;
+}
+
+int machine_add_console(struct machine *m, const struct machine_console *c, struct err *e)
+{
+    const struct virtio_console_config cfg = {.place = place(m, SLOT_CONSOLE, m->cfg.loop),
+                                              .output = c->output,
+                                              .input_ready = c->input_ready,
+                                              .opaque = c->opaque,
+                                              .cols = c->cols,
+                                              .rows = c->rows};
+    struct device d;
+    int rc = virtio_console_create(&cfg, &d, e);
+
+    if (rc < 0)
+        return rc;
+    rc = machine_own(m, d, e);
+    if (rc == 0)
+        m->console = d.self;
+    return rc;
+}
+
+size_t machine_console_input(struct machine *m, const void *data, size_t len)
+{
+    return m->console != NULL ? virtio_console_input(m->console, data, len) : len;
+}
+
+void machine_console_output_ready(struct machine *m)
+{
+    if (m->console != NULL)
+        virtio_console_output_ready(m->console);
+}
+
+void machine_console_resize(struct machine *m, uint16_t cols, uint16_t rows)
+{
+    if (m->console != NULL)
+        virtio_console_resize(m->console, cols, rows);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Direct boot: choice of the loader, and the parts that all protocols share. See boot.h. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/checked.h"
+#include "machine/boot_internal.h"
+
+int boot_copy(struct boot *b, uint64_t offset, gpa_t gpa, uint64_t len, const char *what)
+{
+    void *p;
+    int rc;
+
+    if (!range_inside(offset, len, 0, b->kernel.size))
+        return err_set(b->e, EINVAL,
+                       "--kernel: %s is cut off: %s lies beyond its end; get a complete file",
+                       b->kernel.path, what);
+    if (gpa < LAYOUT_KERNEL_MIN)
+        return err_set(b->e, EINVAL,
+                       "--kernel: %s wants %s at %#" PRIx64 ", below the first megabyte",
+                       b->kernel.path, what, gpa);
+    if (len == 0)
+        return 0;
+    p = ram_ptr(b->ram, gpa, len, true);
+    if (p == NULL)
+        return err_set(b->e, ENOMEM,
+                       "--kernel: %s wants %s at %#" PRIx64 " - %#" PRIx64
+                       ", where the machine has no memory; give it more with --memory",
+                       b->kernel.path, what, gpa, gpa + len - 1);
+    rc = file_read(&b->kernel, offset, p, len, b->e);
+    ram_written(b->ram, gpa, len);
+    return rc;
+}
+
+int boot_put(struct boot *b, gpa_t gpa, const void *buf, uint64_t len)
+{
+    int rc = ram_load(b->ram, gpa, buf, len);
+
+    if (rc < 0)
+        return err_set(b->e, -rc, "--memory: no memory for boot data at %#" PRIx64, gpa);
+    return 0;
+}
+
+static int initrd_read(struct boot *b, const struct file *f, uint64_t limit)
+{
+    uint64_t top = limit < b->layout->low_end ? limit : b->layout->low_end;
+    uint64_t base = 0;
+    void *p = NULL;
+    int rc;
+
+    if (checked_sub(align_down(top, RAM_PAGE_SIZE), f->size, &base)) {
+        base = align_down(base, RAM_PAGE_SIZE);
+        if (base >= b->kernel_end)
+            p = ram_ptr(b->ram, base, f->size, true);
+    }
+    if (p == NULL)
+        return err_set(b->e, ENOMEM,
+                       "--initrd: %s (%" PRIu64 " MB) does not fit into memory beside the kernel; "
+                       "give the machine more with --memory",
+                       f->path, f->size >> 20);
+    rc = file_read(f, 0, p, f->size, b->e);
+    ram_written(b->ram, base, f->size);
+    b->initrd_base = base;
+    b->initrd_size = f->size;
+    return rc;
+}
+
+int boot_load_initrd(struct boot *b, uint64_t limit)
+{
+    struct file f;
+    int rc;
+
+    if (b->cfg->initrd == NULL)
+        return 0;
+    rc = file_open(&f, "--initrd", b->cfg->initrd, b->e);
+    if (rc < 0)
+        return rc;
+    if (f.size == 0)
+        rc = err_set(b->e, EINVAL, "--initrd: %s is empty", f.path);
+    else
+        rc = initrd_read(b, &f, limit);
+    file_close(&f);
+    return rc;
+}
+
+int boot_load_cmdline(struct boot *b, uint64_t max)
+{
+    const char *s = b->cfg->append != NULL ? b->cfg->append : "";
+    uint64_t len = strlen(s);
+
+    if (max > LAYOUT_CMDLINE_MAX - 1)
+        max = LAYOUT_CMDLINE_MAX - 1;
+    if (len > max)
+        return err_set(b->e, EINVAL,
+                       "--append: the command line has %" PRIu64
+                       " characters, this kernel takes at most %" PRIu64,
+                       len, max);
+    return boot_put(b, LAYOUT_CMDLINE, s, len + 1);
+}
+
+static int load_by_content(struct boot *b)
+{
+    uint8_t head[0x206] = {0};
+    uint64_t len = b->kernel.size < sizeof(head) ? b->kernel.size : sizeof(head);
+    int rc = file_read(&b->kernel, 0, head, len, b->e);
+
+    if (rc < 0)
+        return rc;
+    if (memcmp(head, "\177ELF", 4) == 0)
+        return boot_elf(b);
+    if (memcmp(head + 0x202, "HdrS", 4) == 0)
+        return boot_linux_bzimage(b);
+    return err_set(b->e, EINVAL, "--kernel: %s is neither a Linux bzImage nor an ELF image",
+                   b->kernel.path);
+}
+
+int boot_load(const struct boot_config *cfg, const struct layout *l, struct ram *ram,
+              struct x86_cpu *cpu, struct err *e)
+{
+    struct boot b = {.cfg = cfg, .layout = l, .ram = ram, .cpu = cpu, .e = e};
+    int rc = file_open(&b.kernel, "--kernel", cfg->kernel, e);
+
+    if (rc < 0)
+        return rc;
+    rc = load_by_content(&b);
+    file_close(&b.kernel);
+    return rc;
+}

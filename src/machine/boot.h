@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Direct boot: puts a kernel, its initrd and its command line into guest RAM and sets the boot
+ * processor up as the kernel's boot protocol asks.
+ *
+ *   bzImage        Linux 64-bit boot protocol (Documentation/arch/x86/boot.rst)
+ *   ELF, 64-bit    the same at the entry point: vmlinux, and flat test images linked above 1 MB
+ *   ELF with a XEN_ELFNOTE_PHYS32_ENTRY note, 32- or 64-bit: PVH (xen/docs/misc/pvh.pandoc)
+ *
+ * A Linux vmlinux usually offers the last two; the 64-bit protocol is preferred for it. Files are
+ * hostile input: every field is checked against the file and against RAM.
+ */
+#ifndef DOPPEL_MACHINE_BOOT_H
+#define DOPPEL_MACHINE_BOOT_H
+
+#include "base/err.h"
+#include "machine/layout.h"
+#include "mem/ram.h"
+#include "x86/cpu.h"
+
+struct boot_config {
+    const char *kernel;
+    const char *initrd; /* NULL: none */
+    const char *append; /* NULL: "" */
+    gpa_t rsdp;         /* where the ACPI root pointer is */
+};
+
+/* Loads everything. `cpu` has its reset state and gets the entry state. The sentence of an error
+ * names the option and the file. */
+int boot_load(const struct boot_config *cfg, const struct layout *l, struct ram *ram,
+              struct x86_cpu *cpu, struct err *e) MUST_CHECK;
+
+#endif

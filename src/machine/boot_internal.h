@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the loaders of boot.h share. */
+#ifndef DOPPEL_MACHINE_BOOT_INTERNAL_H
+#define DOPPEL_MACHINE_BOOT_INTERNAL_H
+
+#include "machine/boot.h"
+#include "machine/file.h"
+
+struct boot {
+    const struct boot_config *cfg;
+    const struct layout *layout;
+    struct ram *ram;
+    struct x86_cpu *cpu;
+    struct file kernel;
+    uint64_t kernel_base, kernel_end; /* guest-physical range that the kernel needs at start */
+    uint64_t initrd_base, initrd_size;
+    struct err *e;
+};
+
+/* Copies from the kernel file into RAM. `what` names the part in errors. */
+int boot_copy(struct boot *b, uint64_t offset, gpa_t gpa, uint64_t len, const char *what)
+    MUST_CHECK;
+/* Writes the loader's own tables; they lie in RAM by construction. */
+int boot_put(struct boot *b, gpa_t gpa, const void *buf, uint64_t len) MUST_CHECK;
+/* Puts the initrd as high as possible below `limit` (exclusive) in low RAM, above the kernel. */
+int boot_load_initrd(struct boot *b, uint64_t limit) MUST_CHECK;
+/* Puts the command line; `max` is its longest length without the zero. */
+int boot_load_cmdline(struct boot *b, uint64_t max) MUST_CHECK;
+
+/* Linux: `header` is the setup header of the zero page, from 0x1f1, `len` bytes, or NULL for an ELF
+ * file, which has none. */
+int boot_linux_zero_page(struct boot *b, const uint8_t *header, uint64_t len) MUST_CHECK;
+/* The CPU in long mode at `entry` with RSI = zero page. */
+int boot_linux_cpu(struct boot *b, gpa_t entry) MUST_CHECK;
+int boot_linux_bzimage(struct boot *b) MUST_CHECK;
+
+/* PVH: start info, and the CPU in 32-bit protected mode without paging. */
+int boot_pvh(struct boot *b, gpa_t entry) MUST_CHECK;
+
+int boot_elf(struct boot *b) MUST_CHECK;
+
+#endif

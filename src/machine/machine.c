@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The board's life: see machine.h. */
+#include "machine/machine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "machine/acpi.h"
+#include "machine/boot.h"
+#include "machine/machine_internal.h"
+#include "machine/smbios.h"
+
+/* --- creation --- */
+
+static int create_buses(struct machine *m, struct err *e)
+{
+    unsigned bits = cpuid_phys_bits(&m->cpuid);
+    int rc = bus_create(&m->ports, 0x10000);
+
+    if (rc == 0)
+        rc = bus_create(&m->mmio, UINT64_C(1) << bits);
+    if (rc == 0)
+        rc = vclock_create(&m->clock);
+    return rc < 0 ? err_set(e, -rc, "cannot create the machine: %s", strerror(-rc)) : 0;
+}
+
+/* The engine gets the CPUID table when it is created and tells the TSC's frequency afterwards; the
+ * table is complete before any vCPU exists. */
+static int create_engine(struct machine *m, struct err *e)
+{
+    const struct engine_ops *en = m->cfg.engine;
+    const struct engine_config cfg = {
+        .ram = m->ram, .host = &m->host, .cpuid = &m->cpuid, .vcpus = m->cfg.vcpus};
+    int rc;
+
+    platform_init(m);
+    rc = en->create(&cfg, &m->engine, e);
+    if (rc == 0)
+        rc = cpuid_table_build(&m->cpuid, en->tsc_khz(m->engine), m->cfg.vcpus, e);
+    for (unsigned i = 0; i < m->cfg.vcpus && rc == 0; i++)
+        rc = en->vcpu_create(m->engine, i, &m->vcpu[i], e);
+    return rc;
+}
+
+static int create_parts(struct machine *m, struct err *e)
+{
+    int rc = cpuid_table_build(&m->cpuid, 0, m->cfg.vcpus, e);
+
+    if (rc == 0)
+        rc = layout_init(&m->layout, m->cfg.memory, cpuid_phys_bits(&m->cpuid), e);
+    if (rc == 0)
+        rc = layout_create_ram(&m->layout, &m->ram, e);
+    if (rc == 0)
+        rc = create_buses(m, e);
+    if (rc == 0)
+        rc = board_create(m, e);
+    return rc == 0 ? create_engine(m, e) : rc;
+}
+
+int machine_create(const struct machine_config *cfg, struct machine **out, struct err *e)
+{
+    struct machine *m = calloc(1, sizeof(*m));
+    int rc;
+
+    if (m == NULL)
+        return err_set(e, ENOMEM, "out of memory");
+    m->cfg = *cfg;
+    if (getrandom(m->uuid, sizeof(m->uuid), 0) != (ssize_t)sizeof(m->uuid))
+        memset(m->uuid, 0, sizeof(m->uuid)); /* SMBIOS: not set */
+    rc = create_parts(m, e);
+    if (rc < 0) {
+        machine_destroy(m);
+        return rc;
+    }
+    *out = m;
+    return 0;
+}
+
+static void destroy_engine(struct machine *m)
+{
+    if (m->engine == NULL)
+        return;
+    for (unsigned i = 0; i < m->cfg.vcpus; i++)
+        if (m->vcpu[i] != NULL)
+            m->cfg.engine->vcpu_destroy(m->vcpu[i]);
+    m->cfg.engine->destroy(m->engine);
+}
+
+void machine_destroy(struct machine *m)
+{
+    if (m == NULL)
+        return;
+    destroy_engine(m);
+    while (m->device_count > 0) {
+        struct device d = m->devices[--m->device_count];
+
+        d.ops->destroy(d.self);
+    }
+    if (m->pci != NULL)
+        pci_bus_destroy(m->pci);
+    if (m->apic != NULL)
+        apic_bus_destroy(m->apic);
+    if (m->mmio != NULL)
+        bus_destroy(m->mmio);
+    if (m->ports != NULL)
+        bus_destroy(m->ports);
+    if (m->clock != NULL)
+        vclock_destroy(m->clock);
+    if (m->ram != NULL)
+        ram_destroy(m->ram);
+    free(m);
+}
+
+/* --- reset --- */
+
+/* The memory types as firmware sets them: all write-back but the video hole and what lies between
+ * low RAM and 4 GB. Intel SDM vol. 3, 12.11. */
+static void set_mtrrs(const struct machine *m, struct x86_cpu *c)
+{
+    const uint64_t wb = 0x0606060606060606;
+    uint64_t space = (UINT64_C(1) << cpuid_phys_bits(&m->cpuid)) - 1;
+    bool above_2g = m->layout.low_end > 0x80000000u;
+    uint64_t base = above_2g ? 0xc0000000u : 0x80000000u;
+    uint64_t size = above_2g ? 0x40000000u : 0x80000000u;
+
+    c->mtrr_def_type = 0xc06; /* enabled, fixed ranges enabled, write-back */
+    for (unsigned i = 0; i < 11; i++)
+        c->mtrr_fixed[i] = wb;
+    c->mtrr_fixed[2] = 0; /* a0000 - bffff */
+    c->mtrr_base[0] = base;
+    c->mtrr_mask[0] = (~(size - 1) & space) | 0x800;
+    if (above_2g) {
+        c->mtrr_base[1] = LAYOUT_ECAM_BASE;
+        c->mtrr_mask[1] = (~(uint64_t)(LAYOUT_ECAM_SIZE - 1) & space) | 0x800;
+    }
+}
+
+/* What firmware leaves of the x87: FNINIT. */
+static void set_fpu(struct x86_cpu *c)
+{
+    c->xsave[0] = 0x7f;
+    c->xsave[1] = 0x03;
+    c->xsave[4] = 0; /* abridged tag word: all empty */
+}
+
+/* The ROM holds nothing but a reset vector that stops: a guest that jumps there waits for good. */
+static int write_rom(struct machine *m, struct err *e)
+{
+    static const uint8_t stop[16] = {0xfa, 0xf4, 0xeb, 0xfd}; /* cli; hlt; jmp hlt */
+    int rc = ram_load(m->ram, LAYOUT_HIGH_BASE - sizeof(stop), stop, sizeof(stop));
+
+    return rc < 0 ? err_set(e, -rc, "cannot write the boot ROM: %s", strerror(-rc)) : 0;
+}
+
+static int write_tables(struct machine *m, struct err *e)
+{
+    struct smbios_config sm = {.name = m->cfg.name, .vcpus = m->cfg.vcpus};
+    int rc = acpi_write(&m->layout, m->cfg.vcpus, m->ram, e);
+
+    memcpy(sm.uuid, m->uuid, sizeof(sm.uuid));
+    if (rc == 0)
+        rc = smbios_write(&sm, &m->layout, m->ram, e);
+    return rc == 0 ? write_rom(m, e) : rc;
+}
+
+static int set_cpus(struct machine *m, struct x86_cpu *boot, struct err *e)
+{
+    int rc = m->cfg.engine->set_state(m->vcpu[0], boot, e);
+
+    for (unsigned i = 1; i < m->cfg.vcpus && rc == 0; i++) {
+        x86_cpu_reset(boot);
+        boot->mp_state = X86_MP_INIT;
+        rc = m->cfg.engine->set_state(m->vcpu[i], boot, e);
+    }
+    return rc;
+}
+
+static int boot(struct machine *m, struct err *e)
+{
+    const struct boot_config cfg = {.kernel = m->cfg.kernel,
+                                    .initrd = m->cfg.initrd,
+                                    .append = m->cfg.append,
+                                    .rsdp = ACPI_RSDP_ADDR};
+    struct x86_cpu *cpu = aligned_alloc(64, sizeof(*cpu));
+    int rc;
+
+    if (cpu == NULL)
+        return err_set(e, ENOMEM, "out of memory");
+    x86_cpu_reset(cpu);
+    set_mtrrs(m, cpu);
+    set_fpu(cpu);
+    rc = boot_load(&cfg, &m->layout, m->ram, cpu, e);
+    if (rc == 0)
+        rc = set_cpus(m, cpu, e);
+    free(cpu);
+    return rc;
+}
+
+int machine_reset(struct machine *m, struct err *e)
+{
+    bool amd = (m->cpuid.leaf[0].ebx != 0x756e6547u); /* not "Genu"ineIntel */
+    int rc;
+
+    for (unsigned i = 0; i < m->device_count; i++)
+        m->devices[i].ops->reset(m->devices[i].self);
+    for (unsigned i = 0; i < m->cfg.vcpus; i++) {
+        msr_reset(&m->msr[i], amd);
+        m->kvmclock[i] = (struct kvmclock){0};
+    }
+    rc = board_firmware(m, e);
+    if (rc == 0)
+        rc = write_tables(m, e);
+    return rc == 0 ? boot(m, e) : rc;
+}
+
+/* --- pause --- */
+
+void machine_pause(struct machine *m)
+{
+    if (m->paused)
+        return;
+    m->paused = true;
+    vclock_pause(m->clock);
+    for (unsigned i = m->device_count; i-- > 0;)
+        if (m->devices[i].ops->pause != NULL)
+            m->devices[i].ops->pause(m->devices[i].self);
+}
+
+void machine_resume(struct machine *m)
+{
+    if (!m->paused)
+        return;
+    m->paused = false;
+    for (unsigned i = 0; i < m->device_count; i++)
+        if (m->devices[i].ops->resume != NULL)
+            m->devices[i].ops->resume(m->devices[i].self);
+    vclock_resume(m->clock);
+    for (unsigned i = 0; i < m->cfg.vcpus; i++) {
+        struct kvmclock_now now = platform_now(m, i);
+
+        kvmclock_refresh(&m->kvmclock[i], &now, m->ram);
+    }
+}
+
+/* --- parts --- */
+
+struct engine_vcpu *machine_vcpu(struct machine *m, unsigned vcpu)
+{
+    return m->vcpu[vcpu];
+}
+
+struct serial *machine_serial(struct machine *m)
+{
+    return m->serial;
+}
+
+struct vclock *machine_clock(struct machine *m)
+{
+    return m->clock;
+}
+
+void machine_power_button(struct machine *m)
+{
+    acpi_pm_power_button(m->pm);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The PC board: RAM, buses, chips, PCI and the wires between them, put together with an engine.
+ *
+ * Threads: all functions are for the machine's main thread with the vCPUs stopped, unless noted.
+ * The order of a life: machine_create, machine_add_*, machine_reset, then the vCPUs run. Between
+ * machine_pause and machine_resume nothing of the machine moves. machine_destroy comes when no vCPU
+ * and no loop runs any more.
+ */
+#ifndef DOPPEL_MACHINE_MACHINE_H
+#define DOPPEL_MACHINE_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "block/block.h"
+#include "dev/serial.h"
+#include "engine/engine.h"
+#include "loop/loop.h"
+#include "net/net.h"
+
+#define MACHINE_MAX_DISKS 20
+#define MACHINE_MAX_CPUS 255
+
+/* What the guest asks of whoever runs the machine. From any thread, with no lock held; none of them
+ * may call back into the machine. */
+struct machine_hooks {
+    void *opaque;
+    void (*wake)(void *opaque, unsigned vcpu); /* out of HLT: it has to look at interrupts */
+    void (*power_off)(void *opaque);
+    void (*reset)(void *opaque);
+    void (*debug_exit)(void *opaque, uint32_t status);
+};
+
+struct machine_config {
+    const char *name; /* NULL: none */
+    uint64_t memory;
+    unsigned vcpus;
+    const struct engine_ops *engine;
+    struct loop *loop; /* the main thread's */
+    struct machine_hooks hooks;
+    const char *kernel, *initrd, *append; /* kept; initrd and append may be NULL */
+    bool debug_exit;                      /* a port 0xf4 device */
+    struct serial_backend serial;
+};
+
+struct machine;
+
+int machine_create(const struct machine_config *cfg, struct machine **out, struct err *e)
+    MUST_CHECK;
+void machine_destroy(struct machine *m); /* NULL is fine */
+
+/* Devices, before the first machine_reset. Disks become vda, vdb ... in the order of the calls. The
+ * loops belong to I/O threads, not to the main thread. */
+int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io, struct err *e)
+    MUST_CHECK;
+/* `backend` belongs to `io` and outlives the machine. */
+int machine_add_net(struct machine *m, const struct net_backend *backend, struct loop *io,
+                    struct err *e) MUST_CHECK;
+
+/* A virtio console; the callbacks come on the main loop. */
+struct machine_console {
+    void *opaque;
+    size_t (*output)(void *opaque, const void *data, size_t len); /* how many were taken */
+    void (*input_ready)(void *opaque);
+    uint16_t cols, rows;
+};
+int machine_add_console(struct machine *m, const struct machine_console *c, struct err *e)
+    MUST_CHECK;
+/* Main thread, also while vCPUs run. */
+size_t machine_console_input(struct machine *m, const void *data, size_t len);
+void machine_console_output_ready(struct machine *m);
+void machine_console_resize(struct machine *m, uint16_t cols, uint16_t rows);
+
+/* Power-on: resets every device, writes the tables, loads the kernel and sets the CPUs up. */
+int machine_reset(struct machine *m, struct err *e) MUST_CHECK;
+
+void machine_pause(struct machine *m);  /* idempotent */
+void machine_resume(struct machine *m); /* idempotent */
+
+struct engine_vcpu *machine_vcpu(struct machine *m, unsigned vcpu);
+struct serial *machine_serial(struct machine *m);
+struct vclock *machine_clock(struct machine *m);
+void machine_power_button(struct machine *m); /* any thread */
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The board as an engine sees it (struct engine_host), and the vCPUs as the local APICs see them.
+ * All of the first run on the vCPU's thread.
+ */
+#include <time.h>
+
+#include "base/log.h"
+#include "machine/machine_internal.h"
+
+struct kvmclock_now platform_now(struct machine *m, unsigned vcpu)
+{
+    const struct engine_ops *en = m->cfg.engine;
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (struct kvmclock_now){.tsc = en->tsc_read(m->vcpu[vcpu]),
+                                 .ns = vclock_now(m->clock),
+                                 .tsc_khz = en->tsc_khz(m->engine),
+                                 .utc_ns = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec};
+}
+
+/* --- ports and memory --- */
+
+static uint32_t port_read(void *opaque, unsigned vcpu, uint16_t port, unsigned size)
+{
+    struct machine *m = opaque;
+
+    return (uint32_t)bus_read(m->ports, port, size);
+}
+
+static void port_write(void *opaque, unsigned vcpu, uint16_t port, uint32_t value, unsigned size)
+{
+    struct machine *m = opaque;
+
+    bus_write(m->ports, port, value, size);
+}
+
+static uint64_t mmio_read(void *opaque, unsigned vcpu, gpa_t gpa, unsigned size)
+{
+    struct machine *m = opaque;
+    struct lapic *l = m->lapic[vcpu];
+    uint64_t offset = gpa - lapic_mmio_page(l);
+
+    if (offset < APIC_MMIO_SIZE)
+        return lapic_mmio_read(l, (uint32_t)offset, size);
+    return bus_read(m->mmio, gpa, size);
+}
+
+static void mmio_write(void *opaque, unsigned vcpu, gpa_t gpa, uint64_t value, unsigned size)
+{
+    struct machine *m = opaque;
+    struct lapic *l = m->lapic[vcpu];
+    uint64_t offset = gpa - lapic_mmio_page(l);
+
+    if (offset < APIC_MMIO_SIZE)
+        lapic_mmio_write(l, (uint32_t)offset, value, size);
+    else
+        bus_write(m->mmio, gpa, value, size);
+}
+
+/* --- MSRs --- */
+
+static bool host_msr_read(void *opaque, unsigned vcpu, uint32_t index, uint64_t *value)
+{
+    struct machine *m = opaque;
+
+    if (lapic_msr_owned(index))
+        return lapic_msr_read(m->lapic[vcpu], index, value);
+    if (index == KVMCLOCK_MSR_SYSTEM)
+        *value = m->kvmclock[vcpu].system;
+    else if (index == KVMCLOCK_MSR_WALL)
+        *value = m->kvmclock[vcpu].wall;
+    else if (!msr_read(&m->msr[vcpu], index, value)) {
+        log_guest("vCPU %u reads the unknown MSR %#x", vcpu, index);
+        return false;
+    }
+    return true;
+}
+
+static bool host_msr_write(void *opaque, unsigned vcpu, uint32_t index, uint64_t value)
+{
+    struct machine *m = opaque;
+    struct kvmclock_now now;
+
+    if (lapic_msr_owned(index))
+        return lapic_msr_write(m->lapic[vcpu], index, value);
+    if (index == KVMCLOCK_MSR_SYSTEM || index == KVMCLOCK_MSR_WALL) {
+        now = platform_now(m, vcpu);
+        if (index == KVMCLOCK_MSR_SYSTEM)
+            kvmclock_write_system(&m->kvmclock[vcpu], value, &now, m->ram);
+        else
+            kvmclock_write_wall(&m->kvmclock[vcpu], value, &now, m->ram);
+        return true;
+    }
+    if (msr_write(&m->msr[vcpu], index, value))
+        return true;
+    log_guest("vCPU %u writes %#llx to the unknown MSR %#x", vcpu, (unsigned long long)value, index);
+    return false;
+}
+
+/* --- interrupts --- */
+
+static unsigned cr8_read(void *opaque, unsigned vcpu)
+{
+    return lapic_cr8_read(((struct machine *)opaque)->lapic[vcpu]);
+}
+
+static void cr8_write(void *opaque, unsigned vcpu, unsigned value)
+{
+    lapic_cr8_write(((struct machine *)opaque)->lapic[vcpu], value);
+}
+
+static bool interrupt_pending(void *opaque, unsigned vcpu)
+{
+    return lapic_interrupt_pending(((struct machine *)opaque)->lapic[vcpu]);
+}
+
+static int interrupt_take(void *opaque, unsigned vcpu)
+{
+    return lapic_interrupt_take(((struct machine *)opaque)->lapic[vcpu]);
+}
+
+static bool nmi_take(void *opaque, unsigned vcpu)
+{
+    return lapic_nmi_take(((struct machine *)opaque)->lapic[vcpu]);
+}
+
+void platform_init(struct machine *m)
+{
+    m->host = (struct engine_host){
+        .opaque = m,
+        .port_read = port_read,
+        .port_write = port_write,
+        .mmio_read = mmio_read,
+        .mmio_write = mmio_write,
+        .msr_read = host_msr_read,
+        .msr_write = host_msr_write,
+        .cr8_read = cr8_read,
+        .cr8_write = cr8_write,
+        .interrupt_pending = interrupt_pending,
+        .interrupt_take = interrupt_take,
+        .nmi_take = nmi_take,
+    };
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The values of options: see options.h. */
+#include "vm/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/checked.h"
+
+/* Digits at the start of *text, which moves behind them. false: none, or too many for 64 bits. */
+static bool digits(const char **text, uint64_t *out)
+{
+    const char *p = *text;
+    uint64_t v = 0;
+
+    if (!isdigit((unsigned char)*p))
+        return false;
+    for (; isdigit((unsigned char)*p); p++)
+        if (!checked_mul(v, 10, &v) || !checked_add(v, (uint64_t)(*p - '0'), &v))
+            return false;
+    *text = p;
+    *out = v;
+    return true;
+}
+
+int option_size(const char *option, const char *text, uint64_t *out, struct err *e)
+{
+    static const char units[] = "KMGT";
+    const char *p = text, *unit;
+    uint64_t v;
+
+    if (!digits(&p, &v))
+        return err_usage(e, "%s: '%s' is not a size; write a number and a unit as in 512M", option,
+                         text);
+    if (*p == '\0')
+        return err_usage(e, "%s: '%s' has no unit; write K, M, G or T behind it, as in %sM", option,
+                         text, text);
+    unit = strchr(units, toupper((unsigned char)*p));
+    if (unit == NULL || p[1] != '\0')
+        return err_usage(e, "%s: '%s' has the unknown unit '%s'; use K, M, G or T", option, text,
+                         p);
+    if (!checked_mul(v, UINT64_C(1) << (10 * (unit - units + 1)), out))
+        return err_usage(e, "%s: '%s' is too large", option, text);
+    return 0;
+}
+
+int option_duration(const char *option, const char *text, uint64_t *ns, struct err *e)
+{
+    static const struct {
+        const char *unit;
+        uint64_t ns;
+    } units[] = {{"ms", 1000000}, {"s", 1000000000}, {"m", 60000000000}, {"h", 3600000000000}};
+    const char *p = text;
+    uint64_t whole, fraction = 0, scale = 1;
+
+    if (!digits(&p, &whole))
+        return err_usage(e, "%s: '%s' is not a time; write a number and a unit as in 30s", option,
+                         text);
+    if (*p == '.')
+        for (p++; isdigit((unsigned char)*p); p++) {
+            if (scale < 1000000000) {
+                fraction = fraction * 10 + (uint64_t)(*p - '0');
+                scale *= 10;
+            }
+        }
+    if (*p == '\0')
+        return err_usage(e, "%s: '%s' has no unit; write ms, s, m or h behind it", option, text);
+    for (unsigned i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcmp(p, units[i].unit) != 0)
+            continue;
+        if (!checked_mul(whole, units[i].ns, ns) || *ns > INT64_MAX)
+            return err_usage(e, "%s: '%s' is too long", option, text);
+        *ns += mul_div(fraction, units[i].ns, scale);
+        if (*ns == 0)
+            return err_usage(e, "%s: '%s' is no time at all", option, text);
+        return 0;
+    }
+    return err_usage(e, "%s: '%s' has the unknown unit '%s'; use ms, s, m or h", option, text, p);
+}
+
+int option_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *out,
+                  struct err *e)
+{
+    const char *p = text;
+
+    if (!digits(&p, out) || *p != '\0')
+        return err_usage(e, "%s: '%s' is not a whole number", option, text);
+    if (*out < min || *out > max)
+        return err_usage(e, "%s: %s is out of range, it must be from %" PRIu64 " to %" PRIu64,
+                         option, text, min, max);
+    return 0;
+}
+
+/* Cuts `text` at the first single comma, makes double ones single, and returns what is behind the
+ * cut, or NULL. */
+static char *cut(char *text)
+{
+    char *from = text, *to = text;
+
+    for (; *from != '\0'; *to++ = *from++) {
+        if (*from != ',')
+            continue;
+        if (from[1] != ',') {
+            *to = '\0';
+            return from + 1;
+        }
+        from++;
+    }
+    *to = '\0';
+    return NULL;
+}
+
+int option_disk(const char *option, char *text, struct vm_disk *out, struct err *e)
+{
+    char *next = cut(text);
+
+    *out = (struct vm_disk){.path = text};
+    if (*text == '\0')
+        return err_usage(e, "%s: the path of the image is missing", option);
+    while (next != NULL) {
+        char *word = next;
+
+        next = cut(word);
+        if (strcmp(word, "readonly") == 0)
+            out->readonly = true;
+        else if (strcmp(word, "snapshot") == 0)
+            out->snapshot = true;
+        else
+            return err_usage(e, "%s: '%s' is not a suboption; use readonly or snapshot", option,
+                             word);
+    }
+    if (out->readonly && out->snapshot)
+        return err_usage(e, "%s: readonly and snapshot exclude each other; give one", option);
+    return 0;
+}
+
+int option_name(const char *option, const char *text, struct err *e)
+{
+    size_t n = strlen(text);
+    bool good = n >= 1 && n <= 63 && isalnum((unsigned char)text[0]);
+
+    for (size_t i = 0; i < n && good; i++)
+        good = isalnum((unsigned char)text[i]) || strchr("-_.", text[i]) != NULL;
+    if (!good)
+        return err_usage(e,
+                         "%s: '%s' is not a name; use up to 63 letters, digits, '-', '_' and '.', "
+                         "beginning with a letter or digit",
+                         option, text);
+    return 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The values of options as people write them. Every function names the option and the offending
+ * text in its error, which is a usage error.
+ */
+#ifndef DOPPEL_VM_OPTIONS_H
+#define DOPPEL_VM_OPTIONS_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "vm/vm.h"
+
+/* "512M": a whole number and K, M, G or T, powers of two. */
+int option_size(const char *option, const char *text, uint64_t *out, struct err *e) MUST_CHECK;
+/* "30s": a number, perhaps with a fraction, and ms, s, m or h. In nanoseconds, not 0. */
+int option_duration(const char *option, const char *text, uint64_t *ns, struct err *e) MUST_CHECK;
+/* A whole number from min to max. */
+int option_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *out,
+                  struct err *e) MUST_CHECK;
+/* "PATH[,readonly][,snapshot]"; ",," in the path is a comma. Edits `text`, to which out->path
+ * points. */
+int option_disk(const char *option, char *text, struct vm_disk *out, struct err *e) MUST_CHECK;
+/* A machine's name: 1 to 63 letters, digits, '-', '_' or '.', the first a letter or digit. */
+int option_name(const char *option, const char *text, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The thread of a vCPU: see vcpu.h.
+ *
+ * Sleeping in HLT goes through one futex word. A wake that comes before the sleep leaves BELL_RUNG,
+ * and the sleep returns at once; so no interrupt is lost between the engine's last look and the
+ * sleep. The price is that the vCPU may look once in vain, which engines allow.
+ */
+#include "vm/vcpu.h"
+
+#include <linux/futex.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { BELL_QUIET, BELL_RUNG, BELL_ASLEEP };
+
+static void futex(_Atomic uint32_t *word, int op, uint32_t value)
+{
+    /* Spurious returns and EAGAIN are handled by the callers' loops. */
+    syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+}
+
+static void sleep_until_rung(struct vcpu *v)
+{
+    uint32_t quiet = BELL_QUIET;
+
+    if (atomic_compare_exchange_strong(&v->bell, &quiet, BELL_ASLEEP))
+        while (atomic_load(&v->bell) == BELL_ASLEEP)
+            futex(&v->bell, FUTEX_WAIT, BELL_ASLEEP);
+    atomic_store(&v->bell, BELL_QUIET);
+}
+
+void vcpu_wake(struct vcpu *v)
+{
+    if (atomic_exchange(&v->bell, BELL_RUNG) == BELL_ASLEEP)
+        futex(&v->bell, FUTEX_WAKE, 1);
+}
+
+/* Parks while a stop is wanted. false: the thread ends. */
+static bool park(struct vcpu *v)
+{
+    bool go;
+
+    pthread_mutex_lock(&v->lock);
+    while (atomic_load(&v->stop_wanted) && !v->quit) {
+        v->parked = true;
+        pthread_cond_broadcast(&v->changed);
+        pthread_cond_wait(&v->changed, &v->lock);
+    }
+    v->parked = false;
+    go = !v->quit;
+    pthread_mutex_unlock(&v->lock);
+    return go;
+}
+
+static void *vcpu_main(void *opaque)
+{
+    struct vcpu *v = opaque;
+
+    while (park(v)) {
+        enum engine_exit why;
+
+        if (atomic_load(&v->held)) {
+            sleep_until_rung(v);
+            continue;
+        }
+        why = v->engine->run(v->ev);
+        if (why == ENGINE_EXIT_HALT) {
+            sleep_until_rung(v);
+        } else if (why != ENGINE_EXIT_KICKED) {
+            atomic_store(&v->held, true);
+            v->ended(v->opaque, v->index, why);
+        }
+    }
+    return NULL;
+}
+
+void vcpu_init(struct vcpu *v)
+{
+    pthread_mutex_init(&v->lock, NULL);
+    pthread_cond_init(&v->changed, NULL);
+    atomic_store(&v->stop_wanted, true);
+}
+
+void vcpu_finish(struct vcpu *v)
+{
+    pthread_cond_destroy(&v->changed);
+    pthread_mutex_destroy(&v->lock);
+}
+
+int vcpu_start(struct vcpu *v)
+{
+    char name[16];
+    int rc = pthread_create(&v->thread, NULL, vcpu_main, v);
+
+    if (rc != 0)
+        return -rc;
+    v->started = true;
+    snprintf(name, sizeof(name), "vcpu %u", v->index);
+    pthread_setname_np(v->thread, name);
+    return 0;
+}
+
+static void interrupt(struct vcpu *v)
+{
+    v->engine->kick(v->ev, true);
+    vcpu_wake(v);
+}
+
+void vcpu_join(struct vcpu *v)
+{
+    if (!v->started)
+        return;
+    pthread_mutex_lock(&v->lock);
+    v->quit = true;
+    atomic_store(&v->stop_wanted, true);
+    pthread_cond_broadcast(&v->changed);
+    pthread_mutex_unlock(&v->lock);
+    interrupt(v);
+    pthread_join(v->thread, NULL);
+    v->started = false;
+}
+
+void vcpu_stop(struct vcpu *v)
+{
+    if (!v->started)
+        return;
+    pthread_mutex_lock(&v->lock);
+    atomic_store(&v->stop_wanted, true);
+    pthread_mutex_unlock(&v->lock);
+    interrupt(v);
+    pthread_mutex_lock(&v->lock);
+    while (!v->parked)
+        pthread_cond_wait(&v->changed, &v->lock);
+    pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_continue(struct vcpu *v)
+{
+    atomic_store(&v->held, false);
+    pthread_mutex_lock(&v->lock);
+    atomic_store(&v->stop_wanted, false);
+    pthread_cond_broadcast(&v->changed);
+    pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_hold(struct vcpu *v)
+{
+    atomic_store(&v->held, true);
+    interrupt(v);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The thread of a vCPU.
+ *
+ *            vcpu_start                    vcpu_stop / vcpu_continue
+ *   created ------------> running  <-----------------------------------> parked
+ *                         | engine run |
+ *                         | HLT: asleep until vcpu_wake
+ *
+ * A vCPU that ended by itself (triple fault, engine error) tells its owner and sleeps until it is
+ * stopped, like one that a device told to (vcpu_hold).
+ */
+#ifndef DOPPEL_VM_VCPU_H
+#define DOPPEL_VM_VCPU_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "engine/engine.h"
+
+struct vcpu {
+    const struct engine_ops *engine;
+    struct engine_vcpu *ev;
+    unsigned index;
+    /* The engine came back with something that is not this thread's to handle. On the vCPU's
+     * thread; afterwards it sleeps until vcpu_stop. */
+    void (*ended)(void *opaque, unsigned index, enum engine_exit why);
+    void *opaque;
+
+    pthread_t thread;
+    bool started;
+    _Atomic uint32_t bell; /* futex: BELL_* of vcpu.c */
+    _Atomic bool held;     /* the guest asked for power-off or reset: run no further */
+    _Atomic bool stop_wanted;
+    pthread_mutex_t lock; /* below */
+    pthread_cond_t changed;
+    bool quit, parked;
+};
+
+void vcpu_init(struct vcpu *v);
+void vcpu_finish(struct vcpu *v); /* joined before, or never started */
+
+/* 0 or -errno. The vCPU starts parked. */
+int vcpu_start(struct vcpu *v) MUST_CHECK;
+void vcpu_join(struct vcpu *v); /* ends the thread; nothing if it never started */
+
+/* Main thread: returns when the vCPU is parked. Idempotent. */
+void vcpu_stop(struct vcpu *v);
+void vcpu_continue(struct vcpu *v);
+
+/* Out of HLT. Any thread. */
+void vcpu_wake(struct vcpu *v);
+/* The vCPU executes no further instruction after the one under way until it was stopped. Any
+ * thread. */
+void vcpu_hold(struct vcpu *v);
+
+#endif

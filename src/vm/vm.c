@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The life cycle of a machine: see vm.h.
+ *
+ * What happens to the machine comes as events from any thread (a guest's write to a power register,
+ * a key, a signal): a bit in `events` and a post to the main loop, which acts on it. The vCPU that
+ * caused it is held, so that the guest never executes beyond its own power-off or reset.
+ */
+#include "vm/vm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "vm/vm_internal.h"
+
+/* --- events --- */
+
+static void handle_events(void *opaque);
+
+static void raise_event(struct vm *vm, unsigned event)
+{
+    atomic_fetch_or(&vm->events, event);
+    if (loop_post(vm->loop, handle_events, vm) < 0)
+        loop_stop(vm->loop); /* vm_run looks at what is left */
+}
+
+static void end(struct vm *vm, enum vm_end how)
+{
+    if (!vm->ended) {
+        vm->ended = true;
+        vm->how = how;
+    }
+    loop_stop(vm->loop);
+}
+
+static void restart(struct vm *vm)
+{
+    if (vm->cfg.no_reboot) {
+        end(vm, VM_RESET);
+        return;
+    }
+    for (unsigned i = 0; i < vm->cfg.cpus; i++)
+        vcpu_stop(&vm->vcpu[i]);
+    if (machine_reset(vm->machine, &vm->err) < 0) {
+        end(vm, VM_FAILED);
+        return;
+    }
+    if (!vm->paused)
+        for (unsigned i = 0; i < vm->cfg.cpus; i++)
+            vcpu_continue(&vm->vcpu[i]);
+}
+
+static void handle_events(void *opaque)
+{
+    struct vm *vm = opaque;
+    unsigned events = atomic_exchange(&vm->events, 0);
+
+    if (events & EVENT_FAILED)
+        end(vm, VM_FAILED);
+    if (events & EVENT_DEBUG_EXIT)
+        end(vm, VM_DEBUG_EXIT);
+    if (events & EVENT_POWER_OFF)
+        end(vm, VM_POWERED_OFF);
+    if (events & EVENT_QUIT)
+        end(vm, VM_QUIT);
+    if (events & EVENT_TIMEOUT)
+        end(vm, VM_TIMEOUT);
+    if ((events & EVENT_RESET) && !vm->ended)
+        restart(vm);
+}
+
+static void hold_all(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->cfg.cpus; i++)
+        vcpu_hold(&vm->vcpu[i]);
+}
+
+static void on_wake(void *opaque, unsigned vcpu)
+{
+    struct vm *vm = opaque;
+
+    vcpu_wake(&vm->vcpu[vcpu]);
+}
+
+static void on_power_off(void *opaque)
+{
+    hold_all(opaque);
+    raise_event(opaque, EVENT_POWER_OFF);
+}
+
+static void on_reset(void *opaque)
+{
+    hold_all(opaque);
+    raise_event(opaque, EVENT_RESET);
+}
+
+static void on_debug_exit(void *opaque, uint32_t status)
+{
+    struct vm *vm = opaque;
+
+    hold_all(vm);
+    atomic_store(&vm->status, status);
+    raise_event(vm, EVENT_DEBUG_EXIT);
+}
+
+/* A vCPU that the engine gave up on. */
+static void on_vcpu_ended(void *opaque, unsigned index, enum engine_exit why)
+{
+    struct vm *vm = opaque;
+    struct vcpu *v = &vm->vcpu[index];
+
+    if (why == ENGINE_EXIT_SHUTDOWN) {
+        log_info("vCPU %u: triple fault, the machine resets", index);
+        raise_event(vm, EVENT_RESET);
+        return;
+    }
+    pthread_mutex_lock(&vm->lock);
+    if (vm->err.text[0] == '\0')
+        err_set(&vm->err, EIO, "vCPU %u stopped: %s", index,
+                why == ENGINE_EXIT_ERROR ? v->engine->strerror(v->ev) : "unexpected debug event");
+    pthread_mutex_unlock(&vm->lock);
+    raise_event(vm, EVENT_FAILED);
+}
+
+/* --- creation --- */
+
+static size_t serial_input(void *opaque, const uint8_t *buf, size_t len)
+{
+    struct vm *vm = opaque;
+
+    return serial_rx(machine_serial(vm->machine), buf, len);
+}
+
+static void serial_tx(void *opaque, const uint8_t *buf, size_t len)
+{
+    struct vm *vm = opaque;
+
+    chardev_write(vm->serial, buf, len);
+}
+
+static void serial_rx_ready(void *opaque)
+{
+    struct vm *vm = opaque;
+
+    chardev_input_ready(vm->serial);
+}
+
+static int create_machine(struct vm *vm, struct err *e)
+{
+    const struct vm_config *c = &vm->cfg;
+    const struct machine_config cfg = {
+        .name = c->name,
+        .memory = c->memory,
+        .vcpus = c->cpus,
+        .engine = c->engine,
+        .loop = vm->loop,
+        .hooks = {.opaque = vm,
+                  .wake = on_wake,
+                  .power_off = on_power_off,
+                  .reset = on_reset,
+                  .debug_exit = on_debug_exit},
+        .kernel = c->kernel,
+        .initrd = c->initrd,
+        .append = c->append,
+        .debug_exit = c->debug_exit,
+        .serial = {.opaque = vm, .tx = serial_tx, .rx_ready = serial_rx_ready},
+    };
+
+    return machine_create(&cfg, &vm->machine, e);
+}
+
+static int create_chardev(struct vm *vm, const struct chardev_options *o, const char *option,
+                          struct chardev **out, struct err *e)
+{
+    const struct chardev_config cfg = {.loop = vm->loop,
+                                       .option = option,
+                                       .filter = vm->cfg.filter,
+                                       .opaque = vm->cfg.opaque};
+
+    return chardev_create(o, &cfg, out, e);
+}
+
+static void attach_serial(struct vm *vm)
+{
+    const struct chardev_peer peer = {.opaque = vm, .input = serial_input};
+
+    chardev_attach(vm->serial, &peer);
+}
+
+static void init_vcpus(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->cfg.cpus; i++) {
+        struct vcpu *v = &vm->vcpu[i];
+
+        v->engine = vm->cfg.engine;
+        v->index = i;
+        v->ended = on_vcpu_ended;
+        v->opaque = vm;
+        vcpu_init(v);
+    }
+}
+
+static int create_parts(struct vm *vm, struct err *e)
+{
+    int rc = loop_create(&vm->loop);
+
+    if (rc < 0)
+        return err_set(e, -rc, "cannot create the event loop: %s", strerror(-rc));
+    rc = create_chardev(vm, &vm->cfg.serial, "--serial", &vm->serial, e);
+    if (rc == 0)
+        rc = create_chardev(vm, &vm->cfg.console, "--console", &vm->console, e);
+    if (rc == 0)
+        rc = create_machine(vm, e);
+    if (rc < 0)
+        return rc;
+    for (unsigned i = 0; i < vm->cfg.cpus; i++)
+        vm->vcpu[i].ev = machine_vcpu(vm->machine, i);
+    attach_serial(vm);
+    rc = vm_attach_devices(vm, e);
+    if (rc == 0)
+        rc = vm_start_io(vm, e);
+    return rc == 0 ? machine_reset(vm->machine, e) : rc;
+}
+
+int vm_create(const struct vm_config *cfg, struct vm **out, struct err *e)
+{
+    struct vm *vm = calloc(1, sizeof(*vm));
+    int rc;
+
+    if (vm == NULL)
+        return err_set(e, ENOMEM, "out of memory");
+    vm->cfg = *cfg;
+    vm->timeout_fd = -1;
+    pthread_mutex_init(&vm->lock, NULL);
+    init_vcpus(vm);
+    rc = create_parts(vm, e);
+    if (rc < 0) {
+        vm_destroy(vm);
+        return rc;
+    }
+    *out = vm;
+    return 0;
+}
+
+void vm_destroy(struct vm *vm)
+{
+    if (vm == NULL)
+        return;
+    if (vm->machine != NULL)
+        machine_pause(vm->machine);
+    vm_stop_io(vm);
+    machine_destroy(vm->machine);
+    vm_close_devices(vm);
+    chardev_destroy(vm->serial);
+    chardev_destroy(vm->console);
+    loop_unwatch(vm->timeout_watch);
+    if (vm->timeout_fd >= 0)
+        close(vm->timeout_fd);
+    for (unsigned i = 0; i < vm->cfg.cpus; i++)
+        vcpu_finish(&vm->vcpu[i]);
+    if (vm->loop != NULL)
+        loop_destroy(vm->loop);
+    pthread_mutex_destroy(&vm->lock);
+    free(vm);
+}
+
+/* --- running --- */
+
+static void on_timeout(void *opaque, int fd, unsigned events)
+{
+    raise_event(opaque, EVENT_TIMEOUT);
+}
+
+static int start_timeout(struct vm *vm)
+{
+    struct itimerspec t = {0};
+
+    if (vm->cfg.timeout_ns == 0)
+        return 0;
+    t.it_value.tv_sec = (time_t)(vm->cfg.timeout_ns / 1000000000u);
+    t.it_value.tv_nsec = (long)(vm->cfg.timeout_ns % 1000000000u);
+    vm->timeout_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (vm->timeout_fd < 0 || timerfd_settime(vm->timeout_fd, 0, &t, NULL) < 0)
+        return -errno;
+    return loop_watch(vm->loop, vm->timeout_fd, LOOP_READ, on_timeout, vm, &vm->timeout_watch);
+}
+
+static int start_vcpus(struct vm *vm)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < vm->cfg.cpus && rc == 0; i++)
+        rc = vcpu_start(&vm->vcpu[i]);
+    for (unsigned i = 0; i < vm->cfg.cpus && rc == 0; i++)
+        vcpu_continue(&vm->vcpu[i]);
+    return rc;
+}
+
+enum vm_end vm_run(struct vm *vm, uint32_t *status, struct err *e)
+{
+    int rc = start_timeout(vm);
+
+    if (rc == 0)
+        rc = start_vcpus(vm);
+    if (rc < 0) {
+        err_set(&vm->err, -rc, "cannot start the machine: %s", strerror(-rc));
+        end(vm, VM_FAILED);
+    }
+    while (!vm->ended) {
+        loop_run(vm->loop);
+        handle_events(vm);
+    }
+    for (unsigned i = 0; i < vm->cfg.cpus; i++)
+        vcpu_join(&vm->vcpu[i]);
+    machine_pause(vm->machine);
+    *status = atomic_load(&vm->status);
+    *e = vm->err;
+    return vm->how;
+}
+
+void vm_quit(struct vm *vm)
+{
+    raise_event(vm, EVENT_QUIT);
+}
+
+void vm_reset(struct vm *vm)
+{
+    raise_event(vm, EVENT_RESET);
+}
+
+void vm_power_button(struct vm *vm)
+{
+    machine_power_button(vm->machine);
+}
+
+void vm_pause(struct vm *vm)
+{
+    if (vm->paused)
+        return;
+    vm->paused = true;
+    for (unsigned i = 0; i < vm->cfg.cpus; i++)
+        vcpu_stop(&vm->vcpu[i]);
+    machine_pause(vm->machine);
+}
+
+void vm_resume(struct vm *vm)
+{
+    if (!vm->paused)
+        return;
+    vm->paused = false;
+    machine_resume(vm->machine);
+    for (unsigned i = 0; i < vm->cfg.cpus; i++)
+        vcpu_continue(&vm->vcpu[i]);
+}
+
+struct loop *vm_loop(struct vm *vm)
+{
+    return vm->loop;
+}
+
+struct machine *vm_machine(struct vm *vm)
+{
+    return vm->machine;
+}
+
+const char *vm_serial_where(const struct vm *vm)
+{
+    return chardev_where(vm->serial);
+}
+
+const char *vm_console_where(const struct vm *vm)
+{
+    return chardev_where(vm->console);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One virtual machine in this process: the machine, a thread for each vCPU, I/O threads, and the
+ * life cycle. The thread that calls vm_run is the main thread: it runs the main loop, on which
+ * timers, terminals and all changes of state happen.
+ *
+ *   vm_create -> vm_run -> vm_destroy
+ */
+#ifndef DOPPEL_VM_VM_H
+#define DOPPEL_VM_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "engine/engine.h"
+#include "machine/machine.h"
+#include "net/netopt.h"
+#include "vm/chardev.h"
+
+struct vm_disk {
+    const char *path;
+    bool readonly, snapshot;
+};
+
+struct vm_config {
+    const char *name; /* NULL: none */
+    const struct engine_ops *engine;
+    uint64_t memory;
+    unsigned cpus;
+    const char *kernel, *initrd, *append;
+    struct vm_disk disks[MACHINE_MAX_DISKS];
+    unsigned disk_count;
+    struct net_options net;
+    struct chardev_options serial, console;
+    uint16_t cols, rows; /* of the terminal; 0: unknown */
+    /* See struct chardev_config; for the one of serial and console that is stdio. */
+    size_t (*filter)(void *opaque, uint8_t *buf, size_t len);
+    void *opaque;
+    bool no_reboot;      /* a reset by the guest ends the machine */
+    bool debug_exit;     /* the port 0xf4 device */
+    uint64_t timeout_ns; /* 0: none */
+};
+
+enum vm_end {
+    VM_POWERED_OFF, /* by the guest */
+    VM_RESET,       /* by the guest, with no_reboot */
+    VM_DEBUG_EXIT,  /* status: what the port was told, as an exit status */
+    VM_TIMEOUT,
+    VM_QUIT, /* vm_quit */
+    VM_FAILED,
+};
+
+struct vm;
+
+/* All strings of `cfg` outlive the vm. */
+int vm_create(const struct vm_config *cfg, struct vm **out, struct err *e) MUST_CHECK;
+void vm_destroy(struct vm *vm); /* NULL is fine */
+
+/* Runs until the machine ends; no thread of the machine runs any more when it returns. VM_FAILED
+ * with a sentence. status: only of VM_DEBUG_EXIT. */
+enum vm_end vm_run(struct vm *vm, uint32_t *status, struct err *e);
+
+/* Any thread, also before vm_run. */
+void vm_quit(struct vm *vm);
+void vm_reset(struct vm *vm);
+void vm_power_button(struct vm *vm);
+
+/* Main thread. Idempotent. */
+void vm_pause(struct vm *vm);
+void vm_resume(struct vm *vm);
+
+/* The size of the terminal changed; main thread. A serial port has no way to say so. */
+void vm_terminal_size(struct vm *vm, uint16_t cols, uint16_t rows);
+
+struct loop *vm_loop(struct vm *vm);
+struct machine *vm_machine(struct vm *vm);
+/* Where a person finds the serial port or the console, or NULL. */
+const char *vm_serial_where(const struct vm *vm);
+const char *vm_console_where(const struct vm *vm);
+
+#endif

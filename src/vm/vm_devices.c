@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Disks, network and console of a machine, and the threads that serve the first two: disks one, the
+ * network one, each with a loop of its own, so that neither waits for the other nor for a vCPU.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "net/slirp.h"
+#include "vm/vm_internal.h"
+
+/* --- I/O threads --- */
+
+static void *io_main(void *opaque)
+{
+    struct vm_io *io = opaque;
+
+    loop_run(io->loop);
+    return NULL;
+}
+
+static int io_create(struct vm_io *io, struct err *e)
+{
+    int rc = loop_create(&io->loop);
+
+    return rc < 0 ? err_set(e, -rc, "cannot create an event loop: %s", strerror(-rc)) : 0;
+}
+
+static int io_start(struct vm_io *io, const char *name, struct err *e)
+{
+    int rc = io->loop != NULL ? pthread_create(&io->thread, NULL, io_main, io) : 0;
+
+    if (rc != 0)
+        return err_set(e, rc, "cannot start the %s thread: %s", name, strerror(rc));
+    if (io->loop == NULL)
+        return 0;
+    io->started = true;
+    pthread_setname_np(io->thread, name);
+    return 0;
+}
+
+static void io_stop(struct vm_io *io)
+{
+    if (!io->started)
+        return;
+    loop_stop(io->loop);
+    pthread_join(io->thread, NULL);
+    io->started = false;
+}
+
+static void io_destroy(struct vm_io *io)
+{
+    if (io->loop != NULL)
+        loop_destroy(io->loop);
+}
+
+/* --- disks --- */
+
+static int attach_disk(struct vm *vm, unsigned i, struct err *e)
+{
+    const struct vm_disk *d = &vm->cfg.disks[i];
+    const struct block_options o = {
+        .path = d->path, .readonly = d->readonly, .snapshot = d->snapshot};
+    int rc = block_open(&o, &vm->disks[i], e);
+
+    return rc == 0 ? machine_add_disk(vm->machine, vm->disks[i], vm->disk_io.loop, e) : rc;
+}
+
+static int attach_disks(struct vm *vm, struct err *e)
+{
+    int rc = vm->cfg.disk_count > 0 ? io_create(&vm->disk_io, e) : 0;
+
+    for (unsigned i = 0; i < vm->cfg.disk_count && rc == 0; i++)
+        rc = attach_disk(vm, i, e);
+    return rc;
+}
+
+/* --- network --- */
+
+static int attach_net(struct vm *vm, struct err *e)
+{
+    struct net_user_config cfg = {.options = &vm->cfg.net};
+    int rc;
+
+    if (vm->cfg.net.kind == NET_NONE)
+        return 0;
+    rc = io_create(&vm->net_io, e);
+    if (rc < 0)
+        return rc;
+    cfg.loop = vm->net_io.loop;
+    cfg.clock = machine_clock(vm->machine);
+    rc = net_user_create(&cfg, &vm->net, e);
+    return rc == 0 ? machine_add_net(vm->machine, &vm->net, vm->net_io.loop, e) : rc;
+}
+
+/* --- console --- */
+
+static size_t console_input(void *opaque, const uint8_t *buf, size_t len)
+{
+    struct vm *vm = opaque;
+
+    return machine_console_input(vm->machine, buf, len);
+}
+
+static void console_writable(void *opaque)
+{
+    struct vm *vm = opaque;
+
+    machine_console_output_ready(vm->machine);
+}
+
+static size_t console_output(void *opaque, const void *data, size_t len)
+{
+    struct vm *vm = opaque;
+
+    return chardev_write(vm->console, data, len);
+}
+
+static void console_input_ready(void *opaque)
+{
+    struct vm *vm = opaque;
+
+    chardev_input_ready(vm->console);
+}
+
+static int attach_console(struct vm *vm, struct err *e)
+{
+    const struct chardev_peer peer = {
+        .opaque = vm, .input = console_input, .output_ready = console_writable};
+    const struct machine_console c = {.opaque = vm,
+                                      .output = console_output,
+                                      .input_ready = console_input_ready,
+                                      .cols = vm->cfg.cols,
+                                      .rows = vm->cfg.rows};
+    int rc;
+
+    if (vm->cfg.console.kind == CHARDEV_NONE)
+        return 0;
+    rc = machine_add_console(vm->machine, &c, e);
+    if (rc == 0)
+        chardev_attach(vm->console, &peer);
+    return rc;
+}
+
+void vm_terminal_size(struct vm *vm, uint16_t cols, uint16_t rows)
+{
+    if (vm->cfg.console.kind == CHARDEV_STDIO)
+        machine_console_resize(vm->machine, cols, rows);
+}
+
+/* --- all of them --- */
+
+int vm_attach_devices(struct vm *vm, struct err *e)
+{
+    int rc = attach_disks(vm, e);
+
+    if (rc == 0)
+        rc = attach_net(vm, e);
+    return rc == 0 ? attach_console(vm, e) : rc;
+}
+
+int vm_start_io(struct vm *vm, struct err *e)
+{
+    int rc = io_start(&vm->disk_io, "disk", e);
+
+    return rc == 0 ? io_start(&vm->net_io, "net", e) : rc;
+}
+
+void vm_stop_io(struct vm *vm)
+{
+    io_stop(&vm->disk_io);
+    io_stop(&vm->net_io);
+}
+
+void vm_close_devices(struct vm *vm)
+{
+    if (vm->net.ops != NULL)
+        vm->net.ops->destroy(vm->net.self);
+    for (unsigned i = 0; i < vm->cfg.disk_count; i++)
+        block_close(vm->disks[i]);
+    io_destroy(&vm->disk_io);
+    io_destroy(&vm->net_io);
+}

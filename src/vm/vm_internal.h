@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A virtual machine as its own files see it. */
+#ifndef DOPPEL_VM_VM_INTERNAL_H
+#define DOPPEL_VM_VM_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "block/block.h"
+#include "net/net.h"
+#include "vm/vcpu.h"
+#include "vm/vm.h"
+
+enum vm_event {
+    EVENT_POWER_OFF = 1,
+    EVENT_RESET = 2,
+    EVENT_DEBUG_EXIT = 4,
+    EVENT_TIMEOUT = 8,
+    EVENT_QUIT = 16,
+    EVENT_FAILED = 32,
+};
+
+/* A thread that runs a loop for devices. */
+struct vm_io {
+    struct loop *loop;
+    pthread_t thread;
+    bool started;
+};
+
+struct vm {
+    struct vm_config cfg;
+    struct loop *loop;
+    struct machine *machine;
+    struct vcpu vcpu[MACHINE_MAX_CPUS];
+    struct chardev *serial, *console;
+
+    struct vm_io disk_io, net_io;
+    struct block_backend *disks[MACHINE_MAX_DISKS];
+    struct net_backend net;
+
+    _Atomic unsigned events; /* EVENT_*, not handled yet */
+    _Atomic uint32_t status;
+    pthread_mutex_t lock; /* err, while vCPUs run */
+    struct err err;
+
+    /* The main thread's. */
+    bool ended, paused;
+    enum vm_end how;
+    int timeout_fd;
+    struct loop_watch *timeout_watch;
+};
+
+/* vm_devices.c: disks, network and console, their back ends and I/O threads. */
+int vm_attach_devices(struct vm *vm, struct err *e) MUST_CHECK;
+int vm_start_io(struct vm *vm, struct err *e) MUST_CHECK;
+void vm_stop_io(struct vm *vm);       /* ends the I/O threads; the devices are paused */
+void vm_close_devices(struct vm *vm); /* after the machine is destroyed */
+
+#endif
