@@ -67,6 +67,7 @@ struct block_channel {
     struct loop_watch *ring_watch;
     int event;               /* eventfd: the pool has finished requests */
     bool busy;               /* block_kick is at work; what comes meanwhile waits for it */
+    uint64_t inline_from;    /* CLOCK_MONOTONIC ns: from when on small writes are done here */
     unsigned inflight;       /* submitted and not done */
     struct block_list queue; /* submitted and not started */
     struct block_list ready; /* finished, `done` not called */

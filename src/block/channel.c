@@ -8,14 +8,19 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "block/block_internal.h"
 
-/* Without io_uring, writes up to this size in one kick are done by the loop's own thread: to copy
- * them into the page cache takes less time than to wake another one. */
+/* Writes up to this size in one kick are done by the loop's own thread: to copy them into the page
+ * cache takes less time than to wake another thread, ours or a worker of io_uring. When one takes
+ * long all the same (the host throttles writers), others do the writing for a while, so that reads
+ * do not wait behind it. */
 #define INLINE_WRITE (64u << 10)
+#define INLINE_SLOW 1000000u   /* ns: what is long */
+#define INLINE_AWAY 200000000u /* ns: for how long others do it then */
 
 void block_channel_finished(struct block_channel *c, struct block_req *r)
 {
@@ -49,11 +54,26 @@ static int check(const struct block_backend *b, const struct block_req *r)
     return b->readonly && r->op != BLOCK_READ ? -EROFS : 0;
 }
 
-static bool small_write(const struct block_req *r, uint64_t *budget)
+static uint64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Does a small write at once; false: not one to be done here. */
+static bool write_inline(struct block_channel *c, struct block_req *r, uint64_t *budget)
 {
     if (r->op != BLOCK_WRITE || r->durable || r->bytes > *budget)
         return false;
+    uint64_t begin = now();
+    if (begin < c->inline_from)
+        return false;
     *budget -= r->bytes;
+    r->result = block_exec(c->backend, r);
+    uint64_t end = now();
+    if (end - begin > INLINE_SLOW)
+        c->inline_from = end + INLINE_AWAY;
     return true;
 }
 
@@ -62,19 +82,14 @@ static void start(struct block_channel *c, struct block_req *r, uint64_t *budget
 {
     struct block_backend *b = c->backend;
     r->result = check(b, r);
-    if (r->result < 0 || (r->bytes == 0 && r->op != BLOCK_FLUSH)) {
+    if (r->result < 0 || (r->bytes == 0 && r->op != BLOCK_FLUSH) || write_inline(c, r, budget))
         block_list_add(&c->ready, r);
-    } else if (c->ring != NULL) {
-        if (!block_ring_add(c->ring, r))
-            block_pool_submit(b->pool, r);
-    } else if (block_try(b, r, &r->result)) {
+    else if (c->ring != NULL && block_ring_add(c->ring, r))
+        return;
+    else if (c->ring == NULL && block_try(b, r, &r->result))
         block_list_add(&c->ready, r);
-    } else if (small_write(r, budget)) {
-        r->result = block_exec(b, r);
-        block_list_add(&c->ready, r);
-    } else {
+    else
         block_pool_submit(b->pool, r);
-    }
 }
 
 static void start_queue(struct block_channel *c)

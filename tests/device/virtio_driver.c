@@ -213,12 +213,13 @@ void drv_want_interrupt(struct drv_ring *r, uint16_t more)
 {
     uint16_t *w = words(r, r->driver);
     if (!r->packed) {
-        w[0] = 0;
+        __atomic_store_n(&w[0], 0, __ATOMIC_RELAXED);
         __atomic_store_n(&w[2 + r->size], (uint16_t)(r->last_used + more), __ATOMIC_RELAXED);
     } else {
         unsigned at = r->last_used + more;
         bool wrap = at >= r->size ? !r->used_wrap : r->used_wrap;
-        w[0] = (uint16_t)((at % r->size) | (wrap ? 1 << 15 : 0));
+        uint16_t off = (uint16_t)((at % r->size) | (wrap ? 1 << 15 : 0));
+        __atomic_store_n(&w[0], off, __ATOMIC_RELAXED);
         __atomic_store_n(&w[1], r->event_idx ? 2 : 0, __ATOMIC_RELEASE);
     }
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
