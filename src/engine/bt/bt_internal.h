@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The binary-translation engine: what its files share. docs/ENGINE.md is the essay; here are the
+ * structures.
+ *
+ * Code page   one page of guest RAM that holds translated code, seen in one mode (struct bt_mode).
+ * It has an id, which is never reused until the whole cache is emptied. ctx->cur_lin[id] is the
+ * linear address at which the current address space maps it for execution, or BT_NO_LIN. Blocks
+ * know no linear address: RIP is cur_lin[id] + offset, so processes that share a page share its
+ * translation. Block       a straight run of guest instructions in one page, entered at its first
+ * one only. Invariant 1 while a block of page id runs, cur_lin[id] is its linear page. Invariant 2
+ * an entry of the jump cache (RIP -> host code), salted with the current salt of its mode slot,
+ * names a block whose page id has cur_lin[id] == page of RIP. Whoever changes cur_lin[id] from one
+ * address to another, or to BT_NO_LIN, changes the salt. Invariant 3 a writable entry of the
+ * software TLB never covers a page with live code.
+ */
+#ifndef DOPPEL_ENGINE_BT_BT_INTERNAL_H
+#define DOPPEL_ENGINE_BT_BT_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bt_asm.h"
+#include "engine/engine.h"
+
+#define BT_PAGE_SIZE 4096u
+#define BT_PAGE_MASK (~(uint64_t)0xfff)
+
+/* ---- modes
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+/* The CPU state that changes what instruction bytes mean. Two CPUs in equal modes run the same
+ * translation. */
+enum {
+    MODE_L = 1 << 0,      /* CS.L: 64-bit code */
+    MODE_D = 1 << 1,      /* CS.D: 32-bit code when not L, else 16-bit */
+    MODE_SB = 1 << 2,     /* SS.B: 32-bit stack */
+    MODE_USER = 1 << 3,   /* CPL 3 */
+    MODE_LMA = 1 << 4,    /* EFER.LMA */
+    MODE_PE = 1 << 5,     /* CR0.PE */
+    MODE_PG = 1 << 6,     /* CR0.PG */
+    MODE_BASES = 1 << 7,  /* a base of CS, SS, DS or ES is not 0 (never in 64-bit code) */
+    MODE_NM = 1 << 8,     /* CR0.TS: SSE, AVX and x87 raise #NM */
+    MODE_EM = 1 << 9,     /* CR0.EM */
+    MODE_CPL12 = 1 << 10, /* CPL 1 or 2 */
+    MODE_TF = 1 << 11,    /* RFLAGS.TF: blocks of one instruction */
+    MODE_IOPL = 1 << 12,  /* CPL <= IOPL: CLI, STI, POPF act */
+    MODE_VM = 1 << 13,    /* virtual-8086 */
+    MODE_NOAVX = 1 << 14, /* CR4.OSXSAVE clear or XCR0 lacks AVX */
+    MODE_NOSSE = 1 << 15, /* CR4.OSFXSR clear */
+    MODE_MMU_SHIFT = 16,  /* two bits: enum bt_mmu */
+};
+
+/* Whose eyes a data access has; each has its own software TLB. */
+enum bt_mmu { MMU_USER, MMU_KERNEL, MMU_KSMAP, MMU_COUNT };
+
+#define BT_MODES 8 /* distinct modes between two cache flushes; more flush the cache */
+
+/* ---- software TLB
+ * -----------------------------------------------------------------------------------------------
+ */
+
+#define TLB_BITS 10
+#define TLB_SIZE (1u << TLB_BITS)
+#define TLB_FILLS 512 /* logged fills of non-global entries; more make a flush clear all */
+
+struct bt_tlb_entry {
+    uint64_t tag_r; /* linear page that may be read, or a page of another index: never matches */
+    uint64_t tag_w;
+    uint64_t host;  /* host address of the page */
+    uint32_t flags; /* TLB_GLOBAL, TLB_LARGE */
+    uint32_t rpn;   /* page number in the RAM backing */
+};
+enum { TLB_GLOBAL = 1, TLB_LARGE = 2 };
+
+struct bt_tlb {
+    struct bt_tlb_entry e[TLB_SIZE];
+    uint32_t fills;
+    uint16_t fill[TLB_FILLS];
+    uint64_t large_bloom; /* bit (linear >> 21) & 63: a large page was entered there */
+};
+
+/* ---- jump cache
+ * -------------------------------------------------------------------------------------------------
+ */
+
+#define JC_BITS 11
+#define JC_SIZE (1u << JC_BITS)
+
+struct bt_jc_entry {
+    uint64_t tag; /* RIP + salt */
+    uint64_t code;
+};
+
+#define BT_MAX_PAGES 65536u
+#define BT_NO_LIN 1ull /* not page aligned: equals no linear page */
+#define BT_NO_PAGE 0u  /* id 0 is never a page; cur_lin[0] is BT_NO_LIN for good */
+
+#define XMAP_SIZE 1024u /* linear page -> page id, self-validating through cur_lin */
+struct bt_xmap {
+    uint64_t lin;
+    uint32_t id;
+    uint32_t mode;
+};
+
+#define BT_VALID_MAX 8192u
+
+/* ---- context
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+enum bt_exit_reason {
+    EXIT_LOOKUP, /* rip set: find or translate, go on */
+    EXIT_CHAIN,  /* the same, then patch exit_site */
+    EXIT_EVENT,  /* kicked: look at requests and interrupts */
+    EXIT_HALT,
+    EXIT_SHUTDOWN,
+    EXIT_FAULT,   /* a copied instruction raised a host exception: fault_pc, fault_vector */
+    EXIT_ONESHOT, /* run the instruction at rip alone: it writes its own page */
+    EXIT_ERROR,
+};
+
+struct bt_ctx {
+    uint64_t gpr[16];
+    uint64_t spill[16]; /* a guest register whose host register serves as scratch */
+    uint64_t flags; /* guest's arithmetic flags, bit 1 and IF set, all else clear: ready for POPF */
+    uint64_t host_rsp;
+    uint64_t jmp_target;
+    struct bt_ctx *self;
+    uint32_t arg;
+    uint32_t site;
+    uint32_t pc; /* page id << 12 | offset of the instruction that calls a helper */
+    uint32_t mem_info;
+    uint64_t mem_addr;
+    uint64_t mem_host;
+    uint32_t mem_state; /* spill mask, STATE_FLAGS_SAVED */
+    uint32_t exit_reason;
+    uint64_t code_base;
+    void *xsave;
+    uint32_t xmask_lo, xmask_hi;
+    void *xinit;
+    uint32_t exit_site;
+    uint32_t exit_id;
+    int32_t exit_delta;
+    uint32_t exit_guard;
+    uint64_t rip;
+
+    uint64_t saved_flags; /* LAHF/SETO image: AH = flags, AL = OF */
+    uint64_t temp[4];
+    uint64_t seg_base[6];
+    uint64_t jc_salt[BT_MODES];
+    uint32_t sys_flags; /* RFLAGS bits that are neither arithmetic nor IF nor DF */
+    uint32_t mode;      /* index in modes[] */
+    uint32_t mode_key;
+    uint8_t if_flag;  /* RFLAGS.IF */
+    uint8_t irq_wait; /* an interrupt waits for IF: STI leaves the block */
+    uint8_t cpl;
+    _Atomic uint8_t kick;
+    uint64_t df; /* 1 or -1 */
+    uint64_t kernel_gs_base, tsc_offset;
+
+    struct engine_vcpu *v;
+
+    /* The exception under way (bt_fault*, delivered by bt_exception). */
+    uint8_t exc_vector;
+    bool exc_has_error;
+    uint32_t exc_error;
+    uint64_t exc_cr2;
+
+    uint8_t fault_vector;
+    uint64_t fault_pc;
+    uint64_t fault_error;
+
+    /* A store that did not go to plain RAM: bounce buffer and where its bytes belong. */
+    struct {
+        uint8_t size;
+        bool mmio[2];
+        uint8_t part;       /* bytes in the first page */
+        uint64_t target[2]; /* guest-physical */
+    } post;
+    uint8_t bounce[192] __attribute__((aligned(64)));
+
+    uint32_t n_valid[2]; /* page ids with cur_lin set: [0] not global, [1] global */
+    uint32_t valid[2][BT_VALID_MAX];
+    struct bt_xmap xmap[XMAP_SIZE];
+    struct bt_tlb tlb[MMU_COUNT];
+    struct bt_jc_entry jc[BT_MODES][JC_SIZE];
+    uint64_t cur_lin[BT_MAX_PAGES];
+};
+
+extern __thread struct bt_ctx bt_ctx __attribute__((tls_model("local-exec")));
+
+#define STATE_FLAGS_SAVED 0x10000u
+
+/* ---- code cache
+ * -------------------------------------------------------------------------------------------------
+ */
+
+struct bt_block {
+    uint32_t hot, cold; /* offsets of the code in the cache */
+    uint32_t rec;       /* first record */
+    uint16_t n_rec;
+    uint16_t size;  /* guest bytes */
+    uint32_t key;   /* page id << 12 | offset */
+    uint32_t page2; /* id of the second page of an instruction that straddles two, else 0 */
+};
+
+/* Where in the guest and in what state the host instruction at `off` is. Sorted by block, not by
+ * offset. */
+struct bt_record {
+    uint32_t off;
+    uint16_t goff; /* offset in the page; REC_FLAGS_SAVED */
+    uint16_t spill;
+};
+#define REC_FLAGS_SAVED 0x8000u
+
+struct bt_code_page {
+    uint32_t rpn;
+    uint8_t mode;
+    bool retired;
+    uint32_t next;  /* other ids of the same rpn */
+    uint64_t lines; /* 64-byte lines with translated (or peeked) bytes */
+};
+
+struct xlate;
+
+struct engine {
+    struct ram *ram;
+    const struct engine_host *host;
+    const struct cpuid_table *cpuid;
+    unsigned vcpus;
+    struct engine_vcpu *vcpu[64];
+    uint64_t tsc_khz;
+    uint64_t phys_mask;
+    struct ram_region region[RAM_MAX_REGIONS]; /* a copy: looked up without leaving this folder */
+    unsigned n_region;
+
+    /* Code cache: one memfd mapped twice, executable and writable. */
+    uint8_t *code_rx, *code_rw;
+    uint32_t code_size, cold_start;
+    uint32_t stub_end;
+    uint32_t hot, cold; /* next free */
+    uint64_t stub_mem, stub_post, stub_chain, stub_lookup, stub_helper, stub_exit, stub_kick,
+        stub_page2;
+
+    struct bt_block *block;
+    uint32_t n_block, max_block;
+    uint32_t *block_hash; /* index + 1 */
+    uint32_t hash_size;
+    struct bt_record *rec;
+    uint32_t n_rec, max_rec;
+    struct bt_code_page *page; /* by id */
+    uint32_t n_page;
+    uint32_t *rpn_page; /* rpn -> first live id or 0 */
+    uint32_t n_rpn;
+    uint32_t mode_key[BT_MODES];
+    uint32_t n_mode;
+    pthread_mutex_t lock;       /* writes of other threads to code pages against translation */
+    _Atomic uint32_t stale_any; /* a DMA write hit a page with code */
+    _Atomic uint64_t *stale;    /* bitmap by rpn */
+    struct {
+        uint64_t blocks, insns, flushes, retired, chain, lookup, slow, fills, walks, exc, irq, mmio,
+            pio;
+    } stat;
+};
+
+struct engine_vcpu {
+    struct engine *en;
+    unsigned index;
+    struct x86_cpu cpu; /* all that is not in bt_ctx */
+    struct bt_ctx *ctx; /* while its thread lives, else NULL */
+    uint64_t tsc_offset; /* while not loaded */
+    _Atomic bool stop;
+    bool flush_wanted; /* the run loop empties the cache before it goes on */
+    uint64_t shadow_rip; /* the instruction here runs before an interrupt is taken (STI, MOV SS) */
+    bool loaded;
+    _Atomic bool first_look; /* look for interrupts before the first block */
+    uint32_t oneshot_id; /* page of the block entered last from the run loop */
+    void *altstack;
+    struct xlate *xlate;
+    uint8_t *xbuf; /* 4 KB, page aligned: XSAVE images on their way */
+    unsigned xsize[2]; /* of the XSAVE area for the RFBM in xsize_key: standard, compacted */
+    uint64_t xsize_key[2];
+    char error[160];
+};
+
+/* The backing of a guest-physical page: host address and page number in the backing. NULL: not RAM.
+ */
+static inline uint8_t *bt_ram_page(const struct engine *en, uint64_t gpa, uint32_t *rpn, bool *rom)
+{
+    for (unsigned i = 0; i < en->n_region; i++) {
+        const struct ram_region *r = &en->region[i];
+        if (gpa - r->base < r->size) {
+            uint64_t o = (gpa - r->base) & BT_PAGE_MASK;
+            *rpn = (uint32_t)((r->offset + o) >> 12);
+            *rom = r->readonly;
+            return r->host + o;
+        }
+    }
+    return NULL;
+}
+
+static inline void bt_copy(void *dst, const void *src, unsigned long n)
+{
+    __asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(n) : : "memory");
+}
+
+/* ---- functions by file
+ * ------------------------------------------------------------------------------------------ */
+
+/* entry.S */
+void bt_enter(void);
+void bt_stub_exit(void);
+void bt_stub_helper(void);
+void bt_stub_mem(void);
+void bt_stub_post(void);
+void bt_stub_chain(void);
+void bt_stub_lookup(void);
+void bt_stub_kick(void);
+void bt_stub_page2(void);
+void bt_vector_out(void);
+void bt_vector_in(void);
+
+/* mmu.c: all general registers only */
+enum bt_access { ACC_R = 1, ACC_W = 2, ACC_X = 4, ACC_IMPLICIT = 8 };
+struct bt_walk {
+    uint64_t gpa;
+    uint8_t page_bits; /* 12, 21, 30 */
+    bool global, writable, dirty;
+};
+/* Walks the guest's tables for one access. 0, or 1 with the #PF in ctx->exc_*. */
+int bt_walk(struct bt_ctx *c, uint64_t lin, unsigned access, unsigned mmu, struct bt_walk *w);
+/* One data access of 1 to 8 bytes at a linear address with the rights of `mmu`. 0 or 1 (exception
+ * recorded). */
+int bt_read(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned mmu, uint64_t *val);
+int bt_write(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned mmu, uint64_t val);
+/* Host pointer of [lin, lin+size) within one page, NULL if not plain RAM or crossing (no exception)
+ * - or *fault = 1. */
+void *bt_host(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned access, unsigned mmu,
+              int *fault);
+int bt_copy_in(struct bt_ctx *c, uint64_t lin, void *buf, unsigned len, unsigned mmu);
+int bt_copy_out(struct bt_ctx *c, uint64_t lin, const void *buf, unsigned len, unsigned mmu);
+uint64_t bt_mem_slow(struct bt_ctx *c);
+uint64_t bt_mem_post(struct bt_ctx *c);
+void bt_tlb_flush(struct bt_ctx *c, bool global);
+void bt_tlb_invlpg(struct bt_ctx *c, uint64_t lin);
+void bt_tlb_protect(struct bt_ctx *c, uint32_t rpn);
+void bt_tlb_init(struct bt_ctx *c);
+static inline bool bt_canonical(uint64_t lin)
+{
+    return (uint64_t)((int64_t)(lin << 16) >> 16) == lin;
+}
+
+/* cache.c */
+int bt_cache_create(struct engine *en, struct err *e);
+void bt_cache_destroy(struct engine *en);
+void bt_cache_flush(
+    struct engine *en); /* drops every translation; no vCPU may be inside translated code */
+uint32_t bt_page_get(struct engine *en, uint32_t rpn, unsigned mode); /* id, 0: ids exhausted */
+struct bt_block *bt_block_find(struct engine *en, uint32_t key);
+struct bt_block *bt_block_new(struct engine *en, uint32_t key);
+const struct bt_block *bt_block_at(struct engine *en, uint64_t host_pc,
+                                   const struct bt_record **rec);
+/* A store to [offset, offset+size) of page rpn: retires its translations if it hits translated
+ * lines. True if any went. */
+bool bt_code_written(struct engine *en, uint32_t rpn, unsigned offset, unsigned size);
+void bt_code_stale(struct engine *en); /* handles what bt_code_dma noted */
+void bt_code_dma(void *opaque, gpa_t gpa, uint64_t len);
+
+/* lookup.c: general registers only */
+void bt_mode_update(struct bt_ctx *c);
+uint32_t bt_code_page_at(struct bt_ctx *c,
+                         uint64_t rip); /* page id, 0: exception recorded or EXIT_ERROR */
+uint64_t bt_next(
+    struct bt_ctx *c); /* where to go on for ctx->rip: host code, or 1 after setting exit_reason */
+uint64_t bt_chain(struct bt_ctx *c);
+uint64_t bt_lookup_next(struct bt_ctx *c);
+uint64_t bt_kick_exit(struct bt_ctx *c);
+uint64_t bt_page2_miss(struct bt_ctx *c);
+void bt_exec_flush(struct bt_ctx *c, bool global);
+void bt_exec_invlpg(struct bt_ctx *c, uint64_t lin);
+void bt_exec_drop(struct bt_ctx *c, uint32_t id);
+void bt_patch_chain(struct engine *en, uint32_t site, uint32_t guard, uint32_t id, uint64_t code);
+void bt_jc_insert(struct bt_ctx *c, uint64_t rip, uint64_t code);
+
+/* event.c: general registers only */
+uint64_t bt_rflags(const struct bt_ctx *c);
+void bt_set_rflags(struct bt_ctx *c, uint64_t v);
+int bt_fault(struct bt_ctx *c, unsigned vector); /* records; returns 1 */
+int bt_fault_err(struct bt_ctx *c, unsigned vector, uint32_t error);
+uint64_t bt_exception(
+    struct bt_ctx *c); /* delivers what is recorded, rip being the restart address; as bt_next */
+int bt_interrupt(struct bt_ctx *c, unsigned vector, bool soft, uint64_t return_rip);
+uint64_t bt_helper_rip(const struct bt_ctx *c);
+
+/* helpers.c */
+typedef uint64_t bt_helper_fn(struct bt_ctx *c, uint32_t arg);
+extern bt_helper_fn *const bt_helpers[];
+
+/* segment.c */
+int bt_load_seg(struct bt_ctx *c, unsigned seg, uint16_t selector);
+void bt_set_flat(struct x86_segment *s, uint16_t selector, uint16_t attr);
+void bt_sync_segs(struct bt_ctx *c);
+
+/* translate.c */
+/* Translates the block at ctx->rip (page id known). NULL with the exception recorded, or the cache
+ * is full (*full). */
+struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,
+                              bool *full);
+
+#endif

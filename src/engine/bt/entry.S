@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The border between C and translated code.
+ *
+ * Translated code runs with the guest's registers in the host's, RSP included, so it has no stack: it reaches the
+ * stubs below by jumps and tells them where to go on in the context (%fs, initial-exec TLS). The host stack pointer of
+ * the C caller is kept in the context; the stubs switch to it.
+ *
+ * Helpers called by the stubs are compiled for general registers only, so the guest's vector state stays in the
+ * registers; only bt_stub_exit and bt_vector_out save it.
+ */
+#include "bt_asm.h"
+
+#define C(off) %fs:bt_ctx@tpoff + off
+
+        .text
+
+        .macro save_gprs
+        mov %rax, C(CTX_GPR + 0x00)
+        mov %rcx, C(CTX_GPR + 0x08)
+        mov %rdx, C(CTX_GPR + 0x10)
+        mov %rbx, C(CTX_GPR + 0x18)
+        mov %rsp, C(CTX_GPR + 0x20)
+        mov %rbp, C(CTX_GPR + 0x28)
+        mov %rsi, C(CTX_GPR + 0x30)
+        mov %rdi, C(CTX_GPR + 0x38)
+        mov %r8, C(CTX_GPR + 0x40)
+        mov %r9, C(CTX_GPR + 0x48)
+        mov %r10, C(CTX_GPR + 0x50)
+        mov %r11, C(CTX_GPR + 0x58)
+        mov %r12, C(CTX_GPR + 0x60)
+        mov %r13, C(CTX_GPR + 0x68)
+        mov %r14, C(CTX_GPR + 0x70)
+        mov %r15, C(CTX_GPR + 0x78)
+        .endm
+
+        .macro load_gprs
+        mov C(CTX_GPR + 0x00), %rax
+        mov C(CTX_GPR + 0x08), %rcx
+        mov C(CTX_GPR + 0x10), %rdx
+        mov C(CTX_GPR + 0x18), %rbx
+        mov C(CTX_GPR + 0x28), %rbp
+        mov C(CTX_GPR + 0x30), %rsi
+        mov C(CTX_GPR + 0x38), %rdi
+        mov C(CTX_GPR + 0x40), %r8
+        mov C(CTX_GPR + 0x48), %r9
+        mov C(CTX_GPR + 0x50), %r10
+        mov C(CTX_GPR + 0x58), %r11
+        mov C(CTX_GPR + 0x60), %r12
+        mov C(CTX_GPR + 0x68), %r13
+        mov C(CTX_GPR + 0x70), %r14
+        mov C(CTX_GPR + 0x78), %r15
+        mov C(CTX_GPR + 0x20), %rsp
+        .endm
+
+        .macro func name
+        .globl \name
+        .hidden \name
+        .type \name, @function
+        .p2align 4
+\name:
+        .endm
+
+/* void bt_enter(void): runs translated code at ctx->jmp_target until something jumps to bt_stub_exit. */
+        func bt_enter
+        push %rbp
+        push %rbx
+        push %r12
+        push %r13
+        push %r14
+        push %r15
+        sub $8, %rsp
+        mov %rsp, C(CTX_HOST_RSP)
+        mov C(CTX_XSAVE), %rdi
+        mov C(CTX_XMASK_LO), %eax
+        mov C(CTX_XMASK_HI), %edx
+        xrstor64 (%rdi)
+        pushq C(CTX_FLAGS)
+        popfq
+        load_gprs
+        jmp *C(CTX_JMP_TARGET)
+
+/* Leaves translated code: saves everything and returns from bt_enter. ctx->exit_reason says why. */
+        func bt_stub_exit
+        save_gprs
+        mov C(CTX_HOST_RSP), %rsp
+        pushfq
+        popq C(CTX_FLAGS)
+exit_saved:
+        mov C(CTX_XSAVE), %rdi
+        mov C(CTX_XMASK_LO), %eax
+        mov C(CTX_XMASK_HI), %edx
+        xsave64 (%rdi)
+        mov C(CTX_XINIT), %rdi
+        mov C(CTX_XMASK_LO), %eax
+        mov C(CTX_XMASK_HI), %edx
+        xrstor64 (%rdi)
+        add $8, %rsp
+        pop %r15
+        pop %r14
+        pop %r13
+        pop %r12
+        pop %rbx
+        pop %rbp
+        ret
+
+/* Calls helper number (arg & 0xff) of bt_helpers with (ctx, arg >> 8). It returns 0: go on at code_base + site; 1: leave
+ * translated code; else the host address to go on at. Guest registers and flags are in the context meanwhile. */
+        func bt_stub_helper
+        save_gprs
+        mov C(CTX_HOST_RSP), %rsp
+        pushfq
+        popq C(CTX_FLAGS)
+        mov C(CTX_SELF), %rdi
+        mov C(CTX_ARG), %esi
+        movzbl %sil, %eax
+        shr $8, %esi
+        lea bt_helpers(%rip), %rcx
+        call *(%rcx, %rax, 8)
+        test %rax, %rax
+        jnz 1f
+        mov C(CTX_SITE), %eax
+        add C(CTX_CODE_BASE), %rax
+1:      cmp $1, %rax
+        je exit_saved
+        mov %rax, C(CTX_JMP_TARGET)
+        pushq C(CTX_FLAGS)
+        popfq
+        load_gprs
+        jmp *C(CTX_JMP_TARGET)
+
+/* The same without the flags, for sites where they are dead or already saved: uint64_t bt_mem_slow(ctx). Returns as a
+ * helper does; 0: at code_base + site. */
+        .macro light_stub name, fn
+        func \name
+        save_gprs
+        mov C(CTX_HOST_RSP), %rsp
+        mov C(CTX_SELF), %rdi
+        call \fn
+        test %rax, %rax
+        jnz 1f
+        mov C(CTX_SITE), %eax
+        add C(CTX_CODE_BASE), %rax
+        mov %rax, C(CTX_JMP_TARGET)
+        load_gprs
+        jmp *C(CTX_JMP_TARGET)
+1:      cmp $1, %rax
+        je exit_saved
+        mov %rax, C(CTX_JMP_TARGET)
+        pushq C(CTX_FLAGS)
+        popfq
+        load_gprs
+        jmp *C(CTX_JMP_TARGET)
+        .endm
+
+        light_stub bt_stub_mem, bt_mem_slow
+
+/* With flags kept: after a store into the bounce buffer, an unresolved exit, an indirect jump that missed. */
+        .macro flag_stub name, fn
+        func \name
+        save_gprs
+        mov C(CTX_HOST_RSP), %rsp
+        pushfq
+        popq C(CTX_FLAGS)
+        mov C(CTX_SELF), %rdi
+        call \fn
+        test %rax, %rax
+        jnz 1f
+        mov C(CTX_SITE), %eax
+        add C(CTX_CODE_BASE), %rax
+1:      cmp $1, %rax
+        je exit_saved
+        mov %rax, C(CTX_JMP_TARGET)
+        pushq C(CTX_FLAGS)
+        popfq
+        load_gprs
+        jmp *C(CTX_JMP_TARGET)
+        .endm
+
+        flag_stub bt_stub_post, bt_mem_post
+        flag_stub bt_stub_chain, bt_chain
+        flag_stub bt_stub_lookup, bt_lookup_next
+        flag_stub bt_stub_kick, bt_kick_exit
+        flag_stub bt_stub_page2, bt_page2_miss
+
+/* void bt_vector_out(void), void bt_vector_in(void): save the guest's vector state and give C a clean one; and back.
+ * Called from general-register helpers around calls into ordinary C. */
+        func bt_vector_out
+        mov C(CTX_XSAVE), %rdi
+        mov C(CTX_XMASK_LO), %eax
+        mov C(CTX_XMASK_HI), %edx
+        xsave64 (%rdi)
+        mov C(CTX_XINIT), %rdi
+        mov C(CTX_XMASK_LO), %eax
+        mov C(CTX_XMASK_HI), %edx
+        xrstor64 (%rdi)
+        ret
+
+        func bt_vector_in
+        mov C(CTX_XSAVE), %rdi
+        mov C(CTX_XMASK_LO), %eax
+        mov C(CTX_XMASK_HI), %edx
+        xrstor64 (%rdi)
+        ret
+
+/* int bt_try_xrstor(p, lo, hi, wide), bt_try_fxrstor(p, wide): the signal handler sends a fault between bt_try_begin and
+ * bt_try_end to bt_try_failed. */
+        .globl bt_try_begin, bt_try_end, bt_try_failed
+        .hidden bt_try_begin, bt_try_end, bt_try_failed
+bt_try_begin:
+        func bt_try_xrstor
+        mov %esi, %eax
+        test %cl, %cl
+        jz 1f
+        xrstor64 (%rdi)
+        xor %eax, %eax
+        ret
+1:      xrstor (%rdi)
+        xor %eax, %eax
+        ret
+
+        func bt_try_fxrstor
+        xor %eax, %eax
+        test %sil, %sil
+        jz 1f
+        fxrstor64 (%rdi)
+        ret
+1:      fxrstor (%rdi)
+        ret
+bt_try_end:
+bt_try_failed:
+        mov $1, %eax
+        ret
+
+        .section .note.GNU-stack, "", @progbits

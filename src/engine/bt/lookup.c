@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From RIP to host code: modes, execution mappings (cur_lin), jump cache, chaining. General
+ * registers only.
+ */
+#include "bt_internal.h"
+
+#define SALT_STEP (1ull << 48) /* canonical RIPs differ only below bit 48 or in all bits above it \
+                                */
+
+static void salt_bump(struct bt_ctx *c, unsigned mode)
+{
+    c->jc_salt[mode] += SALT_STEP;
+    if (c->jc_salt[mode] == 0) /* wrapped: old entries could match again */
+        for (unsigned i = 0; i < JC_SIZE; i++)
+            c->jc[mode][i].tag = c->jc[mode][i].code = 0;
+}
+
+/* ---- modes
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static uint32_t mode_key(const struct bt_ctx *c)
+{
+    const struct x86_cpu *cpu = &c->v->cpu;
+    const struct x86_segment *cs = &cpu->seg[X86_CS], *ss = &cpu->seg[X86_SS];
+    uint32_t k = 0;
+    bool l = (cpu->efer >> 10 & 1) && (cs->attr >> 13 & 1);
+
+    k |= l ? MODE_L | MODE_SB : 0;
+    if (!l) {
+        k |= cs->attr >> 14 & 1 ? MODE_D : 0;
+        k |= ss->attr >> 14 & 1 ? MODE_SB : 0;
+        if (c->seg_base[X86_CS] | c->seg_base[X86_SS] | c->seg_base[X86_DS] | c->seg_base[X86_ES])
+            k |= MODE_BASES;
+    }
+    k |= c->cpl == 3 ? MODE_USER : c->cpl != 0 ? MODE_CPL12 : 0;
+    k |= cpu->efer >> 10 & 1 ? MODE_LMA : 0;
+    k |= cpu->cr0 & 1 ? MODE_PE : 0;
+    k |= cpu->cr0 >> 31 & 1 ? MODE_PG : 0;
+    k |= cpu->cr0 >> 3 & 1 ? MODE_NM : 0;
+    k |= cpu->cr0 >> 2 & 1 ? MODE_EM : 0;
+    k |= c->sys_flags >> 8 & 1 ? MODE_TF : 0;
+    k |= c->cpl <= (c->sys_flags >> 12 & 3) ? MODE_IOPL : 0;
+    k |= c->sys_flags >> 17 & 1 ? MODE_VM : 0;
+    k |= !(cpu->cr4 >> 18 & 1) || (cpu->xcr0 & 6) != 6 ? MODE_NOAVX : 0;
+    k |= !(cpu->cr4 >> 9 & 1) ? MODE_NOSSE : 0;
+    unsigned mmu = MMU_USER;
+    if (c->cpl != 3)
+        mmu = (cpu->cr4 >> 21 & 1) && !(c->sys_flags >> 18 & 1) ? MMU_KSMAP : MMU_KERNEL;
+    return k | mmu << MODE_MMU_SHIFT;
+}
+
+/* The number of the mode the CPU is in; a ninth mode empties the cache when the run loop next
+ * looks. */
+void bt_mode_update(struct bt_ctx *c)
+{
+    struct engine *en = c->v->en;
+    uint32_t k = mode_key(c);
+
+    c->mode_key = k;
+    for (unsigned i = 0; i < en->n_mode; i++)
+        if (en->mode_key[i] == k) {
+            c->mode = i;
+            return;
+        }
+    if (en->n_mode < BT_MODES) {
+        c->mode = en->n_mode++;
+        en->mode_key[c->mode] = k;
+        return;
+    }
+    c->mode = BT_MODES;
+}
+
+/* ---- execution mappings
+ * --------------------------------------------------------------------------------------------- */
+
+void bt_exec_drop(struct bt_ctx *c, uint32_t id)
+{
+    if (c->cur_lin[id] == BT_NO_LIN)
+        return;
+    __atomic_store_n(&c->cur_lin[id], BT_NO_LIN, __ATOMIC_SEQ_CST);
+    salt_bump(c, c->v->en->page[id].mode);
+}
+
+static void flush_list(struct bt_ctx *c, unsigned list)
+{
+    uint8_t modes = 0;
+
+    for (uint32_t i = 0; i < c->n_valid[list]; i++) {
+        uint32_t id = c->valid[list][i];
+        if (c->cur_lin[id] == BT_NO_LIN)
+            continue;
+        c->cur_lin[id] = BT_NO_LIN;
+        modes |= (uint8_t)(1 << c->v->en->page[id].mode);
+    }
+    c->n_valid[list] = 0;
+    for (unsigned m = 0; m < BT_MODES; m++)
+        if (modes >> m & 1)
+            salt_bump(c, m);
+}
+
+void bt_exec_flush(struct bt_ctx *c, bool global)
+{
+    flush_list(c, 0);
+    if (global)
+        flush_list(c, 1);
+}
+
+void bt_exec_invlpg(struct bt_ctx *c, uint64_t lin)
+{
+    for (unsigned l = 0; l < 2; l++)
+        for (uint32_t i = 0; i < c->n_valid[l]; i++)
+            /* by 1 GB: an INVLPG drops a large page whole; dropping more is allowed and these lists
+             * are short */
+            if (c->cur_lin[c->valid[l][i]] != BT_NO_LIN &&
+                (c->cur_lin[c->valid[l][i]] ^ lin) >> 21 == 0)
+                bt_exec_drop(c, c->valid[l][i]);
+}
+
+static void set_lin(struct bt_ctx *c, uint32_t id, uint64_t lin, bool global)
+{
+    if (c->cur_lin[id] != BT_NO_LIN) {
+        if (c->cur_lin[id] != lin)
+            salt_bump(c, c->v->en->page[id].mode);
+        c->cur_lin[id] = lin;
+        return;
+    }
+    if (c->n_valid[global] == BT_VALID_MAX)
+        flush_list(c, global);
+    c->valid[global][c->n_valid[global]++] = id;
+    c->cur_lin[id] = lin;
+}
+
+uint32_t bt_code_page_at(struct bt_ctx *c, uint64_t rip)
+{
+    struct engine *en = c->v->en;
+    uint64_t lin = rip & BT_PAGE_MASK;
+    struct bt_xmap *x = &c->xmap[(lin >> 12) & (XMAP_SIZE - 1)];
+    struct bt_walk w;
+    uint32_t rpn;
+    bool rom;
+
+    if (x->lin == lin && x->mode == c->mode && x->id != 0 && c->cur_lin[x->id] == lin)
+        return x->id;
+    if ((c->mode_key & MODE_L) && !bt_canonical(rip)) {
+        bt_fault_err(c, 13, 0);
+        return 0;
+    }
+    unsigned mmu = c->mode_key & MODE_USER ? MMU_USER : MMU_KERNEL;
+    if (bt_walk(c, rip, ACC_X, mmu, &w))
+        return 0;
+    if (bt_ram_page(en, w.gpa, &rpn, &rom) == NULL) {
+        c->exit_reason = EXIT_ERROR;
+        c->exc_vector = 0xff;
+        return 0;
+    }
+    uint32_t id = bt_page_get(en, rpn, c->mode);
+    if (id == 0) {
+        c->exit_reason = EXIT_LOOKUP;
+        c->exc_vector = 0xfe; /* out of ids: the run loop empties the cache */
+        return 0;
+    }
+    set_lin(c, id, lin, w.global);
+    *x = (struct bt_xmap){.lin = lin, .id = id, .mode = c->mode};
+    return id;
+}
+
+/* ---- jumps
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+void bt_jc_insert(struct bt_ctx *c, uint64_t rip, uint64_t code)
+{
+    struct bt_jc_entry *j = &c->jc[c->mode][rip & (JC_SIZE - 1)];
+
+    j->tag = rip + c->jc_salt[c->mode];
+    j->code = code;
+}
+
+static uint64_t leave(struct bt_ctx *c, enum bt_exit_reason why)
+{
+    c->exit_reason = why;
+    return 1;
+}
+
+/* Host code for ctx->rip in ctx->mode, or 0. */
+static uint64_t find_code(struct bt_ctx *c)
+{
+    if (c->mode >= BT_MODES)
+        return 0;
+    const struct bt_jc_entry *j = &c->jc[c->mode][c->rip & (JC_SIZE - 1)];
+    if (j->code != 0 && j->tag == c->rip + c->jc_salt[c->mode])
+        return j->code;
+    uint64_t lin = c->rip & BT_PAGE_MASK;
+    const struct bt_xmap *x = &c->xmap[(lin >> 12) & (XMAP_SIZE - 1)];
+    uint32_t id = x->id;
+    if (x->lin != lin || x->mode != c->mode || id == 0 || c->cur_lin[id] != lin) {
+        id = bt_code_page_at(c, c->rip);
+        if (id == 0)
+            return 0;
+    }
+    const struct bt_block *b = bt_block_find(c->v->en, id << 12 | (uint32_t)(c->rip & 0xfff));
+    if (b == NULL)
+        return 0;
+    uint64_t code = (uint64_t)c->v->en->code_rx + b->hot;
+    bt_jc_insert(c, c->rip, code);
+    return code;
+}
+
+uint64_t bt_next(struct bt_ctx *c)
+{
+    if (c->kick)
+        return leave(c, EXIT_EVENT);
+    if (c->mode_key & MODE_TF)
+        return leave(c, EXIT_LOOKUP);
+    uint64_t code = find_code(c);
+    return code != 0 ? code : leave(c, EXIT_LOOKUP);
+}
+
+uint64_t bt_lookup_next(struct bt_ctx *c)
+{
+    c->v->en->stat.lookup++;
+    return bt_next(c);
+}
+
+/* A loop found ctx->kick set; the jump's target is in exit_id and exit_delta. */
+uint64_t bt_kick_exit(struct bt_ctx *c)
+{
+    c->rip = c->cur_lin[c->exit_id] + (int64_t)c->exit_delta;
+    if (!(c->mode_key & MODE_L))
+        c->rip &= 0xffffffff;
+    return bt_next(c);
+}
+
+static void patch32(struct engine *en, uint32_t at, uint32_t value)
+{
+    uint8_t *p = en->code_rw + at;
+    __atomic_store_n((uint32_t *)p, value, __ATOMIC_RELEASE);
+}
+
+void bt_patch_chain(struct engine *en, uint32_t site, uint32_t guard, uint32_t id, uint64_t code)
+{
+    patch32(en, site, (uint32_t)(code - ((uint64_t)en->code_rx + site + 4)));
+    if (guard != 0) {
+        intptr_t tp = (intptr_t)__builtin_thread_pointer();
+        patch32(en, guard, (uint32_t)((intptr_t)&bt_ctx.cur_lin[id] - tp));
+    }
+}
+
+/* An exit that is not linked yet, or whose guard failed: links it when the target is translated
+ * already. */
+uint64_t bt_chain(struct bt_ctx *c)
+{
+    struct engine *en = c->v->en;
+
+    en->stat.chain++;
+    c->rip = c->cur_lin[c->exit_id] + (int64_t)c->exit_delta;
+    if (!(c->mode_key & MODE_L))
+        c->rip &= 0xffffffff;
+    if (c->kick)
+        return leave(c, EXIT_EVENT);
+    uint64_t code = find_code(c);
+    if (code == 0)
+        return leave(c, EXIT_CHAIN);
+    if (c->exit_site != 0) {
+        uint32_t id = bt_code_page_at(c, c->rip);
+        if (id != 0 && (c->exit_guard != 0 || id == c->exit_id))
+            bt_patch_chain(en, c->exit_site, c->exit_guard, id, code);
+    }
+    return code;
+}
+
+/* The second page of a straddling instruction is not (known to be) where it was: check, or give the block up. */
+uint64_t bt_page2_miss(struct bt_ctx *c)
+{
+    struct engine *en = c->v->en;
+    uint32_t key = c->pc;
+
+    c->rip = bt_helper_rip(c);
+    if (c->kick)
+        return leave(c, EXIT_EVENT);
+    uint32_t id = bt_code_page_at(c, (c->rip & BT_PAGE_MASK) + BT_PAGE_SIZE);
+    if (id == 0)
+        return c->exc_vector >= 0xfe ? leave(c, EXIT_LOOKUP) : bt_exception(c);
+    struct bt_block *b = bt_block_find(en, key);
+    if (b != NULL && b->page2 == id)
+        return (uint64_t)en->code_rx + b->hot;
+    if (b != NULL)
+        b->key = ~0u;
+    c->jc[c->mode][c->rip & (JC_SIZE - 1)].tag = 0;
+    c->jc[c->mode][c->rip & (JC_SIZE - 1)].code = 0;
+    return leave(c, EXIT_LOOKUP);
+}

@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guest paging: the table walk (Intel SDM vol. 3, chapter 4), the software TLB, and the slow path
+ * of translated memory accesses. General registers only: the guest's vector state is live here.
+ */
+#include "bt_internal.h"
+
+enum {
+    PTE_P = 1 << 0,
+    PTE_W = 1 << 1,
+    PTE_U = 1 << 2,
+    PTE_A = 1 << 5,
+    PTE_D = 1 << 6,
+    PTE_PS = 1 << 7,
+    PTE_G = 1 << 8,
+};
+#define PTE_NX (1ull << 63)
+
+#define CR0_WP (1ull << 16)
+#define CR0_PG (1ull << 31)
+#define CR4_PSE (1ull << 4)
+#define CR4_PAE (1ull << 5)
+#define CR4_PGE (1ull << 7)
+#define CR4_SMEP (1ull << 20)
+#define EFER_LMA (1ull << 10)
+#define EFER_NXE (1ull << 11)
+
+enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };
+
+static int walk_fault(struct bt_ctx *c, uint64_t lin, unsigned access, unsigned mmu, uint32_t bits)
+{
+    const struct x86_cpu *cpu = &c->v->cpu;
+    uint32_t err = bits;
+
+    if (access & ACC_W)
+        err |= PF_W;
+    if (mmu == MMU_USER)
+        err |= PF_U;
+    if ((access & ACC_X) &&
+        (((cpu->efer & EFER_NXE) && (cpu->cr4 & CR4_PAE)) || (cpu->cr4 & CR4_SMEP)))
+        err |= PF_I;
+    c->exc_cr2 = lin;
+    return bt_fault_err(c, 14, err);
+}
+
+/* Sets bits in a table entry the way the processor does: atomically, and only if the entry is still
+ * what was read. */
+static bool entry_set(void *host, bool wide, uint64_t old, uint64_t bits)
+{
+    if (wide)
+        return __sync_bool_compare_and_swap((uint64_t *)host, old, old | bits);
+    return __sync_bool_compare_and_swap((uint32_t *)host, (uint32_t)old, (uint32_t)(old | bits));
+}
+
+struct walk_state {
+    uint64_t perm_and; /* W and U of all levels, anded */
+    uint64_t nx;       /* or of all levels */
+};
+
+static bool walk_allowed(const struct x86_cpu *cpu, const struct walk_state *s, unsigned access,
+                         unsigned mmu, bool *writable)
+{
+    bool user = s->perm_and & PTE_U, w = s->perm_and & PTE_W;
+
+    *writable = w || (mmu != MMU_USER && !(cpu->cr0 & CR0_WP));
+    if (mmu == MMU_USER && !user)
+        return false;
+    if (access & ACC_X) {
+        if ((s->nx && (cpu->efer & EFER_NXE)) || (mmu != MMU_USER && user && (cpu->cr4 & CR4_SMEP)))
+            return false;
+        return true;
+    }
+    if (mmu == MMU_KSMAP && user)
+        return false;
+    return !(access & ACC_W) || *writable;
+}
+
+static uint64_t reserved_bits(const struct bt_ctx *c, bool wide)
+{
+    if (!wide)
+        return 0;
+    uint64_t r = ~c->v->en->phys_mask & 0x000ffffffffff000ull;
+    if (!(c->v->cpu.efer & EFER_NXE))
+        r |= PTE_NX;
+    return r;
+}
+
+int bt_walk(struct bt_ctx *c, uint64_t lin, unsigned access, unsigned mmu, struct bt_walk *w)
+{
+    const struct x86_cpu *cpu = &c->v->cpu;
+    struct engine *en = c->v->en;
+
+    w->global = false;
+    if (!(cpu->cr0 & CR0_PG)) {
+        *w = (struct bt_walk){
+            .gpa = lin & 0xffffffff, .page_bits = 12, .writable = true, .dirty = true};
+        return 0;
+    }
+    bool lma = cpu->efer & EFER_LMA, wide = lma || (cpu->cr4 & CR4_PAE);
+    unsigned level = lma ? 4 : wide ? 3 : 2, bits = wide ? 9 : 10, esize = wide ? 8 : 4;
+    uint64_t rsvd = reserved_bits(c, wide);
+    en->stat.walks++;
+retry:;
+    uint64_t table = cpu->cr3 & (lma ? 0x000ffffffffff000ull : wide ? 0xffffffe0 : 0xfffff000);
+    struct walk_state s = {.perm_and = PTE_W | PTE_U};
+    for (unsigned l = level;; l--) {
+        unsigned shift = 12 + bits * (l - 1);
+        uint64_t index = (lin >> shift) & ((1u << bits) - 1);
+        uint64_t ea = table + index * esize;
+        uint32_t rpn;
+        bool rom;
+        uint8_t *page = bt_ram_page(en, ea, &rpn, &rom);
+        if (page == NULL) /* tables outside RAM read as all ones on the bus */
+            return walk_fault(c, lin, access, mmu, PF_P | PF_RSVD);
+        void *host = page + (ea & 0xfff);
+        uint64_t e = wide ? __atomic_load_n((uint64_t *)host, __ATOMIC_RELAXED)
+                          : __atomic_load_n((uint32_t *)host, __ATOMIC_RELAXED);
+        if (!(e & PTE_P))
+            return walk_fault(c, lin, access, mmu, 0);
+        bool pdpte = wide && !lma && l == 3;
+        bool leaf =
+            l == 1 || ((e & PTE_PS) && !pdpte && (l == 2 ? wide || (cpu->cr4 & CR4_PSE) : l == 3));
+        uint64_t bad = rsvd;
+        if (lma && l == 4)
+            bad |= PTE_PS;
+        if (leaf && l > 1 && wide)
+            bad |= ((1ull << shift) - 1) & ~0x1fffull;
+        if (e & bad)
+            return walk_fault(c, lin, access, mmu, PF_P | PF_RSVD);
+        if (!pdpte) {
+            s.perm_and &= e;
+            s.nx |= wide ? e & PTE_NX : 0;
+        }
+        if (!leaf) {
+            if (!pdpte && !(e & PTE_A) && !entry_set(host, wide, e, PTE_A))
+                goto retry;
+            table = e & (wide ? 0x000ffffffffff000ull : 0xfffff000);
+            continue;
+        }
+        bool writable;
+        if (!walk_allowed(cpu, &s, access, mmu, &writable))
+            return walk_fault(c, lin, access, mmu, PF_P);
+        uint64_t set = PTE_A | (access & ACC_W ? PTE_D : 0);
+        if ((e & set) != set && !entry_set(host, wide, e, set))
+            goto retry;
+        uint64_t mask = (1ull << shift) - 1;
+        uint64_t frame = wide ? e & 0x000ffffffffff000ull & ~mask : e & ~mask & 0xfffff000;
+        if (!wide && l == 2)
+            frame |= (e >> 13 & 0xff) << 32; /* PSE-36 */
+        w->gpa = (frame | (lin & mask)) & en->phys_mask;
+        w->page_bits = (uint8_t)shift;
+        w->global = (e & PTE_G) && (cpu->cr4 & CR4_PGE);
+        w->writable = writable;
+        w->dirty = (e | set) & PTE_D;
+        return 0;
+    }
+}
+
+/* ---- TLB
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static void tlb_clear(struct bt_tlb_entry *e, unsigned i)
+{
+    e->tag_r = e->tag_w = (uint64_t)(i ^ 1) << 12;
+    e->flags = 0;
+}
+
+static void tlb_clear_all(struct bt_tlb *t)
+{
+    for (unsigned i = 0; i < TLB_SIZE; i++)
+        tlb_clear(&t->e[i], i);
+    t->fills = 0;
+    t->large_bloom = 0;
+}
+
+void bt_tlb_init(struct bt_ctx *c)
+{
+    for (unsigned m = 0; m < MMU_COUNT; m++)
+        tlb_clear_all(&c->tlb[m]);
+}
+
+void bt_tlb_flush(struct bt_ctx *c, bool global)
+{
+    for (unsigned m = 0; m < MMU_COUNT; m++) {
+        struct bt_tlb *t = &c->tlb[m];
+        if (global) {
+            tlb_clear_all(t);
+            continue;
+        }
+        if (t->fills > TLB_FILLS) {
+            for (unsigned i = 0; i < TLB_SIZE; i++)
+                if (!(t->e[i].flags & TLB_GLOBAL))
+                    tlb_clear(&t->e[i], i);
+        } else {
+            for (unsigned k = 0; k < t->fills; k++)
+                if (!(t->e[t->fill[k]].flags & TLB_GLOBAL))
+                    tlb_clear(&t->e[t->fill[k]], t->fill[k]);
+        }
+        t->fills = 0;
+    }
+}
+
+void bt_tlb_invlpg(struct bt_ctx *c, uint64_t lin)
+{
+    unsigned i = (lin >> 12) & (TLB_SIZE - 1);
+
+    for (unsigned m = 0; m < MMU_COUNT; m++) {
+        struct bt_tlb *t = &c->tlb[m];
+        if (t->e[i].tag_r == (lin & BT_PAGE_MASK) || t->e[i].tag_w == (lin & BT_PAGE_MASK))
+            tlb_clear(&t->e[i], i);
+        if (!(t->large_bloom >> (lin >> 21 & 63) & 1))
+            continue;
+        /* One INVLPG drops a whole large page; its pieces may be anywhere. */
+        for (unsigned k = 0; k < TLB_SIZE; k++)
+            if ((t->e[k].flags & TLB_LARGE) && ((t->e[k].tag_r ^ lin) >> 30) == 0)
+                tlb_clear(&t->e[k], k);
+    }
+}
+
+/* Code appeared in page rpn: stores to it must take the slow path from now on (invariant 3). */
+void bt_tlb_protect(struct bt_ctx *c, uint32_t rpn)
+{
+    for (unsigned m = 0; m < MMU_COUNT; m++)
+        for (unsigned i = 0; i < TLB_SIZE; i++)
+            if (c->tlb[m].e[i].rpn == rpn)
+                c->tlb[m].e[i].tag_w = (uint64_t)(i ^ 1) << 12;
+}
+
+enum fill_result { FILL_RAM, FILL_FAULT, FILL_MMIO };
+
+/* Translates one page for an access; enters it into the TLB when it is RAM. *host: address of `lin`
+ * itself. A ROM is RAM for reads and MMIO for writes. */
+static enum fill_result tlb_fill(struct bt_ctx *c, uint64_t lin, unsigned access, unsigned mmu,
+                                 uint8_t **host, uint64_t *gpa, uint32_t *rpn)
+{
+    struct engine *en = c->v->en;
+    struct bt_tlb *t = &c->tlb[mmu];
+    unsigned i = (lin >> 12) & (TLB_SIZE - 1);
+    struct bt_tlb_entry *e = &t->e[i];
+    struct bt_walk w;
+    bool rom;
+
+    if (bt_walk(c, lin, access, mmu, &w))
+        return FILL_FAULT;
+    *gpa = w.gpa;
+    uint8_t *page = bt_ram_page(en, w.gpa, rpn, &rom);
+    if (page == NULL || (rom && (access & ACC_W)))
+        return FILL_MMIO;
+    *host = page + (lin & 0xfff);
+    if (!(e->flags & TLB_GLOBAL) || e->tag_r != (lin & BT_PAGE_MASK))
+        en->stat.fills++;
+    if (!w.global) {
+        if (t->fills < TLB_FILLS)
+            t->fill[t->fills] = (uint16_t)i;
+        if (t->fills <= TLB_FILLS)
+            t->fills++;
+    }
+    e->tag_r = lin & BT_PAGE_MASK;
+    bool code = en->rpn_page[*rpn] != 0;
+    e->tag_w = w.writable && w.dirty && !rom && !code ? e->tag_r : (uint64_t)(i ^ 1) << 12;
+    e->host = (uint64_t)page;
+    e->rpn = *rpn;
+    e->flags = (w.global ? TLB_GLOBAL : 0) | (w.page_bits > 12 ? TLB_LARGE : 0);
+    if (w.page_bits == 21)
+        t->large_bloom |= 1ull << (lin >> 21 & 63);
+    else if (w.page_bits > 21)
+        t->large_bloom = ~0ull;
+    return FILL_RAM;
+}
+
+/* Finds one page for an access, through the TLB. */
+static enum fill_result page_for(struct bt_ctx *c, uint64_t lin, unsigned access, unsigned mmu,
+                                 uint8_t **host, uint64_t *gpa, uint32_t *rpn)
+{
+    struct bt_tlb_entry *e = &c->tlb[mmu].e[(lin >> 12) & (TLB_SIZE - 1)];
+    uint64_t page = lin & BT_PAGE_MASK;
+
+    if ((!(access & ACC_W) || e->tag_w == page) && e->tag_r == page) {
+        *host = (uint8_t *)e->host + (lin & 0xfff);
+        *rpn = e->rpn;
+        *gpa = 0;
+        return FILL_RAM;
+    }
+    return tlb_fill(c, lin, access, mmu, host, gpa, rpn);
+}
+
+/* ---- devices
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static unsigned chunk(uint64_t gpa, unsigned len)
+{
+    unsigned n = 8;
+    while (n > len || (gpa & (n - 1)))
+        n >>= 1;
+    return n;
+}
+
+static void mmio_read(struct bt_ctx *c, uint64_t gpa, uint8_t *buf, unsigned len)
+{
+    const struct engine_host *h = c->v->en->host;
+
+    c->v->en->stat.mmio++;
+    bt_vector_out();
+    while (len > 0) {
+        unsigned n = chunk(gpa, len);
+        uint64_t v = h->mmio_read(h->opaque, c->v->index, gpa, n);
+        for (unsigned i = 0; i < n; i++)
+            buf[i] = (uint8_t)(v >> (8 * i));
+        buf += n;
+        gpa += n;
+        len -= n;
+    }
+    bt_vector_in();
+}
+
+static void mmio_write(struct bt_ctx *c, uint64_t gpa, const uint8_t *buf, unsigned len)
+{
+    const struct engine_host *h = c->v->en->host;
+
+    c->v->en->stat.mmio++;
+    bt_vector_out();
+    while (len > 0) {
+        unsigned n = chunk(gpa, len);
+        uint64_t v = 0;
+        for (unsigned i = 0; i < n; i++)
+            v |= (uint64_t)buf[i] << (8 * i);
+        h->mmio_write(h->opaque, c->v->index, gpa, v, n);
+        buf += n;
+        gpa += n;
+        len -= n;
+    }
+    bt_vector_in();
+}
+
+/* ---- accesses of helpers
+ * ------------------------------------------------------------------------------------------ */
+
+static bool crosses(uint64_t lin, unsigned size)
+{
+    return (lin & 0xfff) + size > BT_PAGE_SIZE;
+}
+
+static int check_canonical(struct bt_ctx *c, uint64_t lin, unsigned size)
+{
+    if ((c->v->cpu.efer & EFER_LMA) && (!bt_canonical(lin) || !bt_canonical(lin + size - 1)))
+        return bt_fault_err(c, 13, 0);
+    return 0;
+}
+
+int bt_copy_in(struct bt_ctx *c, uint64_t lin, void *buf, unsigned len, unsigned mmu)
+{
+    uint8_t *out = buf;
+
+    if (check_canonical(c, lin, len))
+        return 1;
+    while (len > 0) {
+        unsigned n = BT_PAGE_SIZE - (lin & 0xfff);
+        uint8_t *host;
+        uint64_t gpa;
+        uint32_t rpn;
+        if (n > len)
+            n = len;
+        switch (page_for(c, lin, ACC_R, mmu, &host, &gpa, &rpn)) {
+        case FILL_FAULT:
+            return 1;
+        case FILL_RAM:
+            bt_copy(out, host, n);
+            break;
+        case FILL_MMIO:
+            mmio_read(c, gpa, out, n);
+            break;
+        }
+        out += n;
+        lin += n;
+        len -= n;
+    }
+    return 0;
+}
+
+static void ram_store(struct bt_ctx *c, uint8_t *host, uint32_t rpn, const void *buf, unsigned n)
+{
+    struct engine *en = c->v->en;
+
+    if (en->rpn_page[rpn] != 0)
+        bt_code_written(en, rpn, (unsigned)((uintptr_t)host & 0xfff), n);
+    if (n == 8)
+        *(volatile uint64_t *)host = *(const uint64_t *)buf;
+    else if (n == 4)
+        *(volatile uint32_t *)host = *(const uint32_t *)buf;
+    else
+        bt_copy(host, buf, n);
+}
+
+int bt_copy_out(struct bt_ctx *c, uint64_t lin, const void *buf, unsigned len, unsigned mmu)
+{
+    const uint8_t *in = buf;
+    uint8_t *host;
+    uint64_t gpa;
+    uint32_t rpn;
+
+    if (check_canonical(c, lin, len))
+        return 1;
+    if (crosses(lin, len)) /* all pages are checked before the first byte is written */
+        for (uint64_t p = lin & BT_PAGE_MASK; p <= lin + len - 1; p += BT_PAGE_SIZE)
+            if (page_for(c, p < lin ? lin : p, ACC_W, mmu, &host, &gpa, &rpn) == FILL_FAULT)
+                return 1;
+    while (len > 0) {
+        unsigned n = BT_PAGE_SIZE - (lin & 0xfff);
+        if (n > len)
+            n = len;
+        switch (page_for(c, lin, ACC_W, mmu, &host, &gpa, &rpn)) {
+        case FILL_FAULT:
+            return 1;
+        case FILL_RAM:
+            ram_store(c, host, rpn, in, n);
+            break;
+        case FILL_MMIO:
+            mmio_write(c, gpa, in, n);
+            break;
+        }
+        in += n;
+        lin += n;
+        len -= n;
+    }
+    return 0;
+}
+
+int bt_read(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned mmu, uint64_t *val)
+{
+    uint64_t v = 0;
+    int r = bt_copy_in(c, lin, &v, size, mmu);
+
+    if (r == 0)
+        *val = v;
+    return r;
+}
+
+int bt_write(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned mmu, uint64_t val)
+{
+    return bt_copy_out(c, lin, &val, size, mmu);
+}
+
+void *bt_host(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned access, unsigned mmu,
+              int *fault)
+{
+    uint8_t *host;
+    uint64_t gpa;
+    uint32_t rpn;
+
+    *fault = 0;
+    if (crosses(lin, size))
+        return NULL;
+    if (check_canonical(c, lin, size)) {
+        *fault = 1;
+        return NULL;
+    }
+    enum fill_result r = page_for(c, lin, access, mmu, &host, &gpa, &rpn);
+    if (r == FILL_FAULT)
+        *fault = 1;
+    if (r != FILL_RAM)
+        return NULL;
+    if ((access & ACC_W) && c->v->en->rpn_page[rpn] != 0)
+        bt_code_written(c->v->en, rpn, (unsigned)(lin & 0xfff), size);
+    return host;
+}
+
+/* ---- slow path of translated accesses
+ * ----------------------------------------------------------------------------- */
+
+/* mem_info: bits 0-9 size, 12-13 access, 16-17 mmu, 20 stack segment, 21 masked, 22 32-bit linear
+ * addresses */
+static void precise_state(struct bt_ctx *c)
+{
+    uint32_t st = c->mem_state;
+
+    for (unsigned r = 0; r < 16; r++)
+        if (st >> r & 1)
+            c->gpr[r] = c->spill[r];
+    if (st & STATE_FLAGS_SAVED) {
+        uint64_t s = c->saved_flags;
+        c->flags = (s >> 8 & 0xd5) | (s & 1) << 11 | 0x202;
+    }
+    c->rip = bt_helper_rip(c);
+}
+
+static uint64_t slow_fault(struct bt_ctx *c)
+{
+    precise_state(c);
+    return bt_exception(c);
+}
+
+static uint64_t site_b(struct bt_ctx *c)
+{
+    return c->code_base + c->site + 16;
+}
+
+/* True when the store retired the page that is running: the instruction must be run alone. */
+static bool hits_running_code(struct bt_ctx *c, uint32_t rpn, unsigned off, unsigned size)
+{
+    struct engine *en = c->v->en;
+
+    if (en->rpn_page[rpn] == 0 || !bt_code_written(en, rpn, off, size))
+        return false;
+    return en->page[c->pc >> 12].retired;
+}
+
+static uint64_t oneshot(struct bt_ctx *c)
+{
+    precise_state(c);
+    c->exit_reason = EXIT_ONESHOT;
+    return 1;
+}
+
+struct piece {
+    uint64_t lin;
+    unsigned len;
+    uint8_t *host; /* NULL: device */
+    uint64_t gpa;
+    uint32_t rpn;
+};
+
+static int locate(struct bt_ctx *c, struct piece *p, unsigned access, unsigned mmu)
+{
+    enum fill_result r = page_for(c, p->lin, access, mmu, &p->host, &p->gpa, &p->rpn);
+
+    if (r == FILL_FAULT)
+        return 1;
+    if (r == FILL_MMIO)
+        p->host = NULL;
+    return 0;
+}
+
+/* The access goes through the bounce buffer: to a device, or to two pages. */
+static uint64_t bounce(struct bt_ctx *c, struct piece *p, unsigned n, unsigned size,
+                       unsigned access)
+{
+    uint8_t *b = c->bounce + (p[0].lin & 63), *out = b;
+
+    c->mem_host = (uint64_t)b;
+    c->post.size = (uint8_t)size;
+    c->post.part = (uint8_t)p[0].len;
+    for (unsigned i = 0; i < n; i++) {
+        if (access & ACC_R) {
+            if (p[i].host != NULL)
+                bt_copy(out, p[i].host, p[i].len);
+            else
+                mmio_read(c, p[i].gpa, out, p[i].len);
+        }
+        out += p[i].len;
+        c->post.mmio[i] = p[i].host == NULL;
+        c->post.target[i] = p[i].host != NULL ? (uint64_t)p[i].host : p[i].gpa;
+    }
+    return access & ACC_W ? site_b(c) : 0;
+}
+
+uint64_t bt_mem_slow(struct bt_ctx *c)
+{
+    unsigned size = c->mem_info & 0x3ff, access = c->mem_info >> 12 & 3,
+             mmu = c->mem_info >> 16 & 3;
+    uint64_t lin = c->mem_addr;
+    struct piece p[2] = {{.lin = lin, .len = size}};
+    unsigned n = 1;
+
+    c->v->en->stat.slow++;
+    if (c->mode_key & MODE_LMA && !(c->mem_info >> 22 & 1)) {
+        if (!bt_canonical(lin) || !bt_canonical(lin + size - 1)) {
+            bt_fault_err(c, c->mem_info >> 20 & 1 ? 12 : 13, 0);
+            return slow_fault(c);
+        }
+    }
+    if (crosses(lin, size)) {
+        n = 2;
+        p[0].len = BT_PAGE_SIZE - (unsigned)(lin & 0xfff);
+        p[1].len = size - p[0].len;
+        p[1].lin = lin + p[0].len;
+        if (c->mem_info >> 22 & 1)
+            p[1].lin &= 0xffffffff;
+    }
+    /* A write access checks write permission first, as the processor does for read-modify-write. */
+    for (unsigned i = 0; i < n; i++)
+        if (locate(c, &p[i], access & ACC_W ? ACC_W : ACC_R, mmu))
+            return slow_fault(c);
+    if (access & ACC_W)
+        for (unsigned i = 0; i < n; i++)
+            if (p[i].host != NULL &&
+                hits_running_code(c, p[i].rpn, (unsigned)(p[i].lin & 0xfff), p[i].len))
+                return oneshot(c);
+    if (n == 2 || p[0].host == NULL)
+        return bounce(c, p, n, size, access);
+    c->mem_host = (uint64_t)p[0].host;
+    return 0;
+}
+
+uint64_t bt_mem_post(struct bt_ctx *c)
+{
+    uint8_t *b = (uint8_t *)c->mem_host;
+    unsigned first = c->post.part, rest = c->post.size - first;
+
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned len = i == 0 ? first : rest;
+        if (len == 0)
+            break;
+        if (c->post.mmio[i])
+            mmio_write(c, c->post.target[i], b, len);
+        else
+            bt_copy((void *)c->post.target[i], b, len);
+        b += len;
+    }
+    return 0;
+}

@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The engine behind the seam: creation, the run loop, CPU state in and out. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "event.h"
+#include "segment.h"
+#include "signal_internal.h"
+#include "xlate.h"
+
+__thread struct bt_ctx bt_ctx __attribute__((tls_model("local-exec")));
+
+#define AT(field, off) _Static_assert(offsetof(struct bt_ctx, field) == (off), #field)
+AT(gpr, CTX_GPR);
+AT(spill, CTX_SPILL);
+AT(flags, CTX_FLAGS);
+AT(host_rsp, CTX_HOST_RSP);
+AT(jmp_target, CTX_JMP_TARGET);
+AT(self, CTX_SELF);
+AT(arg, CTX_ARG);
+AT(site, CTX_SITE);
+AT(exit_reason, CTX_EXIT_REASON);
+AT(code_base, CTX_CODE_BASE);
+AT(xsave, CTX_XSAVE);
+AT(xmask_lo, CTX_XMASK_LO);
+AT(xmask_hi, CTX_XMASK_HI);
+AT(xinit, CTX_XINIT);
+
+/* x87, SSE, AVX, AVX-512; never PKRU (it guards the monitor's own memory) nor AMX (needs a permission). */
+#define XCOMPONENTS 0xe7ull
+
+static uint8_t xinit_image[X86_XSAVE_SIZE] __attribute__((aligned(64)));
+
+static uint64_t host_xcr0(void)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return (uint64_t)hi << 32 | lo;
+}
+
+static uint64_t rdtsc_now(void)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+    return (uint64_t)hi << 32 | lo;
+}
+
+static int bt_probe(struct err *e)
+{
+    if (!__builtin_cpu_supports("sse4.2"))
+        return err_set(e, ENODEV, "the translator needs a processor with SSE4.2 and XSAVE");
+    uint32_t a = 1, b, cx = 0, d;
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(cx), "=d"(d));
+    if (!(cx >> 27 & 1))
+        return err_set(e, ENODEV, "the translator needs XSAVE, which this processor or kernel does not offer");
+    return 0;
+}
+
+static uint64_t measure_tsc_khz(void)
+{
+    struct timespec a, b;
+    uint64_t t0, t1, ns;
+
+    clock_gettime(CLOCK_MONOTONIC_RAW, &a);
+    t0 = rdtsc_now();
+    do {
+        clock_gettime(CLOCK_MONOTONIC_RAW, &b);
+        ns = (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000ull + (uint64_t)(b.tv_nsec - a.tv_nsec);
+    } while (ns < 10000000);
+    t1 = rdtsc_now();
+    return (t1 - t0) * 1000000ull / ns;
+}
+
+static void bt_destroy(struct engine *en)
+{
+    if (en == NULL)
+        return;
+    bt_cache_destroy(en);
+    pthread_mutex_destroy(&en->lock);
+    free(en);
+}
+
+static int bt_create(const struct engine_config *cfg, struct engine **out, struct err *e)
+{
+    struct engine *en = calloc(1, sizeof(*en));
+    const struct ram_region *r;
+
+    if (en == NULL)
+        return err_set(e, ENOMEM, "out of memory");
+    en->ram = cfg->ram;
+    en->host = cfg->host;
+    en->cpuid = cfg->cpuid;
+    en->vcpus = cfg->vcpus;
+    pthread_mutex_init(&en->lock, NULL);
+    if (cfg->vcpus != 1) {
+        free(en);
+        return err_set(e, EINVAL, "the translator runs one virtual CPU, not %u; use --cpus 1", cfg->vcpus);
+    }
+    r = ram_regions(cfg->ram, &en->n_region);
+    memcpy(en->region, r, sizeof(*r) * en->n_region);
+    en->phys_mask = (1ull << cpuid_phys_bits(cfg->cpuid)) - 1;
+    en->tsc_khz = measure_tsc_khz();
+    int rc = bt_cache_create(en, e);
+    if (rc == 0 && (rc = ram_listen(cfg->ram, bt_code_dma, en)) < 0)
+        err_set(e, -rc, "too many listeners on guest memory");
+    if (rc < 0) {
+        bt_destroy(en);
+        return rc;
+    }
+    *out = en;
+    return 0;
+}
+
+static int bt_vcpu_create(struct engine *en, unsigned index, struct engine_vcpu **out, struct err *e)
+{
+    struct engine_vcpu *v = aligned_alloc(64, (sizeof(*v) + 63) & ~63ul);
+
+    if (v == NULL)
+        return err_set(e, ENOMEM, "out of memory");
+    memset(v, 0, sizeof(*v));
+    v->en = en;
+    v->index = index;
+    v->shadow_rip = ~0ull;
+    v->xlate = malloc(sizeof(struct xlate));
+    v->xbuf = aligned_alloc(4096, 4096);
+    if (v->xlate == NULL || v->xbuf == NULL) {
+        free(v->xlate);
+        free(v->xbuf);
+        free(v);
+        return err_set(e, ENOMEM, "out of memory");
+    }
+    x86_cpu_reset(&v->cpu);
+    v->tsc_offset = 0 - rdtsc_now();
+    en->vcpu[index] = v;
+    *out = v;
+    return 0;
+}
+
+static void bt_vcpu_destroy(struct engine_vcpu *v)
+{
+    if (v == NULL)
+        return;
+    v->en->vcpu[v->index] = NULL;
+    if (v->altstack != NULL)
+        munmap(v->altstack, 128 << 10);
+    free(v->xlate);
+    free(v->xbuf);
+    free(v);
+}
+
+/* ---- state -------------------------------------------------------------------------------------------------------------- */
+
+/* struct x86_cpu -> context. */
+static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
+{
+    struct x86_cpu *cpu = &v->cpu;
+
+    memcpy(c->gpr, cpu->gpr, sizeof(c->gpr));
+    c->rip = cpu->rip;
+    bt_sync_segs(c);
+    c->kernel_gs_base = cpu->kernel_gs_base;
+    c->tsc_offset = v->tsc_offset;
+    c->cpl = cpu->cr0 & 1 ? cpu->seg[X86_SS].attr >> 5 & 3 : 0;
+    bt_set_rflags(c, cpu->rflags);
+    if (cpu->rflags >> 17 & 1)
+        c->cpl = 3;
+    v->shadow_rip = cpu->interrupt_shadow ? cpu->rip : ~0ull;
+    bt_tlb_flush(c, true);
+    bt_exec_flush(c, true);
+    bt_mode_update(c);
+    v->loaded = true;
+}
+
+/* context -> struct x86_cpu. */
+static void save_state(struct engine_vcpu *v, const struct bt_ctx *c)
+{
+    struct x86_cpu *cpu = &v->cpu;
+
+    memcpy(cpu->gpr, c->gpr, sizeof(c->gpr));
+    cpu->rip = c->rip;
+    cpu->rflags = bt_rflags(c);
+    for (unsigned i = 0; i < X86_SEG_COUNT; i++)
+        cpu->seg[i].base = c->seg_base[i];
+    cpu->kernel_gs_base = c->kernel_gs_base;
+    v->tsc_offset = c->tsc_offset;
+    cpu->tsc = rdtsc_now() + v->tsc_offset;
+    cpu->interrupt_shadow = v->shadow_rip == c->rip;
+}
+
+static int bind(struct engine_vcpu *v)
+{
+    struct bt_ctx *c = &bt_ctx;
+    uint64_t mask = host_xcr0() & XCOMPONENTS;
+
+    if (v->ctx == c)
+        return 0;
+    int r = bt_signal_thread(v);
+    if (r < 0)
+        return r;
+    c->v = v;
+    c->self = c;
+    c->code_base = (uint64_t)v->en->code_rx;
+    c->xsave = v->cpu.xsave;
+    c->xmask_lo = (uint32_t)mask;
+    c->xmask_hi = (uint32_t)(mask >> 32);
+    c->xinit = xinit_image;
+    *(uint32_t *)(xinit_image + 24) = 0x1f80; /* MXCSR is restored from the image even when SSE is initial */
+    *(uint64_t *)(xinit_image + 512) = 0;
+    bt_tlb_init(c);
+    for (uint32_t id = 0; id < BT_MAX_PAGES; id++)
+        c->cur_lin[id] = BT_NO_LIN;
+    for (unsigned m = 0; m < BT_MODES; m++)
+        c->jc_salt[m] = 0;
+    memset(c->jc, 0, sizeof(c->jc));
+    memset(c->xmap, 0, sizeof(c->xmap));
+    c->n_valid[0] = c->n_valid[1] = 0;
+    c->exit_site = 0;
+    v->ctx = c;
+    v->loaded = false;
+    return 0;
+}
+
+static void bt_get_state(struct engine_vcpu *v, struct x86_cpu *cpu)
+{
+    *cpu = v->cpu;
+}
+
+static int bt_set_state(struct engine_vcpu *v, const struct x86_cpu *cpu, struct err *e)
+{
+    if ((cpu->efer >> 10 & 1) && !(cpu->cr4 >> 5 & 1))
+        return err_set(e, EINVAL, "CPU state: long mode without CR4.PAE");
+    uint64_t *hdr = (uint64_t *)(v->cpu.xsave + 512);
+    v->cpu = *cpu;
+    /* The image is run through XRSTOR: what that refuses is corrected here. */
+    hdr[0] &= host_xcr0() & XCOMPONENTS;
+    memset(hdr + 1, 0, 56);
+    *(uint32_t *)(v->cpu.xsave + 24) &= 0xffff;
+    v->tsc_offset = cpu->tsc - rdtsc_now();
+    v->loaded = false;
+    return 0;
+}
+
+/* ---- run ------------------------------------------------------------------------------------------------------------------ */
+
+static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
+{
+    const struct bt_record *rec;
+    const struct bt_block *b = bt_block_at(v->en, c->fault_pc, &rec);
+
+    if (b == NULL || c->fault_vector == 14) {
+        snprintf(v->error, sizeof(v->error), "host exception %u at translated code %#lx, address %#lx", c->fault_vector,
+                 (unsigned long)(c->fault_pc - (uint64_t)v->en->code_rx), (unsigned long)c->fault_error);
+        c->exit_reason = EXIT_ERROR;
+        return;
+    }
+    uint32_t id = b->key != 0 ? b->key >> 12 : v->oneshot_id;
+    for (unsigned r = 0; r < 16; r++)
+        if (rec->spill >> r & 1)
+            c->gpr[r] = c->spill[r];
+    if (rec->goff & REC_FLAGS_SAVED)
+        c->flags = (c->saved_flags >> 8 & 0xd5) | (c->saved_flags & 1) << 11 | 0x202;
+    c->flags = (c->flags & 0x8d5) | 0x202;
+    c->rip = c->cur_lin[id] + (rec->goff & 0x1fff);
+    if (!(c->mode_key & MODE_L))
+        c->rip &= 0xffffffff;
+    if (c->fault_vector == 13 || c->fault_vector == 17)
+        bt_fault_err(c, c->fault_vector, 0);
+    else
+        bt_fault(c, c->fault_vector);
+    if (c->fault_vector == 16 && !(v->cpu.cr0 >> 5 & 1))
+        bt_fault(c, 16);
+    c->exit_reason = EXIT_LOOKUP;
+    if (bt_exception(c) == 1 && c->exit_reason == EXIT_SHUTDOWN)
+        return;
+    c->exit_reason = EXIT_LOOKUP;
+}
+
+/* Takes an NMI or an interrupt if there is one that may come now. */
+static void take_events(struct engine_vcpu *v, struct bt_ctx *c)
+{
+    const struct engine_host *h = v->en->host;
+    int vector;
+
+    if (v->shadow_rip == c->rip)
+        return;
+    if (!v->cpu.nmi_blocked && h->nmi_take(h->opaque, v->index)) {
+        if (bt_interrupt(c, 2, false, c->rip))
+            (void)bt_exception(c);
+        v->cpu.nmi_blocked = true;
+        return;
+    }
+    c->irq_wait = 0;
+    if (!h->interrupt_pending(h->opaque, v->index))
+        return;
+    if (!c->if_flag) {
+        c->irq_wait = 1;
+        return;
+    }
+    vector = h->interrupt_take(h->opaque, v->index);
+    if (vector < 0)
+        return;
+    if (bt_interrupt(c, (unsigned)vector, false, c->rip))
+        (void)bt_exception(c);
+    if (h->interrupt_pending(h->opaque, v->index))
+        c->irq_wait = 1;
+}
+
+static void inject(struct engine_vcpu *v, struct bt_ctx *c)
+{
+    struct x86_cpu *cpu = &v->cpu;
+
+    cpu->event_pending = false;
+    if (cpu->event_type == 0 || cpu->event_type == 2) {
+        if (bt_interrupt(c, cpu->event_vector, false, c->rip))
+            (void)bt_exception(c);
+        return;
+    }
+    if (cpu->event_has_error)
+        bt_fault_err(c, cpu->event_vector, cpu->event_error);
+    else
+        bt_fault(c, cpu->event_vector);
+    c->exc_cr2 = cpu->cr2;
+    (void)bt_exception(c);
+}
+
+/* Finds or makes the code for ctx->rip. 0: an exception was delivered or the cache emptied, look again. */
+static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone)
+{
+    struct engine *en = v->en;
+    bool full;
+
+    if (v->flush_wanted || c->mode >= BT_MODES) {
+        v->flush_wanted = false;
+        bt_cache_flush(en);
+        bt_mode_update(c);
+    }
+    c->exc_vector = 0;
+    uint32_t id = bt_code_page_at(c, c->rip);
+    if (id == 0) {
+        if (c->exc_vector == 0xfe) {
+            v->flush_wanted = true;
+        } else if (c->exc_vector == 0xff) {
+            snprintf(v->error, sizeof(v->error), "the guest runs code outside memory at %#lx", (unsigned long)c->rip);
+            c->exit_reason = EXIT_ERROR;
+        } else {
+            c->exit_reason = EXIT_LOOKUP;
+            (void)bt_exception(c);
+        }
+        return 0;
+    }
+    struct bt_block *b = alone ? NULL : bt_block_find(en, id << 12 | (uint32_t)(c->rip & 0xfff));
+    if (b == NULL) {
+        b = bt_translate(c, c->rip, id, alone, &full);
+        if (b == NULL && full) {
+            v->flush_wanted = true;
+            return 0;
+        }
+        if (b == NULL) {
+            if (c->exc_vector == 0xfe) {
+                v->flush_wanted = true;
+                return 0;
+            }
+            (void)bt_exception(c);
+            return 0;
+        }
+    }
+    v->oneshot_id = id;
+    return (uint64_t)en->code_rx + b->hot;
+}
+
+static void link_exit(struct engine_vcpu *v, struct bt_ctx *c, uint64_t code, uint64_t rip)
+{
+    uint32_t id = bt_code_page_at(c, rip);
+
+    if (id != 0 && (c->exit_guard != 0 || id == c->exit_id))
+        bt_patch_chain(v->en, c->exit_site, c->exit_guard, id, code);
+}
+
+/* A block of one instruction ran with TF set: the trap follows it unless an exception came instead. */
+static void single_step(struct engine_vcpu *v, struct bt_ctx *c, uint64_t exceptions)
+{
+    if (v->en->stat.exc + v->en->stat.irq != exceptions)
+        return;
+    v->cpu.dr[6] |= 1u << 14;
+    bt_fault(c, 1);
+    (void)bt_exception(c);
+}
+
+static enum engine_exit bt_run(struct engine_vcpu *v)
+{
+    struct bt_ctx *c = &bt_ctx;
+    struct engine *en = v->en;
+    enum engine_exit why = ENGINE_EXIT_KICKED;
+
+    if (bind(v) < 0) {
+        snprintf(v->error, sizeof(v->error), "cannot set up the signal stack");
+        return ENGINE_EXIT_ERROR;
+    }
+    if (!v->loaded)
+        load_state(v, c);
+    if (v->cpu.event_pending)
+        inject(v, c);
+    c->exit_reason = EXIT_LOOKUP;
+    for (;;) {
+        bool alone = c->exit_reason == EXIT_ONESHOT, chain = c->exit_reason == EXIT_CHAIN;
+        uint32_t flushes = (uint32_t)en->stat.flushes;
+        if (atomic_exchange(&v->stop, false))
+            break;
+        bt_code_stale(en);
+        if (atomic_exchange(&c->kick, 0) || c->exit_reason == EXIT_EVENT || v->first_look) {
+            v->first_look = false;
+            if (!alone) {
+                uint64_t rip = c->rip;
+                c->exit_reason = EXIT_LOOKUP;
+                take_events(v, c);
+                if (c->exit_reason == EXIT_SHUTDOWN) {
+                    why = ENGINE_EXIT_SHUTDOWN;
+                    break;
+                }
+                chain = chain && rip == c->rip;
+                if (v->shadow_rip == c->rip) {
+                    alone = true;
+                    v->shadow_rip = ~0ull;
+                    c->kick = 1;
+                }
+            } else {
+                c->kick = 1;
+            }
+        }
+        uint64_t rip = c->rip, code = code_for(v, c, alone);
+        if (code == 0) {
+            if (c->exit_reason == EXIT_SHUTDOWN) {
+                why = ENGINE_EXIT_SHUTDOWN;
+                break;
+            }
+            if (c->exit_reason == EXIT_ERROR) {
+                why = ENGINE_EXIT_ERROR;
+                break;
+            }
+            if (alone && c->rip == rip)
+                c->exit_reason = EXIT_ONESHOT;
+            else
+                c->exit_reason = EXIT_LOOKUP;
+            continue;
+        }
+        if (chain && flushes == (uint32_t)en->stat.flushes && c->exit_site != 0)
+            link_exit(v, c, code, rip);
+        if (!alone && !(c->mode_key & MODE_TF))
+            bt_jc_insert(c, rip, code);
+        bool step = c->mode_key & MODE_TF;
+        uint64_t events = en->stat.exc + en->stat.irq;
+        c->jmp_target = code;
+        bt_enter();
+        c->flags = (c->flags & 0x8d5) | 0x202;
+        if (c->exit_reason == EXIT_FAULT)
+            host_fault(v, c);
+        else if (step)
+            single_step(v, c, events);
+        if (c->exit_reason == EXIT_SHUTDOWN) {
+            why = ENGINE_EXIT_SHUTDOWN;
+            break;
+        }
+        if (c->exit_reason == EXIT_ERROR) {
+            why = ENGINE_EXIT_ERROR;
+            break;
+        }
+        if (c->exit_reason == EXIT_HALT) {
+            const struct engine_host *h = en->host;
+            v->shadow_rip = ~0ull;
+            c->kick = 1;
+            if (c->if_flag && h->interrupt_pending(h->opaque, v->index))
+                continue;
+            v->first_look = true;
+            why = ENGINE_EXIT_HALT;
+            break;
+        }
+    }
+    save_state(v, c);
+    return why;
+}
+
+static void bt_kick(struct engine_vcpu *v, bool stop)
+{
+    struct bt_ctx *c = v->ctx;
+
+    if (stop)
+        atomic_store(&v->stop, true);
+    if (c != NULL)
+        atomic_store(&c->kick, 1);
+    else
+        v->first_look = true;
+}
+
+static const char *bt_strerror(struct engine_vcpu *v)
+{
+    return v->error;
+}
+
+static uint64_t bt_tsc_khz(struct engine *en)
+{
+    return en->tsc_khz;
+}
+
+static uint64_t bt_tsc_read(struct engine_vcpu *v)
+{
+    return rdtsc_now() + (v->ctx != NULL && v->loaded ? v->ctx->tsc_offset : v->tsc_offset);
+}
+
+const struct engine_ops engine_bt = {
+    .name = "bt",
+    .probe = bt_probe,
+    .create = bt_create,
+    .destroy = bt_destroy,
+    .vcpu_create = bt_vcpu_create,
+    .vcpu_destroy = bt_vcpu_destroy,
+    .run = bt_run,
+    .kick = bt_kick,
+    .get_state = bt_get_state,
+    .set_state = bt_set_state,
+    .strerror = bt_strerror,
+    .tsc_khz = bt_tsc_khz,
+    .tsc_read = bt_tsc_read,
+};

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Host exceptions in translated code: a copied instruction divided by zero, had an unmasked floating-point exception, a
+ * misaligned operand or an opcode the host lacks. The handler notes which and sends the thread to bt_stub_exit with all
+ * registers as they were; the run loop makes it the guest's exception. Anything else goes to the handler that was there
+ * before.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "signal_internal.h"
+#include "vecmem.h"
+
+static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+static struct sigaction previous[5];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void chain(int sig, siginfo_t *info, void *uc)
+{
+    for (unsigned i = 0; i < 5; i++) {
+        if (signals[i] != sig)
+            continue;
+        if (previous[i].sa_flags & SA_SIGINFO) {
+            previous[i].sa_sigaction(sig, info, uc);
+            return;
+        }
+        if (previous[i].sa_handler != SIG_DFL && previous[i].sa_handler != SIG_IGN) {
+            previous[i].sa_handler(sig);
+            return;
+        }
+    }
+    signal(sig, SIG_DFL); /* returns to the faulting instruction, which then ends the process as usual */
+}
+
+static void handler(int sig, siginfo_t *info, void *ucv)
+{
+    ucontext_t *uc = ucv;
+    greg_t *g = uc->uc_mcontext.gregs;
+    uint64_t pc = (uint64_t)g[REG_RIP];
+    struct bt_ctx *c = &bt_ctx;
+
+    if (pc >= (uint64_t)bt_try_begin && pc < (uint64_t)bt_try_end) {
+        g[REG_RIP] = (greg_t)bt_try_failed;
+        return;
+    }
+    if (c->v == NULL || pc - (uint64_t)c->v->en->code_rx >= c->v->en->code_size) {
+        chain(sig, info, ucv);
+        return;
+    }
+    c->fault_vector = (uint8_t)g[REG_TRAPNO];
+    c->fault_pc = pc;
+    c->fault_error = (uint64_t)g[REG_CR2];
+    c->exit_reason = EXIT_FAULT;
+    g[REG_RIP] = (greg_t)bt_stub_exit;
+}
+
+static void install(void)
+{
+    struct sigaction sa = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+
+    sigemptyset(&sa.sa_mask);
+    for (unsigned i = 0; i < 5; i++)
+        sigaction(signals[i], &sa, &previous[i]);
+}
+
+int bt_signal_thread(struct engine_vcpu *v)
+{
+    stack_t ss = {.ss_size = 128 << 10};
+    sigset_t all;
+
+    pthread_once(&once, install);
+    v->altstack = mmap(NULL, ss.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (v->altstack == MAP_FAILED) {
+        v->altstack = NULL;
+        return -errno;
+    }
+    ss.ss_sp = v->altstack;
+    if (sigaltstack(&ss, NULL) < 0)
+        return -errno;
+    /* RSP is the guest's while translated code runs: no signal whose handler wants this thread's stack. */
+    sigfillset(&all);
+    for (unsigned i = 0; i < 5; i++)
+        sigdelset(&all, signals[i]);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    return 0;
+}

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Translation of one block: decode, find out which flags are live, emit. What is not a transfer of
+ * control, a stack instruction (xflow.c) or a system instruction (xsys.c) is plain: it is copied,
+ * its memory operand going through the check of xmem.c.
+ */
+#include <string.h>
+
+#include "xlate.h"
+
+#define ROOM (96u << 10) /* more than any block needs */
+
+static const uint8_t *rpn_host(const struct engine *en, uint32_t rpn)
+{
+    uint64_t off = (uint64_t)rpn << 12;
+
+    for (unsigned i = 0; i < en->n_region; i++)
+        if (off - en->region[i].offset < en->region[i].size)
+            return en->region[i].host + (off - en->region[i].offset);
+    return NULL;
+}
+
+static uint64_t line_mask(unsigned first, unsigned last)
+{
+    first >>= 6;
+    last >>= 6;
+    return (~0ull >> (63 - (last - first))) << first;
+}
+
+/* ---- liveness
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+static bool is_branch(const struct insn *in)
+{
+    return in->z.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE;
+}
+
+/* Flags that code at offset `off` of the page reads before it writes them; all that is not known
+ * counts as read. */
+static uint16_t peek_flags(struct xlate *x, int64_t off)
+{
+    uint16_t live = 0, killed = 0;
+    struct insn in;
+
+    if (off < 0 || off >= BT_PAGE_SIZE)
+        return FLAGS_ARITH;
+    int64_t start = off;
+    for (unsigned k = 0; k < 8 && killed != FLAGS_ARITH && off < BT_PAGE_SIZE; k++) {
+        if (insn_peek(&x->dec, x->bytes + off, BT_PAGE_SIZE - (unsigned)off, &in) != INSN_OK)
+            break;
+        if (is_branch(&in) || x_is_special(&in)) {
+            live |= in.fl_read & (uint16_t)~killed;
+            off += in.len;
+            break;
+        }
+        live |= in.fl_read & (uint16_t)~killed;
+        killed |= in.fl_kill;
+        off += in.len;
+    }
+    if (off > start)
+        x->peeked |= line_mask((unsigned)start, (unsigned)(off - 1 < 4095 ? off - 1 : 4095));
+    return live | (FLAGS_ARITH & (uint16_t)~killed);
+}
+
+static bool direct(const struct insn *in)
+{
+    return in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
+           in->z.meta.branch_type != ZYDIS_BRANCH_TYPE_FAR && in->z.mnemonic != ZYDIS_MNEMONIC_RET;
+}
+
+static void liveness(struct xlate *x)
+{
+    const struct insn *last = &x->in[x->n - 1];
+    uint16_t live = FLAGS_ARITH;
+
+    if (!is_branch(last))
+        live = x_is_special(last) ? FLAGS_ARITH : peek_flags(x, last->off + last->len);
+    else if (direct(last) &&
+             (last->z.mnemonic == ZYDIS_MNEMONIC_JMP || last->z.mnemonic == ZYDIS_MNEMONIC_CALL))
+        live = peek_flags(x, last->off + last->len + last->op[0].imm.value.s);
+    else if (direct(last))
+        live = peek_flags(x, last->off + last->len);
+    if (x->page2 != 0)
+        live = FLAGS_ARITH;
+    x->live[x->n] = live;
+    for (unsigned i = x->n; i-- > 0;) {
+        struct insn *in = &x->in[i];
+        if (x_is_special(in))
+            in->fl_read = FLAGS_ARITH;
+        if (is_branch(in) && direct(in) && in->z.mnemonic != ZYDIS_MNEMONIC_JMP &&
+            in->z.mnemonic != ZYDIS_MNEMONIC_CALL) {
+            x->live_exit[i] = peek_flags(x, in->off + in->len + in->op[0].imm.value.s);
+            live |= x->live_exit[i];
+        }
+        live = (uint16_t)((live & ~in->fl_kill) | in->fl_read);
+        x->live[i] = live;
+    }
+}
+
+/* ---- plain instructions
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+static bool is_vector(const struct insn *in)
+{
+    switch (in->z.meta.isa_ext) {
+    case ZYDIS_ISA_EXT_BASE:
+    case ZYDIS_ISA_EXT_LONGMODE:
+    case ZYDIS_ISA_EXT_BMI1:
+    case ZYDIS_ISA_EXT_BMI2:
+    case ZYDIS_ISA_EXT_LZCNT:
+    case ZYDIS_ISA_EXT_MOVBE:
+    case ZYDIS_ISA_EXT_ADOX_ADCX:
+    case ZYDIS_ISA_EXT_CLFLUSHOPT:
+    case ZYDIS_ISA_EXT_CLFSH:
+    case ZYDIS_ISA_EXT_CLWB:
+    case ZYDIS_ISA_EXT_PREFETCHWT1:
+    case ZYDIS_ISA_EXT_RDRAND:
+    case ZYDIS_ISA_EXT_RDSEED:
+    case ZYDIS_ISA_EXT_PAUSE:
+    case ZYDIS_ISA_EXT_SERIALIZE:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static bool is_avx(const struct insn *in)
+{
+    return in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX ||
+           in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
+}
+
+/* CR0.TS, CR0.EM, CR4.OSFXSR, CR4.OSXSAVE: the instruction raises #NM or #UD. True if it was
+ * emitted so. */
+static bool fpu_denied(struct xlate *x, const struct insn *in)
+{
+    bool x87 = in->z.meta.isa_ext == ZYDIS_ISA_EXT_X87,
+         mmx = in->z.meta.isa_ext == ZYDIS_ISA_EXT_MMX;
+
+    if (!is_vector(in) || !(x->key & (MODE_NM | MODE_EM | MODE_NOAVX | MODE_NOSSE)))
+        return false;
+    if (is_avx(in) && in->z.meta.isa_ext != ZYDIS_ISA_EXT_BMI1 && (x->key & MODE_NOAVX)) {
+        x_invalid(x, in);
+        return true;
+    }
+    if (!x87 && !mmx && !is_avx(in) && (x->key & (MODE_EM | MODE_NOSSE))) {
+        x_invalid(x, in);
+        return true;
+    }
+    if (mmx && (x->key & MODE_EM)) {
+        x_invalid(x, in);
+        return true;
+    }
+    if ((x->key & MODE_NM) || (x87 && (x->key & MODE_EM))) {
+        x_device_not_available(x, in);
+        return true;
+    }
+    return false;
+}
+
+static void copy_bytes(struct xlate *x, const struct insn *in)
+{
+    unsigned k = 0;
+
+    if (!x->long64) { /* one-byte INC and DEC became the REX prefixes */
+        while (in->raw[k] == 0x66 || in->raw[k] == 0x67)
+            k++;
+        if ((in->raw[k] & 0xf0) == 0x40) {
+            if (in->opsize == 2)
+                e8(x, 0x66);
+            x_rr(x, false, 0xff, in->raw[k] >> 3 & 1, in->raw[k] & 7);
+            return;
+        }
+        if (in->raw[k] == 0x82) { /* alias of 80 */
+            e8(x, 0x80);
+            ebytes(x, in->raw + k + 1, in->len - k - 1u);
+            return;
+        }
+    }
+    ebytes(x, in->raw, in->len);
+}
+
+/* MOV between the accumulator and an absolute address (A0 - A3): no ModRM byte to rewrite. */
+static void mov_offset(struct xlate *x, const struct insn *in)
+{
+    bool load = in->mem.access & ACC_R;
+    struct access a;
+
+    x_access(x, in, &in->mem, 1, &a);
+    if (in->mem.size == 2)
+        e8(x, 0x66);
+    x_rm(x, in->mem.size == 8, (load ? 0x8a : 0x88) | (in->mem.size > 1), X86_RAX, a.t1);
+    x_access_done(x, &a);
+}
+
+static unsigned bit_opcode(ZydisMnemonic m)
+{
+    switch (m) {
+    case ZYDIS_MNEMONIC_BTS:
+        return 0x0fab;
+    case ZYDIS_MNEMONIC_BTR:
+        return 0x0fb3;
+    case ZYDIS_MNEMONIC_BTC:
+        return 0x0fbb;
+    default:
+        return 0x0fa3;
+    }
+}
+
+/* BT and kin with a register index reach beyond the operand: the address moves by the index' whole
+ * words. */
+static void bit_string(struct xlate *x, const struct insn *in)
+{
+    struct insn_mem m = in->mem;
+    bool high;
+    unsigned size = m.size, shift = size == 8 ? 6 : size == 4 ? 5 : 4;
+    unsigned idx = (unsigned)insn_gpr(in->op[1].reg.value, &high);
+    struct access a;
+
+    if (x->live[x->i])
+        x_flags_save(x);
+    unsigned t3 = x_scratch(x, in->read);
+    x->held |= (uint16_t)(1u << t3);
+    unsigned t4 = x_scratch(x, in->read);
+    x->held |= (uint16_t)(1u << t4);
+    /* t4 = address; t3 = (sign-extended index >> shift) * size */
+    x_address(x, in, &m, t4, 16);
+    if (size == 8)
+        x_rr(x, true, 0x8b, t3, idx);
+    else if (size == 4)
+        x_rr(x, true, 0x63, t3, idx);
+    else
+        x_rr(x, true, 0x0fbf, t3, idx);
+    x_rr(x, true, 0xc1, 7, t3); /* sar */
+    e8(x, shift);
+    x_lea(x, m.addrsize == 8, t4, (int)t4, (int)t3, size, 0);
+    struct insn_mem at = {.base = (int8_t)t4,
+                          .index = -1,
+                          .scale = 1,
+                          .seg = X86_DS,
+                          .addrsize = 8,
+                          .size = m.size,
+                          .access = m.access};
+    if (m.seg == X86_SS)
+        at.seg = X86_SS;
+    uint32_t key = x->key; /* the segment base is in already */
+    x->key &= ~(uint32_t)MODE_BASES;
+    x_access(x, in, &at, (uint16_t)(1u << t4), &a);
+    x->key = key;
+    x_rr(x, false, 0x8b, t3, idx); /* the index within the word */
+    x_alu_imm(x, false, 4, t3, (int32_t)size * 8 - 1);
+    x_flags_for(x, in);
+    if (in->z.attributes & ZYDIS_ATTRIB_HAS_LOCK)
+        e8(x, 0xf0);
+    if (size == 2)
+        e8(x, 0x66);
+    x_rm(x, size == 8, bit_opcode(in->z.mnemonic), t3, a.t1);
+    x_access_done(x, &a);
+    x->held = 0;
+}
+
+static void lea_insn(struct xlate *x, const struct insn *in)
+{
+    bool high;
+    unsigned dst = (unsigned)insn_gpr(in->op[0].reg.value, &high);
+    struct insn_mem m = in->mem;
+
+    if (x->long64 && !m.rip && m.addrsize == 8) {
+        copy_bytes(x, in);
+        return;
+    }
+    m.seg = X86_DS;
+    uint32_t key = x->key;
+    x->key &= ~(uint32_t)MODE_BASES;
+    if (in->opsize == 2) {
+        unsigned t = x_scratch(x, in->read | in->write);
+        x_address(x, in, &m, t, 16);
+        e8(x, 0x66);
+        x_rr(x, false, 0x8b, dst, t);
+    } else {
+        x_address(x, in, &m, dst, 16);
+        if (in->opsize == 4 && m.addrsize == 8)
+            x_rr(x, false, 0x8b, dst, dst);
+    }
+    x->key = key;
+}
+
+static bool is_hint(const struct insn *in)
+{
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_NOP:
+    case ZYDIS_MNEMONIC_PREFETCH:
+    case ZYDIS_MNEMONIC_PREFETCHNTA:
+    case ZYDIS_MNEMONIC_PREFETCHT0:
+    case ZYDIS_MNEMONIC_PREFETCHT1:
+    case ZYDIS_MNEMONIC_PREFETCHT2:
+    case ZYDIS_MNEMONIC_PREFETCHW:
+    case ZYDIS_MNEMONIC_PREFETCHWT1:
+        return true;
+    default:
+        return in->z.meta.category == ZYDIS_CATEGORY_WIDENOP ||
+               in->z.meta.category == ZYDIS_CATEGORY_NOP;
+    }
+}
+
+static bool is_bit_string(const struct insn *in)
+{
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_BT:
+    case ZYDIS_MNEMONIC_BTS:
+    case ZYDIS_MNEMONIC_BTR:
+    case ZYDIS_MNEMONIC_BTC:
+        return in->has_mem && in->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
+    default:
+        return false;
+    }
+}
+
+static void plain(struct xlate *x, const struct insn *in)
+{
+    struct access a;
+
+    if (fpu_denied(x, in) || is_hint(in))
+        return;
+    if (in->z.mnemonic == ZYDIS_MNEMONIC_LEA) {
+        lea_insn(x, in);
+    } else if (is_bit_string(in)) {
+        bit_string(x, in);
+    } else if (in->has_mem && in->z.raw.modrm.offset == 0) {
+        mov_offset(x, in);
+    } else if (in->has_mem) {
+        x_access(x, in, &in->mem, 0, &a);
+        x_flags_for(x, in);
+        x_reencode(x, in, a.t1);
+        x_access_done(x, &a);
+    } else {
+        x_flags_for(x, in);
+        if (is_vector(in) || in->z.mnemonic == ZYDIS_MNEMONIC_DIV ||
+            in->z.mnemonic == ZYDIS_MNEMONIC_IDIV)
+            x_record(x, in);
+        copy_bytes(x, in);
+    }
+    x->spilled &= (uint16_t)~in->full;
+}
+
+/* ---- the block
+ * -------------------------------------------------------------------------------------------------------------
+ */
+
+/* The instruction straddles the page's end: the rest comes from what the next linear page maps now.
+ */
+static enum insn_result decode_straddle(struct xlate *x, uint64_t rip, struct insn *in)
+{
+    uint8_t buf[32];
+    unsigned head = BT_PAGE_SIZE - (unsigned)(rip & 0xfff);
+
+    x->page2 = bt_code_page_at(x->c, (rip & BT_PAGE_MASK) + BT_PAGE_SIZE);
+    if (x->page2 == 0)
+        return INSN_MORE;
+    memcpy(buf, x->bytes + (rip & 0xfff), head);
+    memcpy(buf + head, rpn_host(x->en, x->en->page[x->page2].rpn), 15);
+    return insn_decode(&x->dec, buf, head + 15, in);
+}
+
+static bool ends_block(const struct insn *in)
+{
+    if (x_is_end(in))
+        return true;
+    switch (in->z.meta.branch_type) {
+    case ZYDIS_BRANCH_TYPE_NONE:
+        return false;
+    case ZYDIS_BRANCH_TYPE_FAR:
+        return true;
+    default:
+        return in->z.mnemonic == ZYDIS_MNEMONIC_JMP || in->z.mnemonic == ZYDIS_MNEMONIC_CALL ||
+               in->z.mnemonic == ZYDIS_MNEMONIC_RET;
+    }
+}
+
+/* Fills in[]. INSN_MORE: an exception is recorded; INSN_INVALID: the first instruction is
+ * undefined. */
+static enum insn_result decode_block(struct xlate *x, uint64_t rip)
+{
+    unsigned off = rip & 0xfff, max = x->oneshot ? 1 : XLATE_MAX;
+    enum insn_result r = INSN_OK;
+
+    for (x->n = 0; x->n < max && off < BT_PAGE_SIZE;) {
+        struct insn *in = &x->in[x->n];
+        r = insn_decode(&x->dec, x->bytes + off, BT_PAGE_SIZE - off, in);
+        if (r == INSN_MORE && x->n == 0)
+            r = decode_straddle(x, rip, in);
+        if (r != INSN_OK)
+            break;
+        in->off = (uint16_t)off;
+        off += in->len;
+        x->n++;
+        if (ends_block(in))
+            break;
+    }
+    return x->n > 0 ? INSN_OK : r;
+}
+
+static void mark_lines(struct xlate *x)
+{
+    const struct insn *first = &x->in[0], *last = &x->in[x->n - 1];
+    unsigned end = last->off + last->len - 1u;
+    struct bt_code_page *page = x->en->page;
+
+    if (x->b->key == 0)
+        return;
+    if (end >= BT_PAGE_SIZE) {
+        page[x->page2].lines |= line_mask(0, end - BT_PAGE_SIZE);
+        end = BT_PAGE_SIZE - 1;
+    }
+    page[x->id].lines |= line_mask(first->off, end) | x->peeked;
+}
+
+static void emit_insn(struct xlate *x, struct insn *in)
+{
+    x_need(x, in->read);
+    x->held = 0;
+    if (!x_flow(x, in) && !x_stack(x, in) && !x_system(x, in))
+        plain(x, in);
+}
+
+static void emit_block(struct xlate *x)
+{
+    if (x->page2 != 0)
+        x_guard_page2(x);
+    for (x->i = 0; x->i < x->n && !x->ended; x->i++)
+        emit_insn(x, &x->in[x->i]);
+    if (!x->ended) {
+        const struct insn *last = &x->in[--x->i];
+        x_exit_direct(x, last->off + last->len);
+    }
+}
+
+static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot)
+{
+    struct engine *en = c->v->en;
+    unsigned bits = c->mode_key & MODE_L ? 64 : c->mode_key & MODE_D ? 32 : 16;
+
+    x->c = c;
+    x->en = en;
+    x->id = id;
+    x->page2 = 0;
+    x->bytes = rpn_host(en, en->page[id].rpn);
+    x->key = c->mode_key;
+    x->mode = c->mode;
+    x->long64 = bits == 64;
+    x->oneshot = oneshot || (c->mode_key & MODE_TF);
+    x->mmu = c->mode_key >> MODE_MMU_SHIFT & 3;
+    x->peeked = 0;
+    x->out = en->code_rw + en->hot;
+    x->cold = en->code_rw + en->cold;
+    x->in_cold = x->overflow = x->flags_saved = x->ended = false;
+    x->spilled = x->held = 0;
+    insn_decoder_init(&x->dec, bits, c->mode_key & MODE_LMA);
+}
+
+struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot, bool *full)
+{
+    struct engine *en = c->v->en;
+    struct xlate *x = c->v->xlate;
+
+    *full = false;
+    if (en->hot + ROOM > en->cold_start || en->cold + ROOM > en->code_size ||
+        en->n_rec + 512 > en->max_rec) {
+        *full = true;
+        return NULL;
+    }
+    setup(x, c, id, oneshot);
+    enum insn_result r = decode_block(x, rip);
+    if (r == INSN_MORE)
+        return NULL;
+    struct bt_block *b = bt_block_new(en, oneshot ? 0 : id << 12 | (uint32_t)(rip & 0xfff));
+    if (b == NULL) {
+        *full = true;
+        return NULL;
+    }
+    x->b = b;
+    if (r == INSN_INVALID) {
+        x->in[0].off = (uint16_t)(rip & 0xfff);
+        x->in[0].len = 1;
+        x->n = 1;
+        x->i = 0;
+        x->live[0] = x->live[1] = FLAGS_ARITH;
+        x_invalid(x, &x->in[0]);
+    } else {
+        liveness(x);
+        emit_block(x);
+    }
+    mark_lines(x);
+    b->page2 = x->page2;
+    b->size = (uint16_t)(x->in[x->n - 1].off + x->in[x->n - 1].len - x->in[0].off);
+    b->n_rec = (uint16_t)(en->n_rec - b->rec);
+    en->hot = code_off(x, x->out);
+    en->cold = code_off(x, x->cold);
+    en->stat.blocks++;
+    en->stat.insns += x->n;
+    return b;
+}

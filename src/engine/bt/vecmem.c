@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* See vecmem.h. */
+#include "vecmem.h"
+
+#include "insn.h"
+#include "segment.h"
+
+/* Offsets in the standard XSAVE format (Intel SDM vol. 1, 13.4); the AVX ones are fixed on every processor made. */
+#define XS_XMM 160
+#define XS_YMM 576
+
+static uint64_t *state_bv(struct bt_ctx *c)
+{
+    return (uint64_t *)((uint8_t *)c->xsave + 512);
+}
+
+static unsigned comp_offset(unsigned i)
+{
+    uint32_t a = 0xd, b, cx = i, d;
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(cx), "=d"(d));
+    return b;
+}
+
+/* The bytes of a vector register live in up to three places. */
+static uint8_t *vec_byte(struct bt_ctx *c, unsigned reg, unsigned byte)
+{
+    uint8_t *x = c->xsave;
+
+    if (reg >= 16)
+        return x + comp_offset(7) + (reg - 16) * 64 + byte;
+    if (byte < 16)
+        return x + XS_XMM + reg * 16 + byte;
+    if (byte < 32)
+        return x + XS_YMM + reg * 16 + byte - 16;
+    return x + comp_offset(6) + reg * 32 + byte - 32;
+}
+
+/* A component in its initial state is not in the image: it reads as zero. Made explicit before bytes are touched. */
+static void materialize(struct bt_ctx *c, unsigned comp, unsigned off, unsigned len)
+{
+    uint64_t *bv = state_bv(c);
+
+    if (*bv >> comp & 1)
+        return;
+    for (unsigned i = 0; i < len; i++)
+        ((uint8_t *)c->xsave)[off + i] = 0;
+    *bv |= 1ull << comp;
+}
+
+static void materialize_all(struct bt_ctx *c)
+{
+    materialize(c, 1, XS_XMM, 256);
+    if (c->xmask_lo >> 2 & 1)
+        materialize(c, 2, XS_YMM, 256);
+    if (c->xmask_lo >> 5 & 1) {
+        materialize(c, 5, comp_offset(5), 64);
+        materialize(c, 6, comp_offset(6), 512);
+        materialize(c, 7, comp_offset(7), 1024);
+    }
+}
+
+static uint64_t vec_get(struct bt_ctx *c, unsigned reg, unsigned off, unsigned size)
+{
+    uint64_t v = 0;
+    for (unsigned i = 0; i < size; i++)
+        v |= (uint64_t)*vec_byte(c, reg, off + i) << (8 * i);
+    return v;
+}
+
+static void vec_set(struct bt_ctx *c, unsigned reg, unsigned off, unsigned size, uint64_t v)
+{
+    for (unsigned i = 0; i < size; i++)
+        *vec_byte(c, reg, off + i) = (uint8_t)(v >> (8 * i));
+}
+
+static void vec_zero_above(struct bt_ctx *c, unsigned reg, unsigned from)
+{
+    unsigned top = c->xmask_lo >> 5 & 1 ? 64 : 32;
+    for (unsigned i = from; i < top; i++)
+        *vec_byte(c, reg, i) = 0;
+}
+
+static int fetch_insn(struct bt_ctx *c, struct insn *in)
+{
+    struct insn_decoder d;
+    uint8_t buf[16] = {0};
+    uint64_t rip = bt_helper_rip(c);
+    unsigned bits = c->mode_key & MODE_L ? 64 : c->mode_key & MODE_D ? 32 : 16, n = 0;
+
+    for (; n < 15; n++) { /* the code page is mapped: it is running */
+        struct bt_walk w;
+        uint32_t rpn;
+        bool rom;
+        if (bt_walk(c, rip + n, ACC_X, c->mode_key & MODE_USER ? MMU_USER : MMU_KERNEL, &w))
+            break;
+        const uint8_t *p = bt_ram_page(c->v->en, w.gpa, &rpn, &rom);
+        if (p == NULL)
+            break;
+        buf[n] = p[w.gpa & 0xfff];
+    }
+    insn_decoder_init(&d, bits, c->mode_key & MODE_LMA);
+    return insn_decode(&d, buf, n, in) == INSN_OK ? 0 : -1;
+}
+
+static unsigned vec_number(ZydisRegister r)
+{
+    return (unsigned)ZydisRegisterGetId(r);
+}
+
+static uint64_t element_address(struct bt_ctx *c, const struct insn *in, const struct insn_mem *m, uint64_t index)
+{
+    uint64_t a = index * m->scale + (uint64_t)m->disp;
+
+    (void)in;
+    if (m->base >= 0)
+        a += c->gpr[m->base];
+    if (m->addrsize == 4)
+        a = (uint32_t)a;
+    if (m->seg >= X86_FS || !(c->mode_key & MODE_L))
+        a += c->seg_base[m->seg];
+    return c->mode_key & MODE_L ? a : (uint32_t)a;
+}
+
+struct gather {
+    bool evex, store;
+    unsigned data, index, mask; /* registers: vector, vector, opmask or vector */
+    unsigned esize, isize, n;
+};
+
+static bool gather_shape(const struct insn *in, struct gather *g)
+{
+    const ZydisDecodedOperand *mem = NULL;
+
+    *g = (struct gather){.evex = in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX};
+    for (unsigned i = 0; i < in->z.operand_count_visible; i++) {
+        const ZydisDecodedOperand *o = &in->op[i];
+        if (o->type == ZYDIS_OPERAND_TYPE_MEMORY)
+            mem = o;
+    }
+    if (mem == NULL || !in->mem.vsib)
+        return false;
+    g->store = in->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+    g->index = vec_number(mem->mem.index);
+    const ZydisDecodedOperand *data = NULL;
+    for (unsigned i = 0; i < in->z.operand_count_visible; i++) {
+        const ZydisDecodedOperand *o = &in->op[i];
+        if (o->type != ZYDIS_OPERAND_TYPE_REGISTER)
+            continue;
+        if (ZydisRegisterGetClass(o->reg.value) == ZYDIS_REGCLASS_MASK)
+            g->mask = vec_number(o->reg.value);
+        else if (data == NULL)
+            data = o;
+        else
+            g->mask = vec_number(o->reg.value);
+    }
+    if (data == NULL)
+        return false;
+    g->data = vec_number(data->reg.value);
+    /* VEX.W / EVEX.W: 64-bit elements. Opcodes 90, 92, A0, A2: dword indices; 91, 93, A1, A3: qword. */
+    bool w = g->evex ? in->z.raw.evex.W : in->z.raw.vex.W;
+    g->esize = w ? 8 : 4;
+    g->isize = in->z.opcode & 1 ? 8 : 4;
+    unsigned vl = in->z.avx.vector_length / 8;
+    g->n = vl / (g->esize > g->isize ? g->esize : g->isize);
+    return true;
+}
+
+static bool mask_bit(struct bt_ctx *c, const struct gather *g, const uint64_t *k, unsigned i)
+{
+    if (g->evex)
+        return *k >> i & 1;
+    return vec_get(c, g->mask, i * g->esize, g->esize) >> (g->esize * 8 - 1) & 1;
+}
+
+static void mask_clear(struct bt_ctx *c, const struct gather *g, uint64_t *k, unsigned i)
+{
+    if (g->evex)
+        *k &= ~(1ull << i);
+    else
+        vec_set(c, g->mask, i * g->esize, g->esize, 0);
+}
+
+int bt_vec_gather(struct bt_ctx *c)
+{
+    struct insn in;
+    struct gather g;
+    uint64_t *k = NULL;
+
+    if (fetch_insn(c, &in) || !gather_shape(&in, &g))
+        return -1;
+    if (!g.evex && (g.data == g.mask || g.data == g.index || g.mask == g.index))
+        return -1;
+    if (g.evex && ((!g.store && g.data == g.index) || g.mask == 0))
+        return -1;
+    materialize_all(c);
+    if (g.evex)
+        k = (uint64_t *)((uint8_t *)c->xsave + comp_offset(5) + g.mask * 8);
+    for (unsigned i = 0; i < g.n; i++) {
+        if (!mask_bit(c, &g, k, i))
+            continue;
+        uint64_t idx = vec_get(c, g.index, i * g.isize, g.isize), v;
+        if (g.isize == 4)
+            idx = (uint64_t)(int64_t)(int32_t)idx;
+        uint64_t at = element_address(c, &in, &in.mem, idx);
+        if (g.store) {
+            v = vec_get(c, g.data, i * g.esize, g.esize);
+            if (bt_write(c, at, g.esize, bt_data_mmu(c), v))
+                return 1;
+        } else {
+            if (bt_read(c, at, g.esize, bt_data_mmu(c), &v))
+                return 1;
+            vec_set(c, g.data, i * g.esize, g.esize, v);
+        }
+        mask_clear(c, &g, k, i);
+    }
+    if (g.evex)
+        *k = 0;
+    else
+        for (unsigned i = 0; i < 32; i++)
+            *vec_byte(c, g.mask, i) = 0;
+    if (!g.evex)
+        vec_zero_above(c, g.mask, 0);
+    if (!g.store)
+        vec_zero_above(c, g.data, g.n * g.esize);
+    return 0;
+}
+
+int bt_vec_maskmov(struct bt_ctx *c)
+{
+    struct insn in;
+
+    if (fetch_insn(c, &in))
+        return -1;
+    bool mmx = in.z.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ;
+    unsigned n = mmx ? 8 : 16, regs[2] = {0}, k = 0;
+    for (unsigned i = 0; i < in.z.operand_count_visible && k < 2; i++)
+        if (in.op[i].type == ZYDIS_OPERAND_TYPE_REGISTER)
+            regs[k++] = vec_number(in.op[i].reg.value);
+    struct insn_mem m = {.base = X86_RDI, .index = -1, .scale = 1, .seg = X86_DS, .addrsize = in.z.address_width / 8};
+    if (in.z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_FS)
+        m.seg = X86_FS;
+    if (in.z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS)
+        m.seg = X86_GS;
+    if (!mmx)
+        materialize_all(c);
+    for (unsigned i = 0; i < n; i++) {
+        /* MMX registers live in the x87 stack's slots of the image, already rotated by TOP = 0 */
+        const uint8_t *st = (const uint8_t *)c->xsave + 32;
+        uint8_t sel = mmx ? st[regs[1] * 16 + i] : *vec_byte(c, regs[1], i);
+        uint8_t val = mmx ? st[regs[0] * 16 + i] : *vec_byte(c, regs[0], i);
+        if (!(sel & 0x80))
+            continue;
+        if (bt_write(c, element_address(c, &in, &m, 0) + i, 1, bt_data_mmu(c), val))
+            return 1;
+    }
+    return 0;
+}

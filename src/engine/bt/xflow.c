@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Transfers of control and the stack.
+ *
+ * A direct exit within the page is a jump that is patched to the target block once it exists. One
+ * that leaves the page compares the page it computes with cur_lin of the target's page id first
+ * (the guard): the same pages may be mapped side by side in one process and apart in another. An
+ * indirect exit probes the jump cache.
+ *
+ * Every cycle of blocks has a backward direct jump or an indirect one; these look at ctx->kick,
+ * which bounds the time until an interrupt is seen.
+ */
+#include "xlate.h"
+
+struct exit_info {
+    int32_t delta;
+    bool guarded;
+    bool kick;
+};
+
+static void exit_stub(struct xlate *x, uint32_t site, uint32_t guard, int32_t delta)
+{
+    x_store_imm(x, site, TLS_OFF(exit_site));
+    x_store_imm(x, x->id, TLS_OFF(exit_id));
+    x_store_imm(x, (uint32_t)delta, TLS_OFF(exit_delta));
+    x_store_imm(x, guard, TLS_OFF(exit_guard));
+    x_jmp_abs(x, x->en->stub_chain);
+}
+
+static uint8_t *kick_check(struct xlate *x)
+{
+    x_fs(x, false, 0x80, 7, TLS_OFF(kick)); /* cmpb $0, kick */
+    e8(x, 0);
+    return x_jcc(x, CC_NE);
+}
+
+static void emit_exit(struct xlate *x, const struct exit_info *ex, uint16_t live)
+{
+    uint8_t *guard = NULL, *miss = NULL, *kicked = NULL;
+    uint16_t spilled;
+    bool saved, nested = x->in_cold;
+
+    if ((ex->guarded || ex->kick) && live)
+        x_flags_save(x);
+    if (ex->guarded) {
+        unsigned t = x_scratch(x, 0);
+        x_load(x, t, TLS_OFF(cur_lin[0]) + (int32_t)x->id * 8);
+        if (ex->delta & ~0xfff)
+            x_lea(x, true, t, (int)t, -1, 1, (int32_t)(ex->delta & ~0xfff));
+        x_fs(x, true, 0x3b, t, TLS_OFF(cur_lin[0]));
+        guard = x->out - 4;
+        miss = x_jcc(x, CC_NE);
+    }
+    if (ex->kick)
+        kicked = kick_check(x);
+    spilled = x->spilled;
+    saved = x->flags_saved;
+    x_canon(x);
+    uint8_t *site = x_jcc(x, CC_JMP);
+    if (!nested)
+        x_to_cold(x);
+    if (kicked != NULL) {
+        x_here(x, kicked);
+        x->spilled = spilled;
+        x->flags_saved = saved;
+        x_canon(x);
+        x_store_imm(x, x->id, TLS_OFF(exit_id));
+        x_store_imm(x, (uint32_t)ex->delta, TLS_OFF(exit_delta));
+        x_jmp_abs(x, x->en->stub_kick);
+    }
+    if (miss != NULL) {
+        x_here(x, miss);
+        x->spilled = spilled;
+        x->flags_saved = saved;
+        x_canon(x);
+    }
+    x_here(x, site);
+    exit_stub(x, code_off(x, site), guard != NULL ? code_off(x, guard) : 0, ex->delta);
+    if (!nested)
+        x_to_hot(x);
+}
+
+static void exit_far(struct xlate *x, int64_t delta)
+{
+    unsigned t = x_scratch(x, 0);
+
+    x->held |= (uint16_t)(1u << t);
+    unsigned t2 = x_scratch(x, 0);
+    x_mov_imm(x, t2, (uint64_t)delta);
+    x_load(x, t, TLS_OFF(cur_lin[0]) + (int32_t)x->id * 8);
+    x_lea(x, true, t, (int)t, (int)t2, 1, 0);
+    x_exit_indirect(x, t);
+}
+
+static void exit_to(struct xlate *x, int64_t delta, uint16_t live)
+{
+    const struct insn *in = &x->in[x->i];
+    struct exit_info ex = {.delta = (int32_t)delta};
+
+    if (delta != ex.delta || x->oneshot) {
+        exit_far(x, delta);
+        return;
+    }
+    ex.guarded = delta < 0 || delta >= BT_PAGE_SIZE;
+    ex.kick = delta <= in->off;
+    emit_exit(x, &ex, live);
+}
+
+void x_exit_direct(struct xlate *x, int64_t delta)
+{
+    exit_to(x, delta, x->live[x->n]);
+    x->ended = true;
+}
+
+/* The next block runs in another mode, whose translations have page ids of their own: always
+ * guarded. */
+void x_exit_mode(struct xlate *x, int64_t delta, unsigned mode)
+{
+    struct exit_info ex = {.delta = (int32_t)delta, .guarded = true};
+
+    x_store_imm(x, mode, TLS_OFF(mode));
+    x_store_imm(x, x->en->mode_key[mode], TLS_OFF(mode_key));
+    emit_exit(x, &ex, FLAGS_ARITH);
+    x->ended = true;
+}
+
+void x_exit_indirect(struct xlate *x, unsigned t)
+{
+    int32_t jc = TLS_OFF(jc[0]) + (int32_t)(x->mode * sizeof(struct bt_jc_entry) * JC_SIZE);
+
+    x->held |= (uint16_t)(1u << t);
+    x_flags_save(x);
+    x_store(x, t, TLS_OFF(rip));
+    if (x->oneshot) {
+        x_canon(x);
+        x_jmp_abs(x, x->en->stub_lookup);
+        x->ended = true;
+        return;
+    }
+    unsigned t2 = x_scratch(x, 0);
+    x_rr(x, false, 0x8b, t2, t);
+    x_alu_imm(x, false, 4, t2, JC_SIZE - 1);
+    x_rr(x, false, 0xc1, 4, t2); /* shl t2, 4 */
+    e8(x, 4);
+    x_fs(x, true, 0x03, t, TLS_OFF(jc_salt[0]) + (int32_t)x->mode * 8);
+    x_fs_idx(x, true, 0x3b, t, t2, jc + (int32_t)offsetof(struct bt_jc_entry, tag));
+    uint8_t *miss = x_jcc(x, CC_NE);
+    x_fs_idx(x, true, 0x8b, t2, t2, jc + (int32_t)offsetof(struct bt_jc_entry, code));
+    x_store(x, t2, TLS_OFF(jmp_target));
+    uint8_t *kicked = kick_check(x);
+    x_canon_copy(x);
+    x_fs(x, false, 0xff, 4, TLS_OFF(jmp_target)); /* jmp *jmp_target */
+    bool nested = x->in_cold;
+    if (!nested)
+        x_to_cold(x);
+    x_here(x, miss);
+    x_here(x, kicked);
+    x_canon(x);
+    x_jmp_abs(x, x->en->stub_lookup);
+    if (!nested)
+        x_to_hot(x);
+    x->ended = true;
+}
+
+/* The block's instruction goes on in the next page: that must still be the page it was translated
+ * from. */
+void x_guard_page2(struct xlate *x)
+{
+    if (x->live[0])
+        x_flags_save(x);
+    unsigned t = x_scratch(x, x->in[0].read | x->in[0].write);
+    x_load(x, t, TLS_OFF(cur_lin[0]) + (int32_t)x->id * 8);
+    x_lea(x, true, t, (int)t, -1, 1, BT_PAGE_SIZE);
+    x_fs(x, true, 0x3b, t, TLS_OFF(cur_lin[0]) + (int32_t)x->page2 * 8);
+    uint8_t *miss = x_jcc(x, CC_NE);
+    x_to_cold(x);
+    x_here(x, miss);
+    x_canon_copy(x);
+    x_store_imm(x, x->id << 12 | x->in[0].off, TLS_OFF(pc));
+    x_jmp_abs(x, x->en->stub_page2);
+    x_to_hot(x);
+}
+
+/* ---- jumps
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+static int64_t branch_target(const struct xlate *x, const struct insn *in)
+{
+    int64_t d = in->off + in->len + in->op[0].imm.value.s;
+
+    if (!x->long64 && in->opsize == 2) /* EIP is cut to 16 bits: only code below 64 KB uses it */
+        d = in->off + in->len + (int16_t)in->op[0].imm.value.s;
+    return d;
+}
+
+static int condition(ZydisMnemonic m)
+{
+    switch (m) {
+    case ZYDIS_MNEMONIC_JO:
+        return 0;
+    case ZYDIS_MNEMONIC_JNO:
+        return 1;
+    case ZYDIS_MNEMONIC_JB:
+        return 2;
+    case ZYDIS_MNEMONIC_JNB:
+        return 3;
+    case ZYDIS_MNEMONIC_JZ:
+        return 4;
+    case ZYDIS_MNEMONIC_JNZ:
+        return 5;
+    case ZYDIS_MNEMONIC_JBE:
+        return 6;
+    case ZYDIS_MNEMONIC_JNBE:
+        return 7;
+    case ZYDIS_MNEMONIC_JS:
+        return 8;
+    case ZYDIS_MNEMONIC_JNS:
+        return 9;
+    case ZYDIS_MNEMONIC_JP:
+        return 10;
+    case ZYDIS_MNEMONIC_JNP:
+        return 11;
+    case ZYDIS_MNEMONIC_JL:
+        return 12;
+    case ZYDIS_MNEMONIC_JNL:
+        return 13;
+    case ZYDIS_MNEMONIC_JLE:
+        return 14;
+    case ZYDIS_MNEMONIC_JNLE:
+        return 15;
+    default:
+        return -1;
+    }
+}
+
+struct saved_state {
+    uint16_t spilled, held;
+    bool flags_saved;
+};
+
+static struct saved_state state_get(const struct xlate *x)
+{
+    return (struct saved_state){x->spilled, x->held, x->flags_saved};
+}
+
+static void state_set(struct xlate *x, struct saved_state s)
+{
+    x->spilled = s.spilled;
+    x->held = s.held;
+    x->flags_saved = s.flags_saved;
+}
+
+static void side_exit(struct xlate *x, const struct insn *in, unsigned cc)
+{
+    int64_t delta = branch_target(x, in);
+    bool near_fwd = delta > in->off && delta < BT_PAGE_SIZE && !x->oneshot;
+    struct saved_state s = state_get(x);
+
+    if (near_fwd && x->spilled == 0) {
+        uint8_t *rel = x_jcc(x, cc);
+        x_to_cold(x);
+        x_here(x, rel);
+        exit_stub(x, code_off(x, rel), 0, (int32_t)delta);
+        x_to_hot(x);
+    } else if (delta > in->off) {
+        uint8_t *rel = x_jcc(x, cc);
+        x_to_cold(x);
+        x_here(x, rel);
+        exit_to(x, delta, x->live_exit[x->i]);
+        x_to_hot(x);
+    } else {
+        uint8_t *rel = x_jcc(x, cc ^ 1);
+        exit_to(x, delta, x->live_exit[x->i]);
+        x_here(x, rel);
+    }
+    state_set(x, s);
+    x->ended = false;
+}
+
+/* LOOP, LOOPE, LOOPNE, JRCXZ: the register test without flags. */
+static void loop_insn(struct xlate *x, const struct insn *in)
+{
+    ZydisMnemonic m = in->z.mnemonic;
+    bool jcxz = m == ZYDIS_MNEMONIC_JRCXZ || m == ZYDIS_MNEMONIC_JECXZ || m == ZYDIS_MNEMONIC_JCXZ;
+    unsigned width = in->z.address_width / 8;
+    uint8_t *skip[3];
+    unsigned n = 0;
+
+    x_need(x, 1u << X86_RCX);
+    if (x->flags_saved)
+        x_flags_restore(x);
+    if (!jcxz) {
+        if (width == 2)
+            e8(x, 0x66);
+        x_lea(x, width == 8, X86_RCX, X86_RCX, -1, 1, -1);
+    }
+    unsigned t = 16;
+    if (width ==
+        2) { /* JCXZ does not exist in 64-bit mode: zero-extend into a scratch via ECX itself */
+        t = x_scratch(x, 1u << X86_RCX);
+        x_rr(x, true, 0x8b, t, X86_RCX);
+        x_rr(x, false, 0x0fb7, X86_RCX, X86_RCX);
+    }
+    if (width == 4)
+        e8(x, 0x67);
+    e8(x, 0xe3); /* jrcxz over the short jump */
+    e8(x, 2);
+    e8(x, 0xeb);
+    uint8_t *over = x->out;
+    e8(x, 0);
+    /* RCX is zero here. */
+    if (width == 2)
+        x_rr(x, true, 0x8b, X86_RCX, t);
+    uint8_t *zero = x_jcc(x, CC_JMP);
+    *over = (uint8_t)(x->out - (over + 1));
+    if (width == 2)
+        x_rr(x, true, 0x8b, X86_RCX, t);
+    struct saved_state s = state_get(x);
+    if (jcxz) { /* not zero: fall through; zero: taken */
+        uint8_t *fall = x_jcc(x, CC_JMP);
+        x_here(x, zero);
+        exit_to(x, branch_target(x, in), FLAGS_ARITH);
+        x_here(x, fall);
+    } else {
+        if (m == ZYDIS_MNEMONIC_LOOPE)
+            skip[n++] = x_jcc(x, CC_NE);
+        else if (m == ZYDIS_MNEMONIC_LOOPNE)
+            skip[n++] = x_jcc(x, CC_E);
+        exit_to(x, branch_target(x, in), FLAGS_ARITH);
+        x_here(x, zero);
+        for (unsigned k = 0; k < n; k++)
+            x_here(x, skip[k]);
+    }
+    state_set(x, s);
+    x->ended = false;
+}
+
+/* Puts a near branch's operand (register or memory) into a held scratch register. */
+static unsigned branch_operand(struct xlate *x, const struct insn *in)
+{
+    const ZydisDecodedOperand *o = &in->op[0];
+    bool high;
+    unsigned t;
+
+    if (in->has_mem) {
+        struct access a;
+        x_access(x, in, &in->mem, 0, &a);
+        t = a.t1;
+        x_rm(x, in->opsize == 8, in->opsize == 2 ? 0x0fb7 : 0x8b, t, t);
+        x_access_done(x, &a);
+    } else {
+        unsigned r = (unsigned)insn_gpr(o->reg.value, &high);
+        t = x_scratch(x, (uint16_t)(1u << r));
+        x_rr(x, in->opsize == 8, in->opsize == 2 ? 0x0fb7 : 0x8b, t, r);
+    }
+    x->held |= (uint16_t)(1u << t);
+    return t;
+}
+
+static void push_return(struct xlate *x, const struct insn *in)
+{
+    unsigned size = in->opsize;
+    struct insn_mem m;
+    struct access a;
+
+    x_stack_mem(x, &m, -(int64_t)size, size, ACC_W);
+    x_access(x, in, &m, 0, &a);
+    x_load(x, a.t2, TLS_OFF(cur_lin[0]) + (int32_t)x->id * 8);
+    x_lea(x, true, a.t2, (int)a.t2, -1, 1, in->off + in->len);
+    if (size == 2)
+        e8(x, 0x66);
+    x_rm(x, size == 8, 0x89, a.t2, a.t1);
+    x_access_done(x, &a);
+    x_move_sp(x, -(int32_t)size);
+}
+
+static void call(struct xlate *x, const struct insn *in)
+{
+    if (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+        push_return(x, in);
+        x_exit_direct(x, branch_target(x, in));
+    } else {
+        unsigned t = branch_operand(x, in);
+        push_return(x, in);
+        x_exit_indirect(x, t);
+    }
+}
+
+static void ret(struct xlate *x, const struct insn *in)
+{
+    unsigned size = in->opsize;
+    int32_t extra =
+        in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? (int32_t)in->op[0].imm.value.u : 0;
+    struct insn_mem m;
+    struct access a;
+
+    x_stack_mem(x, &m, 0, size, ACC_R);
+    x_access(x, in, &m, 0, &a);
+    x_rm(x, size == 8, size == 2 ? 0x0fb7 : 0x8b, a.t1, a.t1);
+    x_access_done(x, &a);
+    x->held |= (uint16_t)(1u << a.t1);
+    x_move_sp(x, (int32_t)size + extra);
+    x_exit_indirect(x, a.t1);
+}
+
+bool x_flow(struct xlate *x, const struct insn *in)
+{
+    int cc = condition(in->z.mnemonic);
+
+    if (cc >= 0) {
+        x_flags_for(x, in);
+        side_exit(x, in, (unsigned)cc);
+        return true;
+    }
+    if (in->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+        return false;
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_JMP:
+        if (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+            x_exit_direct(x, branch_target(x, in));
+        else
+            x_exit_indirect(x, branch_operand(x, in));
+        return true;
+    case ZYDIS_MNEMONIC_CALL:
+        call(x, in);
+        return true;
+    case ZYDIS_MNEMONIC_RET:
+        ret(x, in);
+        return true;
+    case ZYDIS_MNEMONIC_LOOP:
+    case ZYDIS_MNEMONIC_LOOPE:
+    case ZYDIS_MNEMONIC_LOOPNE:
+    case ZYDIS_MNEMONIC_JRCXZ:
+    case ZYDIS_MNEMONIC_JECXZ:
+    case ZYDIS_MNEMONIC_JCXZ:
+        loop_insn(x, in);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- PUSH, POP, ENTER, LEAVE
+ * ----------------------------------------------------------------------------------------- */
+
+static void store_value(struct xlate *x, unsigned size, unsigned reg, unsigned base)
+{
+    if (size == 2)
+        e8(x, 0x66);
+    x_rm(x, size == 8, 0x89, reg, base);
+}
+
+static void push(struct xlate *x, const struct insn *in)
+{
+    const ZydisDecodedOperand *o = &in->op[0];
+    unsigned size = in->opsize, v = 16;
+    struct insn_mem m;
+    struct access a;
+    bool high;
+
+    if (in->has_mem) {
+        x_access(x, in, &in->mem, 0, &a);
+        v = a.t1;
+        if (size == 2)
+            e8(x, 0x66);
+        x_rm(x, size == 8, 0x8b, v, v);
+        x_access_done(x, &a);
+        x->held |= (uint16_t)(1u << v);
+    } else if (o->type == ZYDIS_OPERAND_TYPE_REGISTER) {
+        v = (unsigned)insn_gpr(o->reg.value, &high);
+    }
+    x_stack_mem(x, &m, -(int64_t)size, size, ACC_W);
+    x_access(x, in, &m, 0, &a);
+    if (v < 16) {
+        store_value(x, size, v, a.t1);
+    } else {
+        if (size == 2)
+            e8(x, 0x66);
+        x_rm(x, size == 8, 0xc7, 0, a.t1);
+        uint64_t imm = o->imm.value.u;
+        if (size == 2) {
+            e8(x, imm & 0xff);
+            e8(x, imm >> 8 & 0xff);
+        } else {
+            e32(x, (uint32_t)imm);
+        }
+    }
+    x_access_done(x, &a);
+    if (in->has_mem)
+        x->held = 0;
+    x_move_sp(x, -(int32_t)size);
+}
+
+static void pop(struct xlate *x, const struct insn *in)
+{
+    const ZydisDecodedOperand *o = &in->op[0];
+    unsigned size = in->opsize;
+    struct insn_mem m;
+    struct access a, d;
+    bool high;
+
+    x_stack_mem(x, &m, 0, size, ACC_R);
+    if (!in->has_mem) {
+        unsigned r = (unsigned)insn_gpr(o->reg.value, &high);
+        x_access(x, in, &m, 0, &a);
+        if (size == 2)
+            e8(x, 0x66);
+        x_rm(x, size == 8, 0x8b, r, a.t1);
+        x_access_done(x, &a);
+        x->spilled &= (uint16_t) ~(size == 2 ? 0 : 1u << r);
+        if (r != X86_RSP)
+            x_move_sp(x, (int32_t)size);
+        return;
+    }
+    x_access(x, in, &m, 0, &a);
+    if (size == 2)
+        e8(x, 0x66);
+    x_rm(x, size == 8, 0x8b, a.t1, a.t1);
+    x_access_done(x, &a);
+    x->held |= (uint16_t)(1u << a.t1);
+    struct insn_mem dst = in->mem; /* the address is computed after RSP was incremented */
+    if (dst.base == X86_RSP)
+        dst.disp += size;
+    dst.access = ACC_W;
+    dst.size = (uint16_t)size;
+    x_access(x, in, &dst, 0, &d);
+    store_value(x, size, a.t1, d.t1);
+    x_access_done(x, &d);
+    x->held = 0;
+    x_move_sp(x, (int32_t)size);
+}
+
+static void leave_insn(struct xlate *x, const struct insn *in)
+{
+    unsigned size = in->opsize, t;
+    struct insn_mem m;
+    struct access a;
+
+    x_need(x, 1u << X86_RBP);
+    x_stack_mem(x, &m, 0, size, ACC_R);
+    m.base = X86_RBP;
+    x_access(x, in, &m, 1u << X86_RBP, &a);
+    t = a.t1;
+    if (size == 2)
+        e8(x, 0x66);
+    x_rm(x, size == 8, 0x8b, t, t);
+    x_access_done(x, &a);
+    if (m.addrsize == 2)
+        e8(x, 0x66);
+    x_lea(x, m.addrsize == 8, X86_RSP, X86_RBP, -1, 1, (int32_t)size);
+    if (size == 2)
+        e8(x, 0x66);
+    x_rr(x, size == 8, 0x8b, X86_RBP, t);
+}
+
+bool x_stack(struct xlate *x, const struct insn *in)
+{
+    bool seg = in->z.operand_count_visible > 0 && in->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+               ZydisRegisterGetClass(in->op[0].reg.value) == ZYDIS_REGCLASS_SEGMENT;
+
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_PUSH:
+        if (seg)
+            return false;
+        push(x, in);
+        return true;
+    case ZYDIS_MNEMONIC_POP:
+        if (seg)
+            return false;
+        pop(x, in);
+        return true;
+    case ZYDIS_MNEMONIC_LEAVE:
+        leave_insn(x, in);
+        return true;
+    default:
+        return false;
+    }
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The translator's state for one block, and the emitters its files share.
+ *
+ * Scratch registers: a guest register is spilled to ctx->spill[r] once and its host register serves
+ * as scratch until an instruction uses the guest register again or the block is left. `spilled`
+ * says which. The stored copy is what exceptions restore, so a register that the next instruction
+ * overwrites whole costs a store and no reload.
+ *
+ * Flags: a check before a memory access clobbers them. Where a later instruction needs them they
+ * are saved once to ctx->saved_flags (LAHF, SETO) and restored right before the next instruction
+ * that needs them: flags_saved.
+ */
+#ifndef DOPPEL_ENGINE_BT_XLATE_H
+#define DOPPEL_ENGINE_BT_XLATE_H
+
+#include "bt_internal.h"
+#include "insn.h"
+
+#define XLATE_MAX 48 /* instructions in a block */
+
+struct xlate {
+    struct bt_ctx *c;
+    struct engine *en;
+    uint32_t id;          /* page */
+    uint32_t page2;       /* second page of an instruction that straddles two */
+    const uint8_t *bytes; /* host address of the page */
+    uint32_t key;         /* mode */
+    unsigned mode;
+    bool long64;
+    bool oneshot;
+    unsigned mmu;
+    struct insn_decoder dec;
+
+    struct insn in[XLATE_MAX];
+    uint16_t live[XLATE_MAX + 1];  /* flags live before instruction i */
+    uint16_t live_exit[XLATE_MAX]; /* flags live at the taken side of a conditional jump */
+    unsigned n, i;
+    uint64_t peeked; /* lines of the page that liveness looked at */
+
+    uint8_t *out; /* where the next byte goes (writable alias): in the hot or the cold part */
+    uint8_t *hot, *cold; /* the other part's position is kept here */
+    bool in_cold;
+    bool overflow;
+
+    uint16_t spilled;
+    uint16_t held; /* host registers that hold a scratch value now */
+    bool flags_saved;
+    bool ended; /* the last instruction left the block */
+
+    struct bt_block *b;
+};
+
+/* A memory access under construction (xmem.c). */
+struct access {
+    unsigned t1, t2;
+    uint8_t *slow_jcc; /* rel32 of the jump to the slow path */
+    uint8_t *op;       /* first byte of the operation */
+    uint32_t info;
+    uint16_t spilled; /* state at the check */
+    bool flags_saved;
+};
+
+#define TLS_OFF(x)                                                         \
+    ((int32_t)((intptr_t)&bt_ctx - (intptr_t)__builtin_thread_pointer()) + \
+     (int32_t)offsetof(struct bt_ctx, x))
+
+/* ---- bytes
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static inline void e8(struct xlate *x, unsigned v)
+{
+    *x->out++ = (uint8_t)v;
+}
+static inline void e32(struct xlate *x, uint32_t v)
+{
+    __builtin_memcpy(x->out, &v, 4);
+    x->out += 4;
+}
+static inline void e64(struct xlate *x, uint64_t v)
+{
+    __builtin_memcpy(x->out, &v, 8);
+    x->out += 8;
+}
+static inline void ebytes(struct xlate *x, const void *p, unsigned n)
+{
+    __builtin_memcpy(x->out, p, n);
+    x->out += n;
+}
+
+/* Offset in the cache of a writable address; the executable alias has the same. */
+static inline uint32_t code_off(const struct xlate *x, const uint8_t *p)
+{
+    return (uint32_t)(p - x->en->code_rw);
+}
+
+/* Operand sizes of the emitters: true is 64 bits, false 32. `op` up to 0xff, or 0x0fxx. */
+void x_fs(struct xlate *x, bool w, unsigned op, unsigned reg, int32_t off); /* op reg, %fs:off */
+void x_fs_idx(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx,
+              int32_t off); /* %fs:off(idx) */
+void x_rr(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned rm);
+void x_rm(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned base); /* (base) */
+void x_lea(struct xlate *x, bool w, unsigned reg, int base, int index, unsigned scale,
+           int32_t disp);
+void x_load(struct xlate *x, unsigned reg, int32_t off);      /* mov %fs:off, reg (64) */
+void x_store(struct xlate *x, unsigned reg, int32_t off);     /* mov reg, %fs:off (64) */
+void x_store_imm(struct xlate *x, uint32_t imm, int32_t off); /* movl imm, %fs:off */
+void x_alu_imm(struct xlate *x, bool w, unsigned ext, unsigned reg, int32_t imm); /* 81 /ext */
+void x_mov_imm(struct xlate *x, unsigned reg, uint64_t v);
+uint8_t *x_jcc(struct xlate *x, unsigned cc);   /* returns the rel32 to fill; cc 16: jmp */
+void x_here(struct xlate *x, uint8_t *rel32);   /* makes a jump come here */
+void x_jmp_abs(struct xlate *x, uint64_t code); /* to an address of the cache */
+void x_jmp_to(struct xlate *x, const uint8_t *to);
+void x_to_cold(struct xlate *x);
+void x_to_hot(struct xlate *x);
+#define CC_JMP 16u
+#define CC_B 2u
+#define CC_E 4u
+#define CC_NE 5u
+#define CC_A 7u
+
+/* ---- state (xstate.c)
+ * -------------------------------------------------------------------------------------------------
+ */
+
+unsigned x_scratch(struct xlate *x,
+                   uint16_t avoid); /* a host register free for scratch; not in `avoid` nor held */
+void x_need(struct xlate *x, uint16_t mask); /* reloads guest registers that are spilled */
+void x_flags_save(struct xlate *x);
+void x_flags_restore(struct xlate *x);
+void x_flags_for(struct xlate *x,
+                 const struct insn *in); /* before an operation: restores if it needs them */
+void x_canon(struct xlate *x);      /* everything back in place: before an exit or a full helper */
+void x_canon_copy(struct xlate *x); /* emits the same but leaves the state as it is (side exits) */
+void x_record(struct xlate *x, const struct insn *in);
+
+/* ---- memory (xmem.c)
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+/* The address of a memory operand into `t`; may clobber flags unless `t2` (a scratch register) is
+ * given, 16: none. */
+void x_address(struct xlate *x, const struct insn *in, const struct insn_mem *m, unsigned t,
+               unsigned t2);
+void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
+              struct access *a);
+void x_access_done(struct xlate *x, struct access *a);
+/* The instruction's own bytes, its memory operand replaced by (t). */
+void x_reencode(struct xlate *x, const struct insn *in, unsigned t);
+void x_stack_mem(struct xlate *x, struct insn_mem *m, int64_t disp, unsigned size, unsigned access);
+void x_move_sp(struct xlate *x, int32_t delta);
+
+/* ---- control flow (xflow.c)
+ * -------------------------------------------------------------------------------------------- */
+
+void x_exit_direct(struct xlate *x, int64_t delta); /* to page base + delta; ends the block */
+void x_exit_indirect(struct xlate *x, unsigned t);  /* to the address in t */
+void x_exit_mode(struct xlate *x, int64_t delta, unsigned mode);
+bool x_flow(struct xlate *x,
+            const struct insn *in); /* translates a transfer of control; false: not one */
+bool x_stack(struct xlate *x, const struct insn *in); /* PUSH, POP, LEAVE ...; false: not one */
+void x_guard_page2(struct xlate *x);
+
+/* ---- system and odd instructions (xsys.c)
+ * ------------------------------------------------------------------------------ */
+
+void x_helper(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg);
+bool x_system(struct xlate *x, const struct insn *in);  /* false: a plain instruction */
+void x_invalid(struct xlate *x, const struct insn *in); /* #UD */
+void x_device_not_available(struct xlate *x, const struct insn *in); /* #NM */
+bool x_is_special(const struct insn *in);                            /* x_system will take it */
+bool x_is_end(const struct insn *in);                                /* and it leaves the block */
+
+#endif

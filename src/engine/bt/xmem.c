@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Memory operands. An access is emitted as
+ *
+ *      lea   t1, address
+ *      rorx  t2, t1, 7; and t2, index mask     which entry of the software TLB
+ *      sub   t1, entry.tag                     offset in the page if it hits, else large
+ *      cmp   t1, 4096 - size; ja slow          also refuses accesses that cross the page
+ *      add   t1, entry.host
+ *  op: the instruction, its operand now (t1)
+ *  end:
+ *
+ * and in the cold part
+ *
+ *  slow: t1 = linear address again; call bt_mem_slow
+ *  A:  t1 = host address; jmp op               plain RAM, or a bounce buffer that only is read
+ *  B:  t1 = bounce buffer; copy of op; call bt_mem_post; jmp end
+ *
+ * Only these sequences give translated code a host address, and only of a page of guest RAM or of
+ * the bounce buffer.
+ */
+#include "xlate.h"
+
+#define IMM_INDEX ((TLB_SIZE - 1) * (uint32_t)sizeof(struct bt_tlb_entry))
+
+_Static_assert(sizeof(struct bt_tlb_entry) == 32, "index scaling of the emitted TLB probe");
+
+static void segment_base(struct xlate *x, const struct insn_mem *m, unsigned t, unsigned t2)
+{
+    bool based = m->seg >= X86_FS || (!x->long64 && (x->key & MODE_BASES));
+    int32_t off = TLS_OFF(seg_base[0]) + m->seg * 8;
+
+    if (!based)
+        return;
+    if (t2 < 16) {
+        x_load(x, t2, off);
+        x_lea(x, x->long64, t, (int)t, (int)t2, 1, 0);
+    } else {
+        x_fs(x, x->long64, 0x03, t, off);
+    }
+}
+
+void x_address(struct xlate *x, const struct insn *in, const struct insn_mem *m, unsigned t,
+               unsigned t2)
+{
+    if (m->rip) {
+        int64_t d = m->disp + in->off + in->len;
+        x_load(x, t, TLS_OFF(cur_lin[0]) + (int32_t)x->id * 8);
+        if (d != (int32_t)d) {
+            x_lea(x, true, t, (int)t, -1, 1, (int32_t)m->disp);
+            d -= (int32_t)m->disp;
+        }
+        x_lea(x, m->addrsize == 8, t, (int)t, -1, 1, (int32_t)d);
+    } else if (m->base < 0 && m->index < 0) {
+        x_mov_imm(x, t,
+                  m->addrsize == 8   ? (uint64_t)m->disp
+                  : m->addrsize == 4 ? (uint32_t)m->disp
+                                     : (uint16_t)m->disp);
+    } else {
+        x_lea(x, m->addrsize == 8, t, m->base, m->index, m->scale, (int32_t)m->disp);
+    }
+    if (m->addrsize == 2)
+        x_rr(x, false, 0x0fb7, t, t);
+    segment_base(x, m, t, t2);
+}
+
+/* t2 = byte offset of the TLB entry of the address in t1 */
+static void tlb_index(struct xlate *x, unsigned t2, unsigned t1)
+{
+    x_rr(x, true, 0x8b, t2, t1); /* mov t2, t1 */
+    x_rr(x, true, 0xc1, 5, t2);  /* shr t2, 7 */
+    e8(x, 7);
+    x_alu_imm(x, false, 4, t2, (int32_t)IMM_INDEX); /* and */
+}
+
+static int32_t tlb_off(const struct xlate *x, bool write, bool host)
+{
+    int32_t base = TLS_OFF(tlb[0]) + (int32_t)(x->mmu * sizeof(struct bt_tlb));
+
+    if (host)
+        return base + (int32_t)offsetof(struct bt_tlb, e[0].host);
+    return base + (int32_t)(write ? offsetof(struct bt_tlb, e[0].tag_w)
+                                  : offsetof(struct bt_tlb, e[0].tag_r));
+}
+
+static bool high_byte(const struct insn *in)
+{
+    bool high = false;
+
+    for (unsigned i = 0; i < in->z.operand_count_visible; i++)
+        if (in->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER) {
+            bool h;
+            if (insn_gpr(in->op[i].reg.value, &h) >= 0)
+                high |= h;
+        }
+    return high;
+}
+
+void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
+              struct access *a)
+{
+    bool write = m->access & ACC_W;
+    unsigned size = m->size ? m->size : 1;
+
+    if (x->live[x->i])
+        x_flags_save(x);
+    avoid |= in->read | (uint16_t)(in->write & ~in->full);
+    if (write)
+        avoid |= in->write;
+    if (high_byte(in))
+        avoid |= 0xff00;
+    a->t1 = x_scratch(x, avoid);
+    x->held |= (uint16_t)(1u << a->t1);
+    a->t2 = x_scratch(x, avoid);
+    x_address(x, in, m, a->t1, 16);
+    tlb_index(x, a->t2, a->t1);
+    x_fs_idx(x, true, 0x2b, a->t1, a->t2, tlb_off(x, write, false)); /* sub t1, tag */
+    x_alu_imm(x, true, 7, a->t1, (int32_t)(BT_PAGE_SIZE - size));    /* cmp */
+    a->slow_jcc = x_jcc(x, CC_A);
+    x_fs_idx(x, true, 0x03, a->t1, a->t2, tlb_off(x, false, true)); /* add t1, host */
+    a->op = x->out;
+    a->info = size | (uint32_t)m->access << 12 | x->mmu << 16 | (m->seg == X86_SS ? 1u << 20 : 0) |
+              (x->long64 ? 0 : 1u << 22);
+    a->spilled = x->spilled;
+    a->flags_saved = x->flags_saved;
+    x_record(x, in);
+}
+
+void x_access_done(struct xlate *x, struct access *a)
+{
+    const struct insn *in = &x->in[x->i];
+    uint8_t *end = x->out;
+    bool write = a->info >> 12 & ACC_W;
+
+    x->held &= (uint16_t) ~(1u << a->t1);
+    x_to_cold(x);
+    x_here(x, a->slow_jcc);
+    x_fs_idx(x, true, 0x03, a->t1, a->t2, tlb_off(x, write, false));
+    x_store(x, a->t1, TLS_OFF(mem_addr));
+    x_store_imm(x, a->info, TLS_OFF(mem_info));
+    x_store_imm(x, a->spilled | (a->flags_saved ? STATE_FLAGS_SAVED : 0), TLS_OFF(mem_state));
+    x_store_imm(x, x->id << 12 | in->off, TLS_OFF(pc));
+    uint8_t *site = x->out + 8; /* the immediate of the next store */
+    x_store_imm(x, 0, TLS_OFF(site));
+    x_jmp_abs(x, x->en->stub_mem);
+    uint32_t a_off = code_off(x, x->out);
+    __builtin_memcpy(site, &a_off, 4);
+    uint8_t *start = x->out;
+    x_load(x, a->t1, TLS_OFF(mem_host));
+    x_jmp_to(x, a->op);
+    while (x->out < start + 16)
+        e8(x, 0x90);
+    if (write) {
+        x_load(x, a->t1, TLS_OFF(mem_host));
+        struct engine *en = x->en;
+        uint16_t spilled = x->spilled;
+        bool saved = x->flags_saved;
+        x->spilled = a->spilled;
+        x->flags_saved = a->flags_saved;
+        x_record(x, in);
+        x->spilled = spilled;
+        x->flags_saved = saved;
+        ebytes(x, a->op, (unsigned)(end - a->op));
+        x_store_imm(x, code_off(x, end), TLS_OFF(site));
+        x_jmp_abs(x, en->stub_post);
+    }
+    x_to_hot(x);
+}
+
+/* ---- re-encoding
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+static void modrm_mem(struct xlate *x, unsigned reg, unsigned t)
+{
+    if ((t & 7) == 4) {
+        e8(x, reg << 3 | 4);
+        e8(x, 0x24);
+    } else if ((t & 7) == 5) {
+        e8(x, 0x40 | reg << 3 | 5);
+        e8(x, 0);
+    } else {
+        e8(x, reg << 3 | (t & 7));
+    }
+}
+
+static bool is_prefix(unsigned b)
+{
+    return b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3 || b == 0x26 ||
+           b == 0x2e || b == 0x36 || b == 0x3e || b == 0x64 || b == 0x65;
+}
+
+static void encode_legacy(struct xlate *x, const struct insn *in, unsigned t)
+{
+    unsigned k = 0, old_rex = 0;
+
+    for (;; k++) { /* a REX counts only right before the opcode */
+        unsigned b = in->raw[k];
+        if (x->long64 && (b & 0xf0) == 0x40)
+            old_rex = b;
+        else if (is_prefix(b))
+            old_rex = 0;
+        else
+            break;
+        if (b == 0x66 || b == 0xf0 || b == 0xf2 || b == 0xf3)
+            e8(x, b);
+    }
+    unsigned rex = (old_rex & 0x4c) | (t >> 3);
+    if (rex != 0 || old_rex != 0)
+        e8(x, 0x40 | rex);
+    for (; k < in->z.raw.modrm.offset; k++)
+        e8(x, in->raw[k]);
+}
+
+static void encode_vex(struct xlate *x, const struct insn *in, unsigned t)
+{
+    const uint8_t *v = in->raw + in->z.raw.vex.offset;
+
+    if (v[0] == 0xc5 && t < 8) {
+        ebytes(x, v, 2);
+    } else if (v[0] == 0xc5) {
+        e8(x, 0xc4);
+        e8(x, (v[1] & 0x80) | 0x41);
+        e8(x, v[1] & 0x7f);
+    } else {
+        e8(x, 0xc4);
+        e8(x, (v[1] & 0x9f) | 0x40 | (t < 8 ? 0x20 : 0));
+        e8(x, v[2]);
+    }
+    for (unsigned k = in->z.raw.vex.offset + (v[0] == 0xc5 ? 2u : 3u); k < in->z.raw.modrm.offset;
+         k++)
+        e8(x, in->raw[k]);
+}
+
+static void encode_evex(struct xlate *x, const struct insn *in, unsigned t)
+{
+    const uint8_t *v = in->raw + in->z.raw.evex.offset;
+
+    e8(x, 0x62);
+    e8(x, (v[1] & 0x9f) | 0x40 | (t < 8 ? 0x20 : 0));
+    e8(x, v[2]);
+    e8(x, v[3]);
+    for (unsigned k = in->z.raw.evex.offset + 4u; k < in->z.raw.modrm.offset; k++)
+        e8(x, in->raw[k]);
+}
+
+void x_reencode(struct xlate *x, const struct insn *in, unsigned t)
+{
+    switch (in->z.encoding) {
+    case ZYDIS_INSTRUCTION_ENCODING_VEX:
+        encode_vex(x, in, t);
+        break;
+    case ZYDIS_INSTRUCTION_ENCODING_EVEX:
+        encode_evex(x, in, t);
+        break;
+    default:
+        encode_legacy(x, in, t);
+        break;
+    }
+    modrm_mem(x, in->z.raw.modrm.reg, t);
+    unsigned k = in->z.raw.modrm.offset + 1u;
+    if (in->z.raw.sib.offset != 0)
+        k++;
+    k += in->z.raw.disp.size / 8;
+    for (; k < in->len; k++)
+        e8(x, in->raw[k]);
+}
+
+/* ---- the stack
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static unsigned stack_width(const struct xlate *x)
+{
+    return x->long64 ? 8 : x->key & MODE_SB ? 4 : 2;
+}
+
+void x_stack_mem(struct xlate *x, struct insn_mem *m, int64_t disp, unsigned size, unsigned access)
+{
+    *m = (struct insn_mem){.base = X86_RSP,
+                           .index = -1,
+                           .scale = 1,
+                           .seg = X86_SS,
+                           .disp = disp,
+                           .size = (uint16_t)size,
+                           .access = (uint8_t)access,
+                           .addrsize = (uint8_t)stack_width(x)};
+}
+
+void x_move_sp(struct xlate *x, int32_t delta)
+{
+    if (stack_width(x) == 2)
+        e8(x, 0x66);
+    x_lea(x, stack_width(x) == 8, X86_RSP, X86_RSP, -1, 1, delta);
+}

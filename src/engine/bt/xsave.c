@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * XSAVE family, and the vector instructions whose memory operands are not one range: gathers, scatters, byte-masked
+ * stores (Intel SDM vol. 1, chapter 13; vol. 2). General registers only: the guest's vector state is in the registers
+ * until an XSAVE here moves it.
+ */
+#include "helpers.h"
+#include "segment.h"
+#include "vecmem.h"
+
+#define XSTATE_FP 1u
+#define XSTATE_SSE 2u
+
+/* A host pointer to [lin, lin+len) when its pages lie side by side in the host, or NULL (*fault: 1 = exception). */
+static uint8_t *span(struct bt_ctx *c, uint64_t lin, unsigned len, unsigned access, int *fault)
+{
+    unsigned mmu = bt_data_mmu(c), first = BT_PAGE_SIZE - (unsigned)(lin & 0xfff);
+    uint8_t *p, *q;
+
+    if (first > len)
+        first = len;
+    p = bt_host(c, lin, first, access, mmu, fault);
+    if (p == NULL || first == len)
+        return p;
+    q = bt_host(c, lin + first, len - first, access, mmu, fault);
+    return q == p + first ? p : NULL;
+}
+
+/* Bytes of the area that RFBM and the format can touch. */
+static unsigned area_size(uint64_t rfbm, bool compact)
+{
+    unsigned size = 576;
+
+    for (unsigned i = 2; i < 63; i++) {
+        uint32_t a = 0xd, b, cx = i, d;
+        if (!(rfbm >> i & 1))
+            continue;
+        __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(cx), "=d"(d));
+        if (compact)
+            size = (cx & 2 ? (size + 63) & ~63u : size) + a;
+        else if (b + a > size)
+            size = b + a;
+    }
+    return size;
+}
+
+static unsigned cached_size(struct bt_ctx *c, uint64_t rfbm, bool compact)
+{
+    struct engine_vcpu *v = c->v;
+
+    if (v->xsize_key[compact] != rfbm || v->xsize[compact] == 0) {
+        v->xsize[compact] = area_size(rfbm, compact);
+        v->xsize_key[compact] = rfbm;
+    }
+    return v->xsize[compact];
+}
+
+static bool xsave_denied(struct bt_ctx *c)
+{
+    if (!(c->v->cpu.cr4 >> 18 & 1))
+        bt_fault(c, 6);
+    else if (c->v->cpu.cr0 >> 3 & 1)
+        bt_fault(c, 7);
+    else if (c->mem_addr & 63)
+        bt_fault_err(c, 13, 0);
+    else
+        return false;
+    return true;
+}
+
+uint64_t bt_h_xgetbv(struct bt_ctx *c, uint32_t arg)
+{
+    (void)arg;
+    if (!(c->v->cpu.cr4 >> 18 & 1))
+        return h_ud(c);
+    uint64_t v = c->v->cpu.xcr0;
+    if ((uint32_t)c->gpr[X86_RCX] == 1) {
+        uint32_t lo, hi;
+        __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(1));
+        v &= (uint64_t)hi << 32 | lo;
+    } else if ((uint32_t)c->gpr[X86_RCX] != 0) {
+        return h_gp0(c);
+    }
+    c->gpr[X86_RAX] = (uint32_t)v;
+    c->gpr[X86_RDX] = v >> 32;
+    return 0;
+}
+
+uint64_t bt_h_xsetbv(struct bt_ctx *c, uint32_t arg)
+{
+    uint64_t v = (uint32_t)c->gpr[X86_RAX] | c->gpr[X86_RDX] << 32;
+    uint64_t host = (uint64_t)c->xmask_hi << 32 | c->xmask_lo;
+
+    if (!(c->v->cpu.cr4 >> 18 & 1))
+        return h_ud(c);
+    bool avx512 = v & 0xe0;
+    if (c->cpl != 0 || (uint32_t)c->gpr[X86_RCX] != 0 || !(v & 1) || (v & ~host) || ((v & 4) && !(v & 2)) ||
+        (avx512 && (v & 0xe6) != 0xe6))
+        return h_gp0(c);
+    c->v->cpu.xcr0 = v;
+    bt_mode_update(c);
+    return h_resume(c, arg);
+}
+
+/* arg >> 4: bit 0 64-bit form, bit 1 compacted (XSAVEC) */
+uint64_t bt_h_xsave(struct bt_ctx *c, uint32_t arg)
+{
+    bool wide = arg >> 4 & 1, compact = arg >> 5 & 1;
+    uint64_t rfbm = ((uint32_t)c->gpr[X86_RAX] | c->gpr[X86_RDX] << 32) & c->v->cpu.xcr0;
+    int fault;
+
+    if (xsave_denied(c))
+        return h_fault(c);
+    unsigned size = cached_size(c, rfbm, compact);
+    uint8_t *p = span(c, c->mem_addr, size, ACC_W, &fault), *out = p;
+    if (fault)
+        return h_fault(c);
+    if (p == NULL) {
+        p = c->v->xbuf;
+        if (bt_copy_in(c, c->mem_addr, p, size, bt_data_mmu(c)))
+            return h_fault(c);
+    }
+    uint32_t lo = (uint32_t)rfbm, hi = (uint32_t)(rfbm >> 32);
+    if (compact && wide)
+        __asm__ volatile("xsavec64 (%0)" : : "r"(p), "a"(lo), "d"(hi) : "memory");
+    else if (compact)
+        __asm__ volatile("xsavec (%0)" : : "r"(p), "a"(lo), "d"(hi) : "memory");
+    else if (wide)
+        __asm__ volatile("xsave64 (%0)" : : "r"(p), "a"(lo), "d"(hi) : "memory");
+    else
+        __asm__ volatile("xsave (%0)" : : "r"(p), "a"(lo), "d"(hi) : "memory");
+    if (out == NULL && bt_copy_out(c, c->mem_addr, p, size, bt_data_mmu(c)))
+        return h_fault(c);
+    return h_retired(c) ? h_resume(c, arg) : 0;
+}
+
+/* The header's rules that the guest's XCR0, not the host's, decides. */
+static bool header_bad(const struct bt_ctx *c, const uint8_t *p)
+{
+    const uint64_t *h = (const uint64_t *)(p + 512);
+    uint64_t xcr0 = c->v->cpu.xcr0;
+    bool compact = h[1] >> 63;
+
+    if (compact)
+        return (h[1] & ~(1ull << 63) & ~xcr0) || (h[0] & ~h[1]);
+    return h[1] != 0 || (h[0] & ~xcr0);
+}
+
+uint64_t bt_h_xrstor(struct bt_ctx *c, uint32_t arg)
+{
+    bool wide = arg >> 4 & 1;
+    uint64_t rfbm = ((uint32_t)c->gpr[X86_RAX] | c->gpr[X86_RDX] << 32) & c->v->cpu.xcr0, xcomp;
+    int fault;
+
+    if (xsave_denied(c))
+        return h_fault(c);
+    if (bt_read(c, c->mem_addr + 520, 8, bt_data_mmu(c), &xcomp))
+        return h_fault(c);
+    bool compact = xcomp >> 63;
+    unsigned size = cached_size(c, compact ? xcomp & ~(1ull << 63) & c->v->cpu.xcr0 : rfbm, compact);
+    uint8_t *p = span(c, c->mem_addr, size, ACC_R, &fault);
+    if (fault)
+        return h_fault(c);
+    if (p == NULL) {
+        p = c->v->xbuf;
+        if (bt_copy_in(c, c->mem_addr, p, size, bt_data_mmu(c)))
+            return h_fault(c);
+    }
+    if (header_bad(c, p) || bt_try_xrstor(p, (uint32_t)rfbm, (uint32_t)(rfbm >> 32), wide))
+        return h_gp0(c);
+    return 0;
+}
+
+static bool fx_denied(struct bt_ctx *c)
+{
+    if (c->v->cpu.cr0 >> 2 & 3)
+        bt_fault(c, 7);
+    else if (c->mem_addr & 15)
+        bt_fault_err(c, 13, 0);
+    else
+        return false;
+    return true;
+}
+
+uint64_t bt_h_fxsave(struct bt_ctx *c, uint32_t arg)
+{
+    uint8_t *p = c->v->xbuf;
+
+    if (fx_denied(c) || bt_copy_in(c, c->mem_addr, p, 512, bt_data_mmu(c)))
+        return h_fault(c);
+    if (arg >> 4 & 1)
+        __asm__ volatile("fxsave64 (%0)" : : "r"(p) : "memory");
+    else
+        __asm__ volatile("fxsave (%0)" : : "r"(p) : "memory");
+    return bt_copy_out(c, c->mem_addr, p, 512, bt_data_mmu(c)) ? h_fault(c) : 0;
+}
+
+uint64_t bt_h_fxrstor(struct bt_ctx *c, uint32_t arg)
+{
+    uint8_t *p = c->v->xbuf;
+
+    if (fx_denied(c) || bt_copy_in(c, c->mem_addr, p, 512, bt_data_mmu(c)))
+        return h_fault(c);
+    return bt_try_fxrstor(p, arg >> 4 & 1) ? h_gp0(c) : 0;
+}
+
+/* ---- gathers, scatters, byte-masked stores -------------------------------------------------------------------------------- */
+
+uint64_t bt_h_gather(struct bt_ctx *c, uint32_t arg)
+{
+    (void)arg;
+    bt_vector_out();
+    int r = bt_vec_gather(c);
+    bt_vector_in();
+    return r < 0 ? h_ud(c) : r > 0 ? h_fault(c) : 0;
+}
+
+uint64_t bt_h_maskmov(struct bt_ctx *c, uint32_t arg)
+{
+    (void)arg;
+    bt_vector_out();
+    int r = bt_vec_maskmov(c);
+    bt_vector_in();
+    return r < 0 ? h_ud(c) : r > 0 ? h_fault(c) : 0;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Where the guest's registers and flags are while a block is translated: scratch registers, spills,
+ * saved flags. */
+#include "xlate.h"
+
+static int32_t spill_slot(unsigned r)
+{
+    return TLS_OFF(spill[0]) + (int32_t)r * 8;
+}
+
+/* How far away the next use of register r is; a whole overwrite counts as never. */
+static unsigned next_use(const struct xlate *x, unsigned r)
+{
+    uint16_t bit = (uint16_t)(1u << r);
+
+    for (unsigned k = x->i + 1; k < x->n; k++) {
+        if (x->in[k].read & bit)
+            return k - x->i;
+        if (x->in[k].full & bit)
+            return 1000 - (k - x->i);
+        if (x->in[k].write & bit)
+            return k - x->i;
+    }
+    return 500; /* alive at the exit: one reload */
+}
+
+unsigned x_scratch(struct xlate *x, uint16_t avoid)
+{
+    unsigned best = 16, far = 0;
+
+    avoid |= x->held | 1u << X86_RSP;
+    for (unsigned r = 0; r < 16; r++)
+        if ((x->spilled & ~avoid) >> r & 1)
+            return r;
+    for (unsigned r = 0; r < 16; r++) {
+        if (avoid >> r & 1)
+            continue;
+        unsigned d = next_use(x, r) * 2 + (r < 8); /* low registers encode shorter */
+        if (d > far) {
+            far = d;
+            best = r;
+        }
+    }
+    x_store(x, best, spill_slot(best));
+    x->spilled |= (uint16_t)(1u << best);
+    return best;
+}
+
+void x_need(struct xlate *x, uint16_t mask)
+{
+    uint16_t m = x->spilled & mask;
+
+    for (unsigned r = 0; m >> r; r++)
+        if (m >> r & 1)
+            x_load(x, r, spill_slot(r));
+    x->spilled &= (uint16_t)~mask;
+}
+
+static bool rax_is_free(const struct xlate *x)
+{
+    return (x->spilled & 1) && !(x->held & 1);
+}
+
+void x_flags_save(struct xlate *x)
+{
+    bool keep = !rax_is_free(x);
+
+    if (x->flags_saved)
+        return;
+    if (keep)
+        x_store(x, X86_RAX, TLS_OFF(temp[0]));
+    e8(x, 0x9f); /* lahf */
+    e8(x, 0x0f); /* seto al */
+    e8(x, 0x90);
+    e8(x, 0xc0);
+    x_store(x, X86_RAX, TLS_OFF(saved_flags));
+    if (keep)
+        x_load(x, X86_RAX, TLS_OFF(temp[0]));
+    x->flags_saved = true;
+}
+
+static void flags_restore_code(struct xlate *x)
+{
+    bool keep = !rax_is_free(x);
+
+    if (keep)
+        x_store(x, X86_RAX, TLS_OFF(temp[0]));
+    x_load(x, X86_RAX, TLS_OFF(saved_flags));
+    e8(x, 0x04); /* add al, 0x7f: OF = bit 0 */
+    e8(x, 0x7f);
+    e8(x, 0x9e); /* sahf */
+    if (keep)
+        x_load(x, X86_RAX, TLS_OFF(temp[0]));
+}
+
+void x_flags_restore(struct xlate *x)
+{
+    if (!x->flags_saved)
+        return;
+    flags_restore_code(x);
+    x->flags_saved = false;
+}
+
+void x_flags_for(struct xlate *x, const struct insn *in)
+{
+    if (!x->flags_saved)
+        return;
+    if (in->fl_read || (in->fl_mod && (x->live[x->i + 1] & ~in->fl_kill)))
+        x_flags_restore(x);
+    else if (in->fl_mod)
+        x->flags_saved = false;
+}
+
+void x_canon_copy(struct xlate *x)
+{
+    uint16_t spilled = x->spilled, held = x->held;
+    bool saved = x->flags_saved;
+
+    x_canon(x);
+    x->spilled = spilled;
+    x->held = held;
+    x->flags_saved = saved;
+}
+
+void x_canon(struct xlate *x)
+{
+    x->held = 0;
+    x_flags_restore(x);
+    x_need(x, 0xffff);
+}
+
+void x_record(struct xlate *x, const struct insn *in)
+{
+    struct engine *en = x->en;
+
+    if (en->n_rec == en->max_rec) {
+        x->overflow = true;
+        return;
+    }
+    en->rec[en->n_rec++] =
+        (struct bt_record){.off = code_off(x, x->out),
+                           .goff = (uint16_t)(in->off | (x->flags_saved ? REC_FLAGS_SAVED : 0)),
+                           .spill = x->spilled};
+}

@@ -1,0 +1,714 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * System instructions and those whose effect is not that of their bytes: which helper does them,
+ * and the few that are emitted inline (CLI, STI, SWAPGS, STAC, CLAC, RDTSC).
+ */
+#include "xlate.h"
+
+#include "helpers.h"
+
+void x_helper(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg)
+{
+    x_canon(x);
+    x_store_imm(x, x->id << 12 | in->off, TLS_OFF(pc));
+    x_store_imm(x, helper | (arg << 4 | in->len) << 8, TLS_OFF(arg));
+    uint8_t *site = x->out + 8;
+    x_store_imm(x, 0, TLS_OFF(site));
+    x_jmp_abs(x, x->en->stub_helper);
+    uint32_t off = code_off(x, x->out);
+    __builtin_memcpy(site, &off, 4);
+}
+
+static void helper_end(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg)
+{
+    x_helper(x, in, helper, arg);
+    x->ended = true;
+}
+
+void x_invalid(struct xlate *x, const struct insn *in)
+{
+    helper_end(x, in, H_raise, 6);
+}
+
+void x_device_not_available(struct xlate *x, const struct insn *in)
+{
+    helper_end(x, in, H_raise, 7);
+}
+
+/* The linear address of the memory operand goes to ctx->mem_addr. Flags stay as they are. */
+static void helper_address(struct xlate *x, const struct insn *in, const struct insn_mem *m)
+{
+    unsigned t = x_scratch(x, in->read);
+    x->held |= (uint16_t)(1u << t);
+    unsigned t2 = x_scratch(x, in->read);
+    x_address(x, in, m, t, t2);
+    x_store(x, t, TLS_OFF(mem_addr));
+    x->held = 0;
+}
+
+static unsigned gpr_of(const ZydisDecodedOperand *o)
+{
+    bool high;
+    return (unsigned)insn_gpr(o->reg.value, &high);
+}
+
+/* A 16-bit source (register or memory) goes to ctx->temp[1]. */
+static void source_word(struct xlate *x, const struct insn *in, unsigned operand)
+{
+    struct access a;
+
+    if (in->op[operand].type == ZYDIS_OPERAND_TYPE_MEMORY) {
+        struct insn_mem m = in->mem;
+        m.size = 2;
+        m.access = ACC_R;
+        x_access(x, in, &m, 0, &a);
+        x_rm(x, false, 0x0fb7, a.t1, a.t1);
+        x_access_done(x, &a);
+        x_store(x, a.t1, TLS_OFF(temp[1]));
+    } else {
+        x_store(x, gpr_of(&in->op[operand]), TLS_OFF(temp[1]));
+    }
+}
+
+/* A 16-bit result in ctx->temp[2] goes to the memory operand. */
+static unsigned log2_size(unsigned size)
+{
+    return size == 8 ? 3 : size == 4 ? 2 : size == 2 ? 1 : 0;
+}
+
+static unsigned seg_of(ZydisRegister r)
+{
+    switch (r) {
+    case ZYDIS_REGISTER_ES:
+        return X86_ES;
+    case ZYDIS_REGISTER_CS:
+        return X86_CS;
+    case ZYDIS_REGISTER_SS:
+        return X86_SS;
+    case ZYDIS_REGISTER_DS:
+        return X86_DS;
+    case ZYDIS_REGISTER_FS:
+        return X86_FS;
+    default:
+        return X86_GS;
+    }
+}
+
+static bool is_seg(const ZydisDecodedOperand *o)
+{
+    return o->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+           ZydisRegisterGetClass(o->reg.value) == ZYDIS_REGCLASS_SEGMENT;
+}
+
+static bool is_class(const ZydisDecodedOperand *o, ZydisRegisterClass k)
+{
+    return o->type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(o->reg.value) == k;
+}
+
+/* ---- inline
+ * ---------------------------------------------------------------------------------------------------------------
+ */
+
+static bool privileged(const struct xlate *x)
+{
+    return !(x->key & (MODE_USER | MODE_CPL12 | MODE_VM));
+}
+
+static void cli(struct xlate *x, const struct insn *in)
+{
+    if (!(x->key & MODE_IOPL)) {
+        x_helper(x, in, H_cli, 0);
+        return;
+    }
+    x_fs(x, false, 0xc6, 0, TLS_OFF(if_flag));
+    e8(x, 0);
+}
+
+static void swapgs(struct xlate *x, const struct insn *in)
+{
+    if (!x->long64 || !privileged(x)) {
+        helper_end(x, in, H_swapgs, 0);
+        return;
+    }
+    int32_t gs = TLS_OFF(seg_base[0]) + X86_GS * 8;
+    unsigned t = x_scratch(x, 0);
+    x->held |= (uint16_t)(1u << t);
+    unsigned t2 = x_scratch(x, 0);
+    x_load(x, t, gs);
+    x_load(x, t2, TLS_OFF(kernel_gs_base));
+    x_store(x, t2, gs);
+    x_store(x, t, TLS_OFF(kernel_gs_base));
+    x->held = 0;
+}
+
+static void rdtsc(struct xlate *x, const struct insn *in)
+{
+    if ((x->key & MODE_USER) &&
+        (x->c->v->cpu.cr4 & 4)) { /* CR4.TSD; a change of it empties the cache */
+        x_helper(x, in, H_rdtsc, 0);
+        return;
+    }
+    x_need(x, 1u << X86_RAX | 1u << X86_RDX);
+    if (x->live[x->i])
+        x_flags_save(x);
+    e8(x, 0x0f);
+    e8(x, 0x31);
+    x_rr(x, true, 0xc1, 4, X86_RDX); /* shl rdx, 32 */
+    e8(x, 32);
+    x_lea(x, true, X86_RDX, X86_RDX, X86_RAX, 1, 0);
+    x_fs(x, true, 0x03, X86_RDX, TLS_OFF(tsc_offset));
+    x_rr(x, false, 0x8b, X86_RAX, X86_RDX);
+    x_rr(x, true, 0xc1, 5, X86_RDX);
+    e8(x, 32);
+}
+
+/* STAC and CLAC change whose eyes kernel accesses have, so the next block is one of another mode.
+ */
+static void smap_switch(struct xlate *x, const struct insn *in, bool ac)
+{
+    struct bt_ctx *c = x->c;
+    uint32_t old_sys = c->sys_flags, old_mode = c->mode;
+
+    if (!privileged(x) || !(c->v->cpu.cr4 >> 21 & 1)) {
+        helper_end(x, in, H_raise, 6);
+        return;
+    }
+    c->sys_flags = ac ? old_sys | 1u << 18 : old_sys & ~(1u << 18);
+    bt_mode_update(c);
+    unsigned mode = c->mode;
+    c->sys_flags = old_sys;
+    c->mode = old_mode;
+    c->mode_key = x->key;
+    /* or / and of a memory operand change the flags: they are saved if they matter */
+    if (x->live[x->i])
+        x_flags_save(x);
+    x_fs(x, false, 0x81, ac ? 1 : 4, TLS_OFF(sys_flags));
+    e32(x, ac ? 1u << 18 : ~(1u << 18));
+    if (mode == x->mode)
+        return;
+    if (mode >= BT_MODES || x->oneshot) { /* rare: let the look-up sort it out */
+        helper_end(x, in, H_resume, 0);
+        return;
+    }
+    x_exit_mode(x, in->off + in->len, mode);
+}
+
+/* ---- table
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+
+static bool string_insn(struct xlate *x, const struct insn *in)
+{
+    unsigned op;
+
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_MOVSB:
+    case ZYDIS_MNEMONIC_MOVSW:
+    case ZYDIS_MNEMONIC_MOVSQ:
+        op = 0;
+        break;
+    case ZYDIS_MNEMONIC_MOVSD:
+        if (in->z.meta.category != ZYDIS_CATEGORY_STRINGOP)
+            return false;
+        op = 0;
+        break;
+    case ZYDIS_MNEMONIC_STOSB:
+    case ZYDIS_MNEMONIC_STOSW:
+    case ZYDIS_MNEMONIC_STOSD:
+    case ZYDIS_MNEMONIC_STOSQ:
+        op = 1;
+        break;
+    case ZYDIS_MNEMONIC_LODSB:
+    case ZYDIS_MNEMONIC_LODSW:
+    case ZYDIS_MNEMONIC_LODSD:
+    case ZYDIS_MNEMONIC_LODSQ:
+        op = 2;
+        break;
+    case ZYDIS_MNEMONIC_SCASB:
+    case ZYDIS_MNEMONIC_SCASW:
+    case ZYDIS_MNEMONIC_SCASD:
+    case ZYDIS_MNEMONIC_SCASQ:
+        op = 3;
+        break;
+    case ZYDIS_MNEMONIC_CMPSB:
+    case ZYDIS_MNEMONIC_CMPSW:
+    case ZYDIS_MNEMONIC_CMPSQ:
+        op = 4;
+        break;
+    case ZYDIS_MNEMONIC_CMPSD:
+        if (in->z.meta.category != ZYDIS_CATEGORY_STRINGOP)
+            return false;
+        op = 4;
+        break;
+    case ZYDIS_MNEMONIC_INSB:
+    case ZYDIS_MNEMONIC_INSW:
+    case ZYDIS_MNEMONIC_INSD:
+        op = 5;
+        break;
+    case ZYDIS_MNEMONIC_OUTSB:
+    case ZYDIS_MNEMONIC_OUTSW:
+    case ZYDIS_MNEMONIC_OUTSD:
+        op = 6;
+        break;
+    default:
+        return false;
+    }
+    if (x == NULL)
+        return true;
+    unsigned size = 1, rep = 0, seg = X86_DS;
+    for (unsigned i = 0; i < in->z.operand_count; i++)
+        if (in->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+            size = in->op[i].size / 8;
+    if (in->z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE))
+        rep = 1;
+    else if (in->z.attributes & ZYDIS_ATTRIB_HAS_REPNE)
+        rep = 2;
+    if (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_FS)
+        seg = X86_FS;
+    else if (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS)
+        seg = X86_GS;
+    else if (!x->long64 && (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_ES))
+        seg = X86_ES;
+    else if (!x->long64 && (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_CS))
+        seg = X86_CS;
+    else if (!x->long64 && (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_SS))
+        seg = X86_SS;
+    x_helper(x, in, H_string,
+             op | log2_size(size) << 3 | rep << 5 | log2_size(in->z.address_width / 8) << 7 |
+                 seg << 9);
+    return true;
+}
+
+/* Moves from and to segment, control and debug registers. */
+static bool mov_system(struct xlate *x, const struct insn *in)
+{
+    const ZydisDecodedOperand *d = &in->op[0], *s = &in->op[1];
+
+    if (is_seg(s)) {
+        if (x == NULL)
+            return true;
+        if (in->has_mem) {
+            struct insn_mem m = in->mem;
+            m.size = 2;
+            x_canon(x);
+            helper_address(x, in, &m);
+            x_helper(x, in, H_seg_get, seg_of(s->reg.value) | 1u << 12);
+        } else {
+            x_helper(x, in, H_seg_get,
+                     seg_of(s->reg.value) | gpr_of(d) << 4 | (unsigned)(d->size / 8) << 8);
+        }
+        return true;
+    }
+    if (is_seg(d)) {
+        if (x == NULL)
+            return true;
+        if (d->reg.value == ZYDIS_REGISTER_CS) {
+            x_invalid(x, in);
+            return true;
+        }
+        source_word(x, in, 1);
+        helper_end(x, in, H_seg_set, seg_of(d->reg.value));
+        return true;
+    }
+    bool cr = is_class(s, ZYDIS_REGCLASS_CONTROL) || is_class(d, ZYDIS_REGCLASS_CONTROL);
+    bool dr = is_class(s, ZYDIS_REGCLASS_DEBUG) || is_class(d, ZYDIS_REGCLASS_DEBUG);
+    if (!cr && !dr)
+        return false;
+    if (x == NULL)
+        return true;
+    bool from = is_class(s, ZYDIS_REGCLASS_CONTROL) || is_class(s, ZYDIS_REGCLASS_DEBUG);
+    unsigned n = (unsigned)ZydisRegisterGetId(from ? s->reg.value : d->reg.value);
+    unsigned arg = n | gpr_of(from ? d : s) << 4;
+    if (from)
+        x_helper(x, in, cr ? H_mov_from_cr : H_mov_from_dr, arg);
+    else
+        helper_end(x, in, cr ? H_mov_to_cr : H_mov_to_dr, arg);
+    return true;
+}
+
+static void in_out(struct xlate *x, const struct insn *in, bool out)
+{
+    const ZydisDecodedOperand *port = &in->op[out ? 0 : 1], *data = &in->op[out ? 1 : 0];
+    unsigned arg = data->size / 8;
+
+    if (port->type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+        arg |= (unsigned)(port->imm.value.u & 0xff) << 8;
+    else
+        arg |= 1u << 4;
+    x_helper(x, in, out ? H_out : H_in, arg);
+}
+
+static void with_address(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg,
+                         bool end)
+{
+    x_canon(x);
+    helper_address(x, in, &in->mem);
+    x_helper(x, in, helper, arg);
+    x->ended = end;
+}
+
+static void store_system(struct xlate *x, const struct insn *in, unsigned what)
+{
+    if (in->has_mem)
+        with_address(x, in, H_store_system, what | 1u << 12, false);
+    else
+        x_helper(x, in, H_store_system,
+                 what | gpr_of(&in->op[0]) << 4 | (unsigned)(in->op[0].size / 8) << 8);
+}
+
+static void load_system(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg)
+{
+    source_word(x, in, 0);
+    helper_end(x, in, helper, arg);
+}
+
+static void seg_query(struct xlate *x, const struct insn *in, unsigned what)
+{
+    bool ver = what >= 2;
+
+    source_word(x, in, ver ? 0 : 1);
+    x_helper(x, in, H_seg_query,
+             what | (ver ? 0 : gpr_of(&in->op[0]) << 4 | (unsigned)(in->op[0].size / 8) << 8));
+}
+
+static void far_branch(struct xlate *x, const struct insn *in, bool call)
+{
+    unsigned arg = in->opsize | (call ? 16 : 0);
+
+    if (in->has_mem) {
+        with_address(x, in, H_far_jump, arg | 32, true);
+        return;
+    }
+    x_store_imm(x, in->op[0].ptr.segment, TLS_OFF(temp[1]));
+    x_store_imm(x, in->op[0].ptr.offset, TLS_OFF(temp[2]));
+    helper_end(x, in, H_far_jump, arg);
+}
+
+static void enter_insn(struct xlate *x, const struct insn *in)
+{
+    x_store_imm(x, (uint32_t)in->op[0].imm.value.u, TLS_OFF(temp[1]));
+    x_store_imm(x, (uint32_t)in->op[1].imm.value.u, TLS_OFF(temp[2]));
+    x_helper(x, in, H_enter, in->opsize);
+}
+
+static void xlat(struct xlate *x, const struct insn *in)
+{
+    struct access a;
+    struct insn_mem m = {.base = X86_RBX,
+                         .index = -1,
+                         .scale = 1,
+                         .seg = in->op[1].type == ZYDIS_OPERAND_TYPE_MEMORY ? X86_DS : X86_DS,
+                         .addrsize = in->z.address_width / 8,
+                         .size = 1,
+                         .access = ACC_R};
+    if (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_FS)
+        m.seg = X86_FS;
+    if (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS)
+        m.seg = X86_GS;
+    x_need(x, 1u << X86_RAX | 1u << X86_RBX);
+    unsigned t = x_scratch(x, 1u << X86_RAX | 1u << X86_RBX);
+    x->held |= (uint16_t)(1u << t);
+    x_rr(x, false, 0x0fb6, t, X86_RAX);
+    m.index = (int8_t)t;
+    x_access(x, in, &m, 1u << X86_RAX | 1u << X86_RBX | (uint16_t)(1u << t), &a);
+    x_rm(x, false, 0x8a, X86_RAX, a.t1);
+    x_access_done(x, &a);
+    x->held = 0;
+}
+
+static void rd_wr_base(struct xlate *x, const struct insn *in, unsigned which)
+{
+    x_helper(x, in, H_fsgsbase,
+             which | gpr_of(&in->op[0]) << 4 | (unsigned)(in->op[0].size / 8) << 8);
+}
+
+static bool is_seg_stack(const struct insn *in)
+{
+    return (in->z.mnemonic == ZYDIS_MNEMONIC_PUSH || in->z.mnemonic == ZYDIS_MNEMONIC_POP) &&
+           is_seg(&in->op[0]);
+}
+
+/* x NULL: only says whether the instruction belongs here. */
+static bool table(struct xlate *x, const struct insn *in)
+{
+#define DO(action)       \
+    do {                 \
+        if (x != NULL) { \
+            action;      \
+        }                \
+        return true;     \
+    } while (0)
+
+    if (in->z.mnemonic == ZYDIS_MNEMONIC_MOV)
+        return mov_system(x, in);
+    if (is_seg_stack(in)) {
+        unsigned s = seg_of(in->op[0].reg.value);
+        if (in->z.mnemonic == ZYDIS_MNEMONIC_PUSH)
+            DO(x_helper(x, in, H_seg_push, s | (unsigned)in->opsize << 4));
+        DO(helper_end(x, in, H_seg_pop, s | (unsigned)in->opsize << 4));
+    }
+    if (in->has_mem && in->mem.vsib)
+        DO(with_address(x, in, H_gather, 0, false));
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_UD0:
+    case ZYDIS_MNEMONIC_UD1:
+    case ZYDIS_MNEMONIC_UD2:
+    case ZYDIS_MNEMONIC_RSM:
+    case ZYDIS_MNEMONIC_MONITOR:
+    case ZYDIS_MNEMONIC_MWAIT:
+    case ZYDIS_MNEMONIC_VMCALL:
+    case ZYDIS_MNEMONIC_VMMCALL:
+    case ZYDIS_MNEMONIC_XSAVES:
+    case ZYDIS_MNEMONIC_XSAVES64:
+    case ZYDIS_MNEMONIC_XRSTORS:
+    case ZYDIS_MNEMONIC_XRSTORS64:
+    case ZYDIS_MNEMONIC_RDPKRU:
+    case ZYDIS_MNEMONIC_WRPKRU:
+    case ZYDIS_MNEMONIC_MOVDIR64B:
+    case ZYDIS_MNEMONIC_ENQCMD:
+    case ZYDIS_MNEMONIC_ENQCMDS:
+    case ZYDIS_MNEMONIC_XBEGIN:
+    case ZYDIS_MNEMONIC_XEND:
+    case ZYDIS_MNEMONIC_XTEST:
+    case ZYDIS_MNEMONIC_XABORT:
+    case ZYDIS_MNEMONIC_MONITORX:
+    case ZYDIS_MNEMONIC_MWAITX:
+    case ZYDIS_MNEMONIC_CLZERO:
+    case ZYDIS_MNEMONIC_RDPRU:
+    case ZYDIS_MNEMONIC_INVLPGB:
+    case ZYDIS_MNEMONIC_TLBSYNC:
+        DO(x_invalid(x, in));
+    case ZYDIS_MNEMONIC_CPUID:
+        DO(x_helper(x, in, H_cpuid, 0));
+    case ZYDIS_MNEMONIC_SYSCALL:
+        DO(helper_end(x, in, H_syscall, 0));
+    case ZYDIS_MNEMONIC_SYSRET:
+        DO(helper_end(x, in, H_sysret, in->opsize == 8));
+    case ZYDIS_MNEMONIC_SYSENTER:
+        DO(helper_end(x, in, H_sysenter, 0));
+    case ZYDIS_MNEMONIC_SYSEXIT:
+        DO(helper_end(x, in, H_sysexit, in->opsize == 8));
+    case ZYDIS_MNEMONIC_IRET:
+    case ZYDIS_MNEMONIC_IRETD:
+    case ZYDIS_MNEMONIC_IRETQ:
+        DO(helper_end(x, in, H_iret, in->opsize));
+    case ZYDIS_MNEMONIC_INT:
+        DO(helper_end(x, in, H_int, (uint32_t)in->op[0].imm.value.u & 0xff));
+    case ZYDIS_MNEMONIC_INT3:
+        DO(helper_end(x, in, H_int, 3));
+    case ZYDIS_MNEMONIC_INT1:
+        DO(helper_end(x, in, H_int, 1));
+    case ZYDIS_MNEMONIC_INTO:
+        DO(helper_end(x, in, H_int, 4 | 0x100));
+    case ZYDIS_MNEMONIC_HLT:
+        DO(helper_end(x, in, H_hlt, 0));
+    case ZYDIS_MNEMONIC_CLI:
+        DO(cli(x, in));
+    case ZYDIS_MNEMONIC_STI:
+        DO(helper_end(x, in, H_sti, 0));
+    case ZYDIS_MNEMONIC_PUSHF:
+    case ZYDIS_MNEMONIC_PUSHFD:
+    case ZYDIS_MNEMONIC_PUSHFQ:
+        DO(x_helper(x, in, H_pushf, in->opsize));
+    case ZYDIS_MNEMONIC_POPF:
+    case ZYDIS_MNEMONIC_POPFD:
+    case ZYDIS_MNEMONIC_POPFQ:
+        DO(helper_end(x, in, H_popf, in->opsize));
+    case ZYDIS_MNEMONIC_CLD:
+    case ZYDIS_MNEMONIC_STD:
+        DO(x_fs(x, true, 0xc7, 0, TLS_OFF(df));
+           e32(x, in->z.mnemonic == ZYDIS_MNEMONIC_CLD ? 1u : ~0u));
+    case ZYDIS_MNEMONIC_IN:
+        DO(in_out(x, in, false));
+    case ZYDIS_MNEMONIC_OUT:
+        DO(in_out(x, in, true));
+    case ZYDIS_MNEMONIC_RDMSR:
+        DO(x_helper(x, in, H_rdmsr, 0));
+    case ZYDIS_MNEMONIC_WRMSR:
+        DO(helper_end(x, in, H_wrmsr, 0));
+    case ZYDIS_MNEMONIC_RDTSC:
+        DO(rdtsc(x, in));
+    case ZYDIS_MNEMONIC_RDTSCP:
+        DO(x_helper(x, in, H_rdtsc, 1));
+    case ZYDIS_MNEMONIC_RDPMC:
+        DO(x_helper(x, in, H_rdpmc, 0));
+    case ZYDIS_MNEMONIC_CLTS:
+        DO(helper_end(x, in, H_clts, 0));
+    case ZYDIS_MNEMONIC_LMSW:
+        DO(load_system(x, in, H_lmsw, 0));
+    case ZYDIS_MNEMONIC_SMSW:
+        DO(store_system(x, in, 0));
+    case ZYDIS_MNEMONIC_SLDT:
+        DO(store_system(x, in, 1));
+    case ZYDIS_MNEMONIC_STR:
+        DO(store_system(x, in, 2));
+    case ZYDIS_MNEMONIC_LLDT:
+        DO(load_system(x, in, H_load_system, 0));
+    case ZYDIS_MNEMONIC_LTR:
+        DO(load_system(x, in, H_load_system, 1));
+    case ZYDIS_MNEMONIC_LGDT:
+        DO(with_address(x, in, H_load_table, 0 | (unsigned)in->opsize << 4, true));
+    case ZYDIS_MNEMONIC_LIDT:
+        DO(with_address(x, in, H_load_table, 1 | (unsigned)in->opsize << 4, true));
+    case ZYDIS_MNEMONIC_SGDT:
+        DO(with_address(x, in, H_store_table, 0, false));
+    case ZYDIS_MNEMONIC_SIDT:
+        DO(with_address(x, in, H_store_table, 1, false));
+    case ZYDIS_MNEMONIC_INVLPG:
+        DO(with_address(x, in, H_invlpg, 0, true));
+    case ZYDIS_MNEMONIC_INVPCID:
+        DO(with_address(x, in, H_invpcid, gpr_of(&in->op[0]), true));
+    case ZYDIS_MNEMONIC_WBINVD:
+    case ZYDIS_MNEMONIC_INVD:
+        DO(x_helper(x, in, H_nop0, 0));
+    case ZYDIS_MNEMONIC_XGETBV:
+        DO(x_helper(x, in, H_xgetbv, 0));
+    case ZYDIS_MNEMONIC_XSETBV:
+        DO(helper_end(x, in, H_xsetbv, 0));
+    case ZYDIS_MNEMONIC_XSAVE:
+    case ZYDIS_MNEMONIC_XSAVEOPT:
+        DO(with_address(x, in, H_xsave, 0, false));
+    case ZYDIS_MNEMONIC_XSAVE64:
+    case ZYDIS_MNEMONIC_XSAVEOPT64:
+        DO(with_address(x, in, H_xsave, 1, false));
+    case ZYDIS_MNEMONIC_XSAVEC:
+        DO(with_address(x, in, H_xsave, 2, false));
+    case ZYDIS_MNEMONIC_XSAVEC64:
+        DO(with_address(x, in, H_xsave, 3, false));
+    case ZYDIS_MNEMONIC_XRSTOR:
+        DO(with_address(x, in, H_xrstor, 0, false));
+    case ZYDIS_MNEMONIC_XRSTOR64:
+        DO(with_address(x, in, H_xrstor, 1, false));
+    case ZYDIS_MNEMONIC_FXSAVE:
+        DO(with_address(x, in, H_fxsave, 0, false));
+    case ZYDIS_MNEMONIC_FXSAVE64:
+        DO(with_address(x, in, H_fxsave, 1, false));
+    case ZYDIS_MNEMONIC_FXRSTOR:
+        DO(with_address(x, in, H_fxrstor, 0, false));
+    case ZYDIS_MNEMONIC_FXRSTOR64:
+        DO(with_address(x, in, H_fxrstor, 1, false));
+    case ZYDIS_MNEMONIC_LDS:
+    case ZYDIS_MNEMONIC_LES:
+    case ZYDIS_MNEMONIC_LFS:
+    case ZYDIS_MNEMONIC_LGS:
+    case ZYDIS_MNEMONIC_LSS: {
+        unsigned seg = in->z.mnemonic == ZYDIS_MNEMONIC_LDS   ? X86_DS
+                       : in->z.mnemonic == ZYDIS_MNEMONIC_LES ? X86_ES
+                       : in->z.mnemonic == ZYDIS_MNEMONIC_LFS ? X86_FS
+                       : in->z.mnemonic == ZYDIS_MNEMONIC_LGS ? X86_GS
+                                                              : X86_SS;
+        DO(with_address(x, in, H_seg_far, seg | gpr_of(&in->op[0]) << 4 | (unsigned)in->opsize << 8,
+                        true));
+    }
+    case ZYDIS_MNEMONIC_LAR:
+        DO(seg_query(x, in, 0));
+    case ZYDIS_MNEMONIC_LSL:
+        DO(seg_query(x, in, 1));
+    case ZYDIS_MNEMONIC_VERR:
+        DO(seg_query(x, in, 2));
+    case ZYDIS_MNEMONIC_VERW:
+        DO(seg_query(x, in, 3));
+    case ZYDIS_MNEMONIC_SWAPGS:
+        DO(swapgs(x, in));
+    case ZYDIS_MNEMONIC_RDFSBASE:
+        DO(rd_wr_base(x, in, 0));
+    case ZYDIS_MNEMONIC_RDGSBASE:
+        DO(rd_wr_base(x, in, 1));
+    case ZYDIS_MNEMONIC_WRFSBASE:
+        DO(rd_wr_base(x, in, 2));
+    case ZYDIS_MNEMONIC_WRGSBASE:
+        DO(rd_wr_base(x, in, 3));
+    case ZYDIS_MNEMONIC_STAC:
+        DO(smap_switch(x, in, true));
+    case ZYDIS_MNEMONIC_CLAC:
+        DO(smap_switch(x, in, false));
+    case ZYDIS_MNEMONIC_RDPID:
+        DO(x_helper(x, in, H_rdpid, gpr_of(&in->op[0])));
+    case ZYDIS_MNEMONIC_ENTER:
+        DO(enter_insn(x, in));
+    case ZYDIS_MNEMONIC_PUSHA:
+    case ZYDIS_MNEMONIC_PUSHAD:
+        DO(x_helper(x, in, H_pusha, in->opsize));
+    case ZYDIS_MNEMONIC_POPA:
+    case ZYDIS_MNEMONIC_POPAD:
+        DO(x_helper(x, in, H_pusha, in->opsize | 16));
+    case ZYDIS_MNEMONIC_AAA:
+        DO(x_helper(x, in, H_bcd, 0));
+    case ZYDIS_MNEMONIC_AAS:
+        DO(x_helper(x, in, H_bcd, 1));
+    case ZYDIS_MNEMONIC_DAA:
+        DO(x_helper(x, in, H_bcd, 2));
+    case ZYDIS_MNEMONIC_DAS:
+        DO(x_helper(x, in, H_bcd, 3));
+    case ZYDIS_MNEMONIC_AAM:
+        DO(x_helper(x, in, H_bcd, 4 | (uint32_t)(in->op[0].imm.value.u & 0xff) << 8));
+    case ZYDIS_MNEMONIC_AAD:
+        DO(x_helper(x, in, H_bcd, 5 | (uint32_t)(in->op[0].imm.value.u & 0xff) << 8));
+    case ZYDIS_MNEMONIC_SALC:
+        DO(x_helper(x, in, H_bcd, 6));
+    case ZYDIS_MNEMONIC_BOUND:
+        DO(with_address(x, in, H_bound, gpr_of(&in->op[0]) | (unsigned)in->opsize << 4, false));
+    case ZYDIS_MNEMONIC_ARPL:
+        if (in->has_mem)
+            DO(with_address(x, in, H_arpl, gpr_of(&in->op[1]) | 1u << 8, false));
+        DO(x_helper(x, in, H_arpl, gpr_of(&in->op[1]) | gpr_of(&in->op[0]) << 4));
+    case ZYDIS_MNEMONIC_XLAT:
+        DO(xlat(x, in));
+    case ZYDIS_MNEMONIC_MASKMOVQ:
+    case ZYDIS_MNEMONIC_MASKMOVDQU:
+    case ZYDIS_MNEMONIC_VMASKMOVDQU:
+        DO(x_helper(x, in, H_maskmov, 0));
+    default:
+        break;
+    }
+    if (in->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
+        if (in->z.mnemonic == ZYDIS_MNEMONIC_RET)
+            DO(helper_end(x, in, H_far_return,
+                          in->opsize | (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE
+                                            ? (uint32_t)in->op[0].imm.value.u << 4
+                                            : 0)));
+        if (in->z.mnemonic == ZYDIS_MNEMONIC_JMP || in->z.mnemonic == ZYDIS_MNEMONIC_CALL)
+            DO(far_branch(x, in, in->z.mnemonic == ZYDIS_MNEMONIC_CALL));
+    }
+    if (string_insn(x, in))
+        return true;
+    /* What is privileged and not listed is not offered by CPUID. */
+    if (in->z.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED)
+        DO(x_invalid(x, in));
+    return false;
+#undef DO
+}
+
+bool x_system(struct xlate *x, const struct insn *in)
+{
+    return table(x, in);
+}
+
+bool x_is_special(const struct insn *in)
+{
+    return table(NULL, in);
+}
+
+bool x_is_end(const struct insn *in)
+{
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_SYSCALL:
+    case ZYDIS_MNEMONIC_SYSRET:
+    case ZYDIS_MNEMONIC_SYSENTER:
+    case ZYDIS_MNEMONIC_SYSEXIT:
+    case ZYDIS_MNEMONIC_IRET:
+    case ZYDIS_MNEMONIC_IRETD:
+    case ZYDIS_MNEMONIC_IRETQ:
+    case ZYDIS_MNEMONIC_INT:
+    case ZYDIS_MNEMONIC_INT3:
+    case ZYDIS_MNEMONIC_HLT:
+    case ZYDIS_MNEMONIC_UD2:
+    case ZYDIS_MNEMONIC_STI:
+    case ZYDIS_MNEMONIC_WRMSR:
+    case ZYDIS_MNEMONIC_STAC:
+    case ZYDIS_MNEMONIC_CLAC:
+        return true;
+    default:
+        return false;
+    }
+}
