@@ -8,9 +8,8 @@
 
 enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_PSH = 0x08, TCP_CWR = 0x80 };
 
-#define HEADERS_MAX                                                               \
-    512u /* of a frame we cut; IPv6 extension headers make it unbounded in theory \
-          */
+/* Of a frame we cut; IPv6 extension headers have no bound of their own. */
+#define HEADERS_MAX 512u
 
 /* A TCP frame taken apart. */
 struct tcp_frame {

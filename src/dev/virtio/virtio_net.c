@@ -74,10 +74,10 @@ static void config_read(void *self, uint32_t offset, void *buf, uint32_t len)
 {
     struct virtio_net *n = self;
     uint8_t config[CONFIG_LEN] = {0};
-    pthread_mutex_lock(&n->lock);
+    lock_take(&n->lock);
     memcpy(config, n->mac, 6);
     config[CONFIG_STATUS] = n->link ? STATUS_LINK_UP : 0;
-    pthread_mutex_unlock(&n->lock);
+    lock_drop(&n->lock);
     memcpy(buf, config + offset, len);
 }
 
@@ -178,9 +178,9 @@ static void dev_reset(void *self)
     n->uni_count = n->multi_count = 0;
     memset(n->macs, 0, sizeof(n->macs));
     n->guest_offloads = UINT64_MAX;
-    pthread_mutex_lock(&n->lock);
+    lock_take(&n->lock);
     memcpy(n->mac, n->default_mac, 6);
-    pthread_mutex_unlock(&n->lock);
+    lock_drop(&n->lock);
 }
 
 static const struct virtio_ops virtio_net_ops = {
@@ -217,7 +217,7 @@ static void net_restore(void *self)
 
 static void net_free(struct virtio_net *n)
 {
-    pthread_mutex_destroy(&n->lock);
+    lock_finish(&n->lock);
     free(n->tx_frame);
     free(n->tx_iov);
     free(n->tx_gpa);
@@ -276,7 +276,7 @@ static struct virtio_net *net_alloc(const struct virtio_net_config *cfg)
     struct virtio_net *n = calloc(1, sizeof(*n));
     if (n == NULL)
         return NULL;
-    pthread_mutex_init(&n->lock, NULL);
+    lock_init(&n->lock, LOCK_DEVICE);
     memcpy(n->default_mac, memcmp(cfg->mac, none, 6) != 0 ? cfg->mac : standard_mac, 6);
     if (cfg->backend != NULL) {
         n->backend = *cfg->backend;

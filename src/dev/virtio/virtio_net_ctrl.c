@@ -80,9 +80,9 @@ static bool set_mac(struct virtio_net *n, const struct command *c)
 {
     if (!virtio_has(&n->vdev, VIRTIO_NET_F_CTRL_MAC_ADDR) || c->total != 6 || (c->data[0] & 1))
         return false;
-    pthread_mutex_lock(&n->lock);
+    lock_take(&n->lock);
     memcpy(n->mac, c->data, 6);
-    pthread_mutex_unlock(&n->lock);
+    lock_drop(&n->lock);
     return true;
 }
 

@@ -3,6 +3,7 @@
 #ifndef DOPPEL_DEV_VIRTIO_VIRTIO_NET_INTERNAL_H
 #define DOPPEL_DEV_VIRTIO_VIRTIO_NET_INTERNAL_H
 
+#include "base/lock.h"
 #include "dev/virtio/virtio_net.h"
 
 /* Feature bits, 5.1.3. */
@@ -65,7 +66,7 @@ struct virtio_net {
     struct virtq_req rx[VIRTIO_NET_MAX_MERGE];
 
     /* The configuration space; read by vCPUs. */
-    pthread_mutex_t lock;
+    struct lock lock;
     uint8_t mac[6]; /* lock; state */
     bool link;      /* lock */
 

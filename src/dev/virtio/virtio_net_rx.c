@@ -216,10 +216,10 @@ static void receive_end(void *opaque)
 static void link_changed(void *opaque, bool up)
 {
     struct virtio_net *n = opaque;
-    pthread_mutex_lock(&n->lock);
+    lock_take(&n->lock);
     bool changed = n->link != up;
     n->link = up;
-    pthread_mutex_unlock(&n->lock);
+    lock_drop(&n->lock);
     if (changed)
         virtio_config_changed(&n->vdev);
 }
