@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "../unit/net_client.h"
-#include "dev/virtio/virtio_net_internal.h"
+#include "dev/virtio/virtio_net.h"
 #include "net/slirp.h"
 #include "net_driver.h"
 

@@ -6,25 +6,6 @@
 #include "base/lock.h"
 #include "dev/virtio/virtio_net.h"
 
-/* Feature bits, 5.1.3. */
-enum virtio_net_feature {
-    VIRTIO_NET_F_CSUM = 0,
-    VIRTIO_NET_F_GUEST_CSUM = 1,
-    VIRTIO_NET_F_CTRL_GUEST_OFFLOADS = 2,
-    VIRTIO_NET_F_MAC = 5,
-    VIRTIO_NET_F_GUEST_TSO4 = 7,
-    VIRTIO_NET_F_GUEST_TSO6 = 8,
-    VIRTIO_NET_F_HOST_TSO4 = 11,
-    VIRTIO_NET_F_HOST_TSO6 = 12,
-    VIRTIO_NET_F_HOST_ECN = 13,
-    VIRTIO_NET_F_MRG_RXBUF = 15,
-    VIRTIO_NET_F_STATUS = 16,
-    VIRTIO_NET_F_CTRL_VQ = 17,
-    VIRTIO_NET_F_CTRL_RX = 18,
-    VIRTIO_NET_F_CTRL_RX_EXTRA = 20,
-    VIRTIO_NET_F_CTRL_MAC_ADDR = 23,
-};
-
 enum { VIRTIO_NET_RX, VIRTIO_NET_TX, VIRTIO_NET_CTRL, VIRTIO_NET_QUEUES };
 
 /* 5.1.6: in front of every frame, little endian. */
