@@ -30,7 +30,7 @@ def start(t):
     t.disk = vm.copy_disk(vm.DEBIAN_DISK, t.dir)
     t.vm = vm.Vm(append="root=/dev/vda rw console=ttyS0 quiet", disks=[t.disk], net=True)
     t.note(f"login shell after {t.vm.prompt(300):.1f} s")
-    t.vm.run("dmesg -n 1; stty -echo; bind 'set enable-bracketed-paste off'; PS1= PS2=")
+    t.vm.run("dmesg -n 1; stty -echo; cd /srv; bind 'set enable-bracketed-paste off'; PS1= PS2=")
 
 
 def boot_finishes(t):
@@ -124,7 +124,7 @@ def no_complaints(t):
 
 
 def power_off(t):
-    t.vm.send("echo written in the guest >/root/marker; poweroff\n")
+    t.vm.send("echo written in the guest >/srv/marker; poweroff\n")
     began = time.monotonic()
     assert t.vm.wait(120) == 0
     t.note(f"power-off took {time.monotonic() - began:.1f} s")
@@ -143,10 +143,10 @@ def clean_file_system(t):
 
 
 def marker(t):
-    done = _tool("debugfs", "-R", "cat /root/marker", t.disk)
+    done = _tool("debugfs", "-R", "cat /srv/marker", t.disk)
     assert "written in the guest\n" in done.stdout, done.stdout
     out = os.path.join(t.dir, "data")
-    _tool("debugfs", "-R", f"dump /root/data {out}", t.disk)
+    _tool("debugfs", "-R", f"dump /srv/data {out}", t.disk)
     with open(out, "rb") as f:
         assert hashlib.md5(f.read()).digest() == hashlib.md5(DATA).digest(), "contents differ"
 
@@ -155,7 +155,7 @@ def snapshot_disk(t):
     before = os.stat(t.disk).st_mtime_ns
     t.vm = vm.Vm(append="root=/dev/vda rw console=ttyS0 quiet", disks=[t.disk + ",snapshot"])
     t.vm.prompt(300)
-    t.vm.run("cat /root/marker; echo changed >/root/marker; sync")
+    t.vm.run("cat /srv/marker; echo changed >/srv/marker; sync")
     t.vm.send("poweroff\n")
     assert t.vm.wait(120) == 0
     assert os.stat(t.disk).st_mtime_ns == before, "the image was written"
@@ -166,7 +166,7 @@ def stock_initrd(t):
     t.vm = vm.Vm(append="root=/dev/vda ro console=ttyS0 quiet", disks=[t.disk],
                  initrd=vm.DEBIAN_INITRD)
     t.note(f"login shell after {t.vm.prompt(300):.1f} s")
-    assert t.vm.run("cat /root/marker")[0] == "written in the guest"
+    assert t.vm.run("cat /srv/marker")[0] == "written in the guest"
     t.vm.send("poweroff\n")
     assert t.vm.wait(120) == 0
 
