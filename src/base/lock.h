@@ -18,7 +18,8 @@ enum lock_rank {
     LOCK_CHARDEV,   /* a terminal, file or socket */
     LOCK_DEVICE,    /* a device's registers */
     LOCK_QUEUE,     /* a ring of a device */
-    LOCK_INTERRUPT, /* what decides on an interrupt: PCI functions, INTx lines, APICs */
+    LOCK_INTERRUPT, /* what decides on an interrupt: PCI functions, APICs */
+    LOCK_LINE,      /* INTx lines that PCI functions share */
     LOCK_BLOCK,     /* an image and its threads */
     LOCK_ENGINE,
     LOCK_BUS,    /* the mappings of a bus */
@@ -67,8 +68,8 @@ static inline void lock_take(struct lock *l)
 
 static inline void lock_drop(struct lock *l)
 {
+    lock_check_drop(l->rank); /* first: once it is unlocked, its object may go away */
     pthread_mutex_unlock(&l->mutex);
-    lock_check_drop(l->rank);
 }
 
 /* pthread_cond_wait; `l` is held before and after. */

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/lock.h"
 #include "block/block.h"
 
 struct block_overlay;
@@ -71,7 +72,7 @@ struct block_channel {
     unsigned inflight;       /* submitted and not done */
     struct block_list queue; /* submitted and not started */
     struct block_list ready; /* finished, `done` not called */
-    pthread_mutex_t lock;
+    struct lock lock;
     struct block_list finished; /* lock: by the pool */
 };
 

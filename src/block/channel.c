@@ -25,23 +25,23 @@
 void block_channel_finished(struct block_channel *c, struct block_req *r)
 {
     uint64_t one = 1;
-    pthread_mutex_lock(&c->lock);
+    lock_take(&c->lock);
     bool first = c->finished.head == NULL;
     block_list_add(&c->finished, r);
     /* Written under the lock: once it is dropped the channel may complete its last request and
      * go away. */
     if (first && write(c->event, &one, sizeof(one)) < 0)
         log_debug("disk: eventfd: errno %d", errno);
-    pthread_mutex_unlock(&c->lock);
+    lock_drop(&c->lock);
 }
 
 static void collect_finished(struct block_channel *c)
 {
-    pthread_mutex_lock(&c->lock);
+    lock_take(&c->lock);
     struct block_req *r;
     while ((r = block_list_take(&c->finished)) != NULL)
         block_list_add(&c->ready, r);
-    pthread_mutex_unlock(&c->lock);
+    lock_drop(&c->lock);
 }
 
 static int check(const struct block_backend *b, const struct block_req *r)
@@ -215,7 +215,7 @@ int block_channel_open(struct block_backend *b, struct loop *loop, block_batch_f
     c->batch_end = batch_end;
     c->opaque = opaque;
     c->event = -1;
-    pthread_mutex_init(&c->lock, NULL);
+    lock_init(&c->lock, LOCK_BLOCK);
     block_list_init(&c->queue);
     block_list_init(&c->ready);
     block_list_init(&c->finished);
@@ -237,6 +237,6 @@ void block_channel_close(struct block_channel *c)
     block_ring_destroy(c->ring);
     if (c->event >= 0)
         close(c->event);
-    pthread_mutex_destroy(&c->lock);
+    lock_finish(&c->lock);
     free(c);
 }

@@ -13,7 +13,7 @@
 
 struct block_pool {
     struct block_backend *backend;
-    pthread_mutex_t lock;
+    struct lock lock;
     pthread_cond_t work;
     struct block_list queue; /* lock, as all below */
     unsigned queued, threads, idle;
@@ -24,24 +24,24 @@ struct block_pool {
 static void *worker(void *opaque)
 {
     struct block_pool *p = opaque;
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     for (;;) {
         struct block_req *r = block_list_take(&p->queue);
         if (r != NULL) {
             p->queued--;
-            pthread_mutex_unlock(&p->lock);
+            lock_drop(&p->lock);
             r->result = block_exec(p->backend, r);
             block_channel_finished(r->channel, r);
-            pthread_mutex_lock(&p->lock);
+            lock_take(&p->lock);
         } else if (p->stop) {
             break;
         } else {
             p->idle++;
-            pthread_cond_wait(&p->work, &p->lock);
+            lock_wait(&p->lock, &p->work);
             p->idle--;
         }
     }
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     return NULL;
 }
 
@@ -51,7 +51,7 @@ int block_pool_create(struct block_backend *b, struct block_pool **out)
     if (p == NULL)
         return -ENOMEM;
     p->backend = b;
-    pthread_mutex_init(&p->lock, NULL);
+    lock_init(&p->lock, LOCK_BLOCK);
     pthread_cond_init(&p->work, NULL);
     block_list_init(&p->queue);
     *out = p;
@@ -62,14 +62,14 @@ void block_pool_destroy(struct block_pool *p)
 {
     if (p == NULL)
         return;
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     p->stop = true;
     pthread_cond_broadcast(&p->work);
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     for (unsigned i = 0; i < p->threads; i++)
         pthread_join(p->thread[i], NULL);
     pthread_cond_destroy(&p->work);
-    pthread_mutex_destroy(&p->lock);
+    lock_finish(&p->lock);
     free(p);
 }
 
@@ -86,7 +86,7 @@ static void grow(struct block_pool *p)
 
 void block_pool_submit(struct block_pool *p, struct block_req *r)
 {
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     block_list_add(&p->queue, r);
     p->queued++;
     if (p->queued > p->idle && p->threads < MAX_THREADS)
@@ -97,7 +97,7 @@ void block_pool_submit(struct block_pool *p, struct block_req *r)
         p->queued--;
     }
     pthread_cond_signal(&p->work);
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     if (alone) { /* the host gives us no thread: slow, but it works */
         r->result = block_exec(p->backend, r);
         block_channel_finished(r->channel, r);

@@ -98,13 +98,13 @@ int pci_bus_create(const struct pci_bus_config *cfg, struct pci_bus **out)
     if (b == NULL)
         return -ENOMEM;
     b->cfg = *cfg;
-    pthread_mutex_init(&b->line_lock, NULL);
+    lock_init(&b->line_lock, LOCK_LINE);
     for (unsigned i = 0; i < cfg->intx_count && i < PCI_INTX_MAX; i++)
         b->lines[i].pin = cfg->intx[i];
     b->cfg.intx = NULL;
     int r = bus_map(cfg->ports, 0xcf8, 8, &port_ops, b);
     if (r < 0) {
-        pthread_mutex_destroy(&b->line_lock);
+        lock_finish(&b->line_lock);
         free(b);
         return r;
     }
@@ -119,7 +119,7 @@ void pci_bus_destroy(struct pci_bus *b)
     bus_unmap(b->cfg.ports, 0xcf8, &port_ops, b);
     if (b->ecam_buses != 0)
         bus_unmap(b->cfg.mmio, b->ecam_base, &ecam_ops, b);
-    pthread_mutex_destroy(&b->line_lock);
+    lock_finish(&b->line_lock);
     free(b);
 }
 

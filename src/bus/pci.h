@@ -13,11 +13,11 @@
 #ifndef DOPPEL_BUS_PCI_H
 #define DOPPEL_BUS_PCI_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/lock.h"
 #include "bus/bus.h"
 #include "bus/pin.h"
 #include "state/state.h"
@@ -133,7 +133,7 @@ struct pci_bar {
 
 /* The members belong to pci.c; others use the functions below. */
 struct pci_func {
-    pthread_mutex_t lock;
+    struct lock lock;
     const char *name;
     struct pci_bus *bus; /* NULL until pci_add */
     unsigned devfn;

@@ -50,7 +50,7 @@ int pci_func_init(struct pci_func *f, const struct pci_func_info *info,
         return -ENOMEM;
     f->w1c = f->wmask + PCI_CONFIG_SIZE;
     f->init = f->w1c + PCI_CONFIG_SIZE;
-    pthread_mutex_init(&f->lock, NULL);
+    lock_init(&f->lock, LOCK_INTERRUPT);
     f->name = info->name;
     f->hooks = hooks;
     f->opaque = opaque;
@@ -66,7 +66,7 @@ void pci_func_finish(struct pci_func *f)
 {
     if (f->wmask == NULL)
         return;
-    pthread_mutex_destroy(&f->lock);
+    lock_finish(&f->lock);
     free(f->wmask);
     f->wmask = NULL;
 }
@@ -162,13 +162,13 @@ static void bar_move(struct pci_func *f, struct pci_bar *bar, uint64_t want)
     struct bus *space = bar->type == PCI_BAR_IO ? f->bus->cfg.ports : f->bus->cfg.mmio;
     uint64_t have = bar->mapped;
     bar->mapped = want;
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
     int r = 0;
     if (have != PCI_UNMAPPED)
         bus_unmap(space, have, bar->ops, bar->opaque);
     if (want != PCI_UNMAPPED)
         r = bus_map(space, want, bar->size, bar->ops, bar->opaque);
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     if (r < 0) /* outside the address space: it decodes nothing */
         bar->mapped = PCI_UNMAPPED;
 }
@@ -177,7 +177,7 @@ static void bar_move(struct pci_func *f, struct pci_bar *bar, uint64_t want)
  * that the last values win without a lock held across the bus. */
 void pci_func_remap(struct pci_func *f)
 {
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     f->map_again = true;
     while (f->map_again && !f->map_busy) {
         f->map_busy = true;
@@ -189,7 +189,7 @@ void pci_func_remap(struct pci_func *f)
         }
         f->map_busy = false;
     }
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
 }
 
 /* --- configuration space --- */
@@ -197,11 +197,11 @@ void pci_func_remap(struct pci_func *f)
 static uint32_t config_get(struct pci_func *f, unsigned reg, unsigned size)
 {
     uint32_t v = 0;
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     memcpy(&v, f->config + reg, size);
     if (f->intx && pci_touches(reg, size, PCI_REG_STATUS, 1))
         v |= (uint32_t)STATUS_INTX << (8 * (PCI_REG_STATUS - reg));
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
     return v;
 }
 
@@ -226,14 +226,14 @@ uint32_t pci_func_read(struct pci_func *f, unsigned reg, unsigned size)
 
 void pci_func_write(struct pci_func *f, unsigned reg, unsigned size, uint32_t value)
 {
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     for (unsigned i = 0; i < size; i++) {
         uint8_t v = (uint8_t)(value >> (8 * i));
         uint8_t *c = &f->config[reg + i];
         *c = (uint8_t)((*c & ~f->wmask[reg + i]) | (v & f->wmask[reg + i]));
         *c &= (uint8_t) ~(v & f->w1c[reg + i]);
     }
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
     if (pci_touches(reg, size, PCI_REG_COMMAND, 2) ||
         pci_touches(reg, size, PCI_REG_BAR0, 4 * PCI_BARS))
         pci_func_remap(f);
@@ -249,14 +249,14 @@ void pci_func_write(struct pci_func *f, unsigned reg, unsigned size, uint32_t va
 
 void pci_func_reset(struct pci_func *f)
 {
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     memcpy(f->config, f->init, PCI_CONFIG_SIZE);
     memset(f->msix_table, 0, sizeof(f->msix_table));
     memset(f->msix_pba, 0, sizeof(f->msix_pba));
     for (unsigned i = 0; i < f->msix_vectors; i++)
         f->msix_table[4 * i + 3] = 1; /* masked */
     f->intx = false;
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
     pci_func_remap(f);
     pci_intx_update(f);
 }
@@ -264,7 +264,7 @@ void pci_func_reset(struct pci_func *f)
 /* What the record says about read-only bits does not count, except for MSI's pending bits. */
 void pci_func_restore(struct pci_func *f)
 {
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++) {
         uint8_t mutable_bits = f->wmask[i] | f->w1c[i];
         if (f->msi_cap != 0 && i >= f->msi_cap + 20u && i < f->msi_cap + 24u)
@@ -277,7 +277,7 @@ void pci_func_restore(struct pci_func *f)
         if (i >= f->msix_vectors)
             f->msix_pba[i / 64] &= ~(UINT64_C(1) << (i % 64));
     }
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
     pci_func_remap(f);
     pci_intx_update(f);
 }

@@ -19,7 +19,7 @@ struct pci_line {
 struct pci_bus {
     struct pci_bus_config cfg;
     struct pci_func *_Atomic funcs[256]; /* by devfn */
-    pthread_mutex_t line_lock;
+    struct lock line_lock;
     struct pci_line lines[PCI_INTX_MAX];
     uint64_t ecam_base;
     unsigned ecam_buses;

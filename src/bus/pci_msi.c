@@ -24,9 +24,9 @@ static void line_tell(struct pci_bus *b, struct pci_line *l)
     while (!l->busy && l->sent != (l->count != 0)) {
         bool level = l->count != 0;
         l->busy = true;
-        pthread_mutex_unlock(&b->line_lock);
+        lock_drop(&b->line_lock);
         pin_set(&l->pin, level);
-        pthread_mutex_lock(&b->line_lock);
+        lock_take(&b->line_lock);
         l->sent = level;
         l->busy = false;
     }
@@ -39,22 +39,22 @@ void pci_intx_update(struct pci_func *f)
     if (b == NULL || pin == 0 || b->cfg.intx_count == 0)
         return;
     struct pci_line *l = &b->lines[pci_intx_line(f->devfn >> 3, pin - 1, b->cfg.intx_count)];
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     bool want = f->intx && (pci_get16(f->config + PCI_REG_COMMAND) & PCI_CMD_INTX_OFF) == 0;
-    pthread_mutex_lock(&b->line_lock);
+    lock_take(&b->line_lock);
     if (want != f->intx_driven)
         l->count += want ? 1 : -1u;
     f->intx_driven = want;
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
     line_tell(b, l);
-    pthread_mutex_unlock(&b->line_lock);
+    lock_drop(&b->line_lock);
 }
 
 void pci_intx_store(struct pci_func *f, bool level)
 {
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     f->intx = level;
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
 }
 
 void pci_intx_set(struct pci_func *f, bool level)
@@ -116,9 +116,9 @@ void pci_msi_notify(struct pci_func *f, unsigned vector)
     uint32_t data;
     if (f->msi_cap == 0 || f->bus == NULL)
         return;
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     bool go = msi_take(f, vector, &addr, &data);
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
     if (go)
         msi_send(&f->bus->cfg.msi, addr, data);
 }
@@ -129,12 +129,12 @@ static uint64_t msix_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct pci_func *f = opaque;
     uint64_t v = 0;
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     if (offset < f->msix_vectors * 16u)
         v = f->msix_table[offset / 4];
     else if (offset >= MSIX_PBA_AT && offset < MSIX_PBA_AT + sizeof(f->msix_pba))
         v = f->msix_pba[(offset - MSIX_PBA_AT) / 8] >> (8 * (offset & 4));
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
     return v & UINT32_MAX;
 }
 
@@ -144,9 +144,9 @@ static void msix_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     static const uint32_t writable[4] = {~UINT32_C(3), UINT32_MAX, UINT32_MAX, 1};
     if (offset >= f->msix_vectors * 16u)
         return;
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     f->msix_table[offset / 4] = (uint32_t)value & writable[offset / 4 % 4];
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
     if (offset / 4 % 4 == 3)
         pci_msi_pump(f);
 }
@@ -195,10 +195,10 @@ bool pci_msix_notify(struct pci_func *f, unsigned vector)
 {
     uint64_t addr;
     uint32_t data;
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     bool enabled = (msix_control(f) & MSIX_ENABLE) != 0;
     bool go = enabled && vector < f->msix_vectors && msix_take(f, vector, &addr, &data);
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
     if (go)
         msi_send(&f->bus->cfg.msi, addr, data);
     return enabled;
@@ -219,10 +219,10 @@ static void msix_pump(struct pci_func *f)
     uint32_t data;
     unsigned v = 0, end = f->msix_vectors;
     do {
-        pthread_mutex_lock(&f->lock);
+        lock_take(&f->lock);
         v = next_pending(f, v, end);
         bool go = v < end && msix_take(f, v, &addr, &data);
-        pthread_mutex_unlock(&f->lock);
+        lock_drop(&f->lock);
         if (go)
             msi_send(&f->bus->cfg.msi, addr, data);
     } while (v++ < end);
@@ -233,10 +233,10 @@ static void msi_pump(struct pci_func *f)
     uint64_t addr;
     uint32_t data;
     for (unsigned v = 0; v < f->msi_vectors; v++) {
-        pthread_mutex_lock(&f->lock);
+        lock_take(&f->lock);
         bool pending = (pci_get32(f->config + f->msi_cap + 20) >> v & 1) != 0;
         bool go = pending && msi_take(f, v, &addr, &data);
-        pthread_mutex_unlock(&f->lock);
+        lock_drop(&f->lock);
         if (go)
             msi_send(&f->bus->cfg.msi, addr, data);
     }

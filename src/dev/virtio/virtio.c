@@ -41,9 +41,9 @@ static void finish_reset(struct virtio_dev *d);
 static void drained(struct virtio_dev *d)
 {
     finish_reset(d);
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     pthread_cond_broadcast(&d->idle);
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
 }
 
 void virtio_release(struct virtio_dev *d)
@@ -71,10 +71,10 @@ static void close_and_wait(struct virtio_dev *d)
     atomic_fetch_or(&d->holds, CLOSED);
     if (d->ops->drain != NULL)
         d->ops->drain(d->self);
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     while ((atomic_load(&d->holds) & ~CLOSED) != 0)
-        pthread_cond_wait(&d->idle, &d->lock);
-    pthread_mutex_unlock(&d->lock);
+        lock_wait(&d->lock, &d->idle);
+    lock_drop(&d->lock);
     finish_reset(d);
 }
 
@@ -97,30 +97,30 @@ static void reset_core(struct virtio_dev *d)
 /* Completes a driver's reset once: several threads may see the last hold go. */
 static void finish_reset(struct virtio_dev *d)
 {
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     bool mine = d->resetting && !d->finishing && (atomic_load(&d->holds) & ~CLOSED) == 0;
     if (mine)
         d->finishing = true;
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
     if (!mine)
         return;
     reset_core(d);
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     d->status = 0;
     d->features = 0;
     d->resetting = d->finishing = false;
     if (!d->paused)
         atomic_fetch_and(&d->holds, ~CLOSED);
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
 }
 
 static void driver_reset(struct virtio_dev *d)
 {
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     bool again = d->resetting;
     d->resetting = true;
     atomic_store(&d->live, false);
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
     if (again)
         return;
     atomic_fetch_or(&d->holds, CLOSED);
@@ -130,37 +130,37 @@ static void driver_reset(struct virtio_dev *d)
 /* Counts as paused meanwhile, so that a driver's reset that ends here does not open the device. */
 void virtio_dev_reset(struct virtio_dev *d)
 {
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     bool paused = d->paused;
     d->paused = true;
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
     close_and_wait(d);
     reset_core(d);
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     d->status = 0;
     d->features = 0;
     d->generation = 0;
     d->paused = paused;
     if (!paused)
         atomic_fetch_and(&d->holds, ~CLOSED);
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
 }
 
 void virtio_dev_pause(struct virtio_dev *d)
 {
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     d->paused = true;
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
     close_and_wait(d);
 }
 
 void virtio_dev_resume(struct virtio_dev *d)
 {
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     d->paused = false;
     if (!d->resetting)
         atomic_fetch_and(&d->holds, ~CLOSED);
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
     virtio_kick_all(d);
 }
 
@@ -193,9 +193,9 @@ void virtio_dev_restore(struct virtio_dev *d)
 
 uint8_t virtio_get_status(struct virtio_dev *d)
 {
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     uint8_t status = d->status;
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
     return status;
 }
 
@@ -205,10 +205,10 @@ static void driver_ok(struct virtio_dev *d)
         return;
     if (d->ops->ready != NULL)
         d->ops->ready(d->self);
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     if (!d->resetting && (d->status & VIRTIO_STATUS_NEEDS_RESET) == 0)
         atomic_store(&d->live, true);
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
     virtio_release(d);
     virtio_kick_all(d);
 }
@@ -230,10 +230,10 @@ void virtio_set_status(struct virtio_dev *d, uint8_t status)
         driver_reset(d);
         return;
     }
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     uint8_t add = d->resetting ? 0 : acceptable(d, status);
     d->status |= add;
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
     if ((add & VIRTIO_STATUS_DRIVER_OK) != 0)
         driver_ok(d);
 }
@@ -245,9 +245,9 @@ uint32_t virtio_offered_features(struct virtio_dev *d, unsigned word)
 
 uint32_t virtio_driver_features(struct virtio_dev *d, unsigned word)
 {
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     uint64_t features = d->features;
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
     return word < 2 ? (uint32_t)(features >> (32 * word)) : 0;
 }
 
@@ -255,22 +255,22 @@ void virtio_set_driver_features(struct virtio_dev *d, unsigned word, uint32_t va
 {
     if (word >= 2)
         return;
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     if ((d->status & VIRTIO_STATUS_FEATURES_OK) == 0 && !d->resetting) {
         d->features &= ~((uint64_t)UINT32_MAX << (32 * word));
         d->features |= (uint64_t)value << (32 * word);
     }
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
 }
 
 void virtio_broken(struct virtio_dev *d, const char *why)
 {
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     bool first = (d->status & VIRTIO_STATUS_NEEDS_RESET) == 0;
     bool tell = first && (d->status & VIRTIO_STATUS_DRIVER_OK) != 0;
     atomic_store(&d->live, false);
     d->status |= VIRTIO_STATUS_NEEDS_RESET;
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
     if (first)
         log_guest("%s: %s; the device needs a reset", d->ops->name, why);
     if (tell && d->transport.notify_config != NULL)
@@ -281,17 +281,17 @@ void virtio_broken(struct virtio_dev *d, const char *why)
 
 uint8_t virtio_generation(struct virtio_dev *d)
 {
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     uint8_t generation = d->generation;
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
     return generation;
 }
 
 void virtio_config_changed(struct virtio_dev *d)
 {
-    pthread_mutex_lock(&d->lock);
+    lock_take(&d->lock);
     d->generation++;
-    pthread_mutex_unlock(&d->lock);
+    lock_drop(&d->lock);
     if (virtio_live(d) && d->transport.notify_config != NULL)
         d->transport.notify_config(d->transport.opaque);
 }
@@ -316,9 +316,9 @@ void virtio_queue_get(struct virtio_dev *d, unsigned queue, struct virtq_setup *
     if (queue >= d->queue_count)
         return;
     struct virtq *q = &d->queues[queue];
-    pthread_mutex_lock(&q->lock);
+    lock_take(&q->lock);
     *s = (struct virtq_setup){q->size, q->enabled, q->desc, q->driver, q->device};
-    pthread_mutex_unlock(&q->lock);
+    lock_drop(&q->lock);
 }
 
 void virtio_queue_set(struct virtio_dev *d, unsigned queue, const struct virtq_setup *s)
@@ -327,7 +327,7 @@ void virtio_queue_set(struct virtio_dev *d, unsigned queue, const struct virtq_s
         return;
     struct virtq *q = &d->queues[queue];
     bool negotiated = (virtio_get_status(d) & VIRTIO_STATUS_FEATURES_OK) != 0, bad = false;
-    pthread_mutex_lock(&q->lock);
+    lock_take(&q->lock);
     if (!q->enabled) {
         if (s->size <= q->max_size)
             q->size = s->size;
@@ -340,7 +340,7 @@ void virtio_queue_set(struct virtio_dev *d, unsigned queue, const struct virtq_s
             q->enabled = !bad;
         }
     }
-    pthread_mutex_unlock(&q->lock);
+    lock_drop(&q->lock);
     if (bad)
         virtio_broken(d, "a queue was enabled with a size or address that it cannot have");
 }
@@ -434,7 +434,7 @@ int virtio_queue_loop(struct virtio_dev *d, unsigned queue, struct loop *loop)
 int virtio_dev_init(struct virtio_dev *d, const struct virtio_dev_config *cfg)
 {
     memset(d, 0, sizeof(*d));
-    pthread_mutex_init(&d->lock, NULL);
+    lock_init(&d->lock, LOCK_DEVICE);
     pthread_cond_init(&d->idle, NULL);
     d->ops = cfg->ops;
     d->self = cfg->self;
@@ -464,7 +464,7 @@ void virtio_dev_finish(struct virtio_dev *d)
     for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
         virtq_finish(&d->queues[i]);
     pthread_cond_destroy(&d->idle);
-    pthread_mutex_destroy(&d->lock);
+    lock_finish(&d->lock);
 }
 
 static const struct state_field fields[] = {

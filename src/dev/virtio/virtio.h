@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/lock.h"
 #include "dev/virtio/virtq.h"
 #include "loop/loop.h"
 #include "mem/ram.h"
@@ -94,7 +95,7 @@ struct virtio_kicker; /* one loop that serves queues of the device */
 
 /* The members belong to virtio.c and virtq.c. */
 struct virtio_dev {
-    pthread_mutex_t lock;
+    struct lock lock;
     pthread_cond_t idle; /* nobody holds the device any more */
     const struct virtio_ops *ops;
     void *self;

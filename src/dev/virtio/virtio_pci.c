@@ -49,20 +49,20 @@ enum common {
 
 static void raise_intx(struct virtio_pci *p, unsigned bit)
 {
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     p->isr |= (uint8_t)bit;
     pci_intx_store(&p->func, true);
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     pci_intx_update(&p->func);
 }
 
 static uint8_t take_isr(struct virtio_pci *p)
 {
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     uint8_t isr = p->isr;
     p->isr = 0;
     pci_intx_store(&p->func, false);
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     pci_intx_update(&p->func);
     return isr;
 }
@@ -386,7 +386,7 @@ int virtio_pci_init(struct virtio_pci *p, struct virtio_dev *vdev, const struct 
     memset(p, 0, sizeof(*p));
     if (pci_func_init(&p->func, &info, &hooks, p) < 0)
         return err_set(e, ENOMEM, "no memory for %s", info.name);
-    pthread_mutex_init(&p->lock, NULL);
+    lock_init(&p->lock, LOCK_DEVICE);
     p->vdev = vdev;
     pci_func_msix(&p->func, BAR_MSIX, vdev->queue_count + 1);
     pci_func_bar(&p->func, BAR_REGS, PCI_BAR_MEM64_PREFETCH, BAR_SIZE, &regs_ops, p);
@@ -404,7 +404,7 @@ void virtio_pci_finish(struct virtio_pci *p)
 {
     pci_remove(&p->func);
     pci_func_finish(&p->func);
-    pthread_mutex_destroy(&p->lock);
+    lock_finish(&p->lock);
 }
 
 void virtio_pci_reset(struct virtio_pci *p)

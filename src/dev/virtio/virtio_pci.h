@@ -16,6 +16,7 @@
 #ifndef DOPPEL_DEV_VIRTIO_VIRTIO_PCI_H
 #define DOPPEL_DEV_VIRTIO_VIRTIO_PCI_H
 
+#include "base/lock.h"
 #include "bus/pci.h"
 #include "dev/virtio/virtio.h"
 
@@ -31,7 +32,7 @@ struct virtio_place {
 struct virtio_pci {
     struct virtio_dev *vdev;
     struct pci_func func; /* state */
-    pthread_mutex_t lock;
+    struct lock lock;
     unsigned cfg_cap;    /* offset of the PCI_CFG capability */
     _Atomic bool master; /* bus mastering is on */
     /* State (lock). */

@@ -10,7 +10,7 @@
 void virtq_init(struct virtq *q, struct virtio_dev *d, unsigned index, uint16_t max_size)
 {
     memset(q, 0, sizeof(*q));
-    pthread_mutex_init(&q->lock, NULL);
+    lock_init(&q->lock, LOCK_QUEUE);
     q->dev = d;
     q->index = index;
     q->max_size = max_size;
@@ -19,17 +19,17 @@ void virtq_init(struct virtq *q, struct virtio_dev *d, unsigned index, uint16_t 
 
 void virtq_finish(struct virtq *q)
 {
-    pthread_mutex_destroy(&q->lock);
+    lock_finish(&q->lock);
 }
 
 void virtq_reset(struct virtq *q)
 {
-    pthread_mutex_lock(&q->lock);
+    lock_take(&q->lock);
     q->size = q->max_size;
     q->enabled = false;
     q->desc = q->driver = q->device = 0;
     virtq_start(q);
-    pthread_mutex_unlock(&q->lock);
+    lock_drop(&q->lock);
 }
 
 void virtq_start(struct virtq *q)
@@ -123,10 +123,10 @@ int virtq_pop(struct virtq *q, struct virtq_req *r)
     bool got = false;
     r->out_count = r->in_count = 0;
     r->out_len = r->in_len = 0;
-    pthread_mutex_lock(&q->lock);
+    lock_take(&q->lock);
     if (usable(q))
         got = virtq_layout_of(q)->pop(q, r, &why);
-    pthread_mutex_unlock(&q->lock);
+    lock_drop(&q->lock);
     if (why != NULL)
         virtio_broken(q->dev, why);
     return got && why == NULL;
@@ -134,27 +134,27 @@ int virtq_pop(struct virtq *q, struct virtq_req *r)
 
 void virtq_unpop(struct virtq *q, struct virtq_req *r)
 {
-    pthread_mutex_lock(&q->lock);
+    lock_take(&q->lock);
     virtq_layout_of(q)->unpop(q, r);
-    pthread_mutex_unlock(&q->lock);
+    lock_drop(&q->lock);
 }
 
 void virtq_push(struct virtq *q, const struct virtq_req *r, uint32_t written)
 {
-    pthread_mutex_lock(&q->lock);
+    lock_take(&q->lock);
     if (usable(q))
         virtq_layout_of(q)->push(q, r, written);
-    pthread_mutex_unlock(&q->lock);
+    lock_drop(&q->lock);
 }
 
 void virtq_commit(struct virtq *q)
 {
     struct virtq_dirty d = {0};
     bool interrupt = false;
-    pthread_mutex_lock(&q->lock);
+    lock_take(&q->lock);
     if (usable(q) && q->staged != 0)
         interrupt = virtq_layout_of(q)->commit(q, &d);
-    pthread_mutex_unlock(&q->lock);
+    lock_drop(&q->lock);
     announce(q, &d);
     if (interrupt && q->dev->transport.notify_queue != NULL)
         q->dev->transport.notify_queue(q->dev->transport.opaque, q->index);
@@ -163,12 +163,12 @@ void virtq_commit(struct virtq *q)
 void virtq_kicks_off(struct virtq *q)
 {
     struct virtq_dirty d = {0};
-    pthread_mutex_lock(&q->lock);
+    lock_take(&q->lock);
     if (usable(q) && q->kicks_wanted) {
         q->kicks_wanted = false;
         virtq_layout_of(q)->kicks(q, false, &d);
     }
-    pthread_mutex_unlock(&q->lock);
+    lock_drop(&q->lock);
     announce(q, &d);
 }
 
@@ -176,7 +176,7 @@ bool virtq_kicks_on(struct virtq *q)
 {
     struct virtq_dirty d = {0};
     bool more = false;
-    pthread_mutex_lock(&q->lock);
+    lock_take(&q->lock);
     if (usable(q)) {
         q->kicks_wanted = true;
         virtq_layout_of(q)->kicks(q, true, &d);
@@ -185,16 +185,16 @@ bool virtq_kicks_on(struct virtq *q)
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
         more = !virtq_layout_of(q)->empty(q);
     }
-    pthread_mutex_unlock(&q->lock);
+    lock_drop(&q->lock);
     announce(q, &d);
     return more;
 }
 
 bool virtq_empty(struct virtq *q)
 {
-    pthread_mutex_lock(&q->lock);
+    lock_take(&q->lock);
     bool empty = !usable(q) || virtq_layout_of(q)->empty(q);
-    pthread_mutex_unlock(&q->lock);
+    lock_drop(&q->lock);
     return empty;
 }
 

@@ -29,11 +29,11 @@
 #ifndef DOPPEL_DEV_VIRTIO_VIRTQ_H
 #define DOPPEL_DEV_VIRTIO_VIRTQ_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "base/lock.h"
 #include "mem/ram.h"
 #include "state/state.h"
 
@@ -62,7 +62,7 @@ static inline struct iovec *virtq_req_in(const struct virtq_req *r)
 }
 
 struct virtq {
-    pthread_mutex_t lock;
+    struct lock lock;
     struct virtio_dev *dev;
     unsigned index;
     uint16_t max_size;     /* what the device offers */

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Block, console and entropy devices and the plain PCI functions in the generic suite: each behind
+ * PCI on a bus of its own, with a driver that has requests in its queues.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dev/pci_plain.h"
+#include "dev/virtio/virtio_blk.h"
+#include "dev/virtio/virtio_console.h"
+#include "dev/virtio/virtio_rng.h"
+#include "suite.h"
+#include "virtio_driver.h"
+
+#define DEVFN PCI_DEVFN(3, 0)
+#define WINDOW 0xc0000000u
+#define WINDOW_SIZE 0x100000u
+#define ECAM 0xb0000000u
+#define RINGS 0x10000u
+#define BUFFERS 0x100000u
+#define BUFFER_SIZE 8192u
+#define COUNT 16u
+#define DISK_SIZE (256 << 10)
+#define RANGES                                                                              \
+    {                                                                                       \
+        {false, 0xcf8, 8}, {true, WINDOW, WINDOW_SIZE}, {true, ECAM + (DEVFN << 12), 4096}, \
+    }
+
+struct extra {
+    struct suite_env *env;
+    struct pci_bus *pci;
+    struct block_backend *disk;
+};
+
+static struct extra *make_bus(struct suite_env *env)
+{
+    struct extra *x = calloc(1, sizeof(*x));
+    struct pin pin = suite_pin(env, 0);
+    struct pci_bus_config cfg = {
+        .mmio = env->mmio, .ports = env->ports, .msi = env->msi, .intx = &pin, .intx_count = 1};
+    if (x == NULL || pci_bus_create(&cfg, &x->pci) < 0 || pci_bus_ecam(x->pci, ECAM, 1) < 0)
+        abort();
+    x->env = env;
+    env->extra = x;
+    return x;
+}
+
+static struct virtio_place place(struct extra *x)
+{
+    return (struct virtio_place){
+        .bus = x->pci, .devfn = DEVFN, .ram = x->env->ram, .loop = x->env->loop};
+}
+
+static void finish(struct suite_env *env)
+{
+    struct extra *x = env->extra;
+    block_close(x->disk);
+    pci_bus_destroy(x->pci);
+    free(x);
+}
+
+/* Sets `queues` rings up and adds the same requests to each. */
+static void start_driver(struct suite_env *env, unsigned queues, const struct drv_seg *segs,
+                         unsigned n)
+{
+    struct extra *x = env->extra;
+    struct pci_windows w = {.mem32_base = WINDOW, .mem32_size = WINDOW_SIZE};
+    struct drv_ring *rings = calloc(queues, sizeof(*rings));
+    uint8_t *mem = ram_ptr(env->ram, 0, SUITE_RAM_SIZE, true);
+    struct drv_dev d;
+    gpa_t at = RINGS;
+    bool kick;
+    if (rings == NULL || pci_bus_assign(x->pci, &w, NULL) < 0)
+        abort();
+    drv_find(&d, env->ports, env->mmio, DEVFN);
+    drv_reset(&d);
+    drv_negotiate(&d, ~(UINT64_C(1) << 34 | UINT64_C(1) << 29));
+    drv_msix_vector(&d, 0, 0xfee00000, 0x40);
+    for (unsigned q = 0; q < queues; q++) {
+        at = drv_ring_init(&rings[q], mem, at, COUNT, false, false, true);
+        drv_enable_queue(&d, q, &rings[q], 0);
+        for (unsigned i = 0; i < COUNT; i++)
+            drv_add(&rings[q], segs, n, &kick);
+    }
+    drv_ok(&d);
+    for (unsigned q = 0; q < queues; q++)
+        drv_kick(&d, q);
+    free(rings);
+}
+
+/* --- block --- */
+
+static int open_disk(struct extra *x)
+{
+    char path[] = "/tmp/test-suite-XXXXXX";
+    int fd = mkstemp(path);
+    if (fd < 0 || ftruncate(fd, DISK_SIZE) < 0)
+        abort();
+    close(fd);
+    int r = block_open(&(struct block_options){.path = path}, &x->disk, NULL);
+    unlink(path);
+    return r;
+}
+
+static int blk_create(struct suite_env *env, struct device *dev)
+{
+    struct extra *x = make_bus(env);
+    int r = open_disk(x);
+    struct loop *loops[] = {env->loop};
+    struct virtio_blk_config cfg = {
+        .place = place(x), .backend = x->disk, .loops = loops, .loop_count = 1, .queues = 2};
+    return r < 0 ? r : virtio_blk_create(&cfg, dev, NULL);
+}
+
+/* Reads of the first sectors; the headers are zeros: a read of sector 0. */
+static void blk_busy(struct suite_env *env, struct device *dev)
+{
+    static const struct drv_seg segs[] = {
+        {BUFFERS, 16, false}, {BUFFERS + 4096, 2048, true}, {BUFFERS + 64, 1, true}};
+    memset(ram_ptr(env->ram, BUFFERS, 16, true), 0, 16);
+    start_driver(env, 2, segs, 3);
+}
+
+const struct suite_class suite_virtio_blk = {
+    .name = "virtio-blk",
+    .create = blk_create,
+    .finish = finish,
+    .busy = blk_busy,
+    .ranges = RANGES,
+};
+
+/* --- console --- */
+
+static size_t console_output(void *opaque, const void *data, size_t len)
+{
+    suite_activity(opaque);
+    return len / 2; /* never all of it */
+}
+
+static int console_create(struct suite_env *env, struct device *dev)
+{
+    struct virtio_console_config cfg = {
+        .place = place(make_bus(env)), .output = console_output, .opaque = env};
+    return virtio_console_create(&cfg, dev, NULL);
+}
+
+/* The same buffer for both queues: what is written there is sent from there. */
+static void console_busy(struct suite_env *env, struct device *dev)
+{
+    static const struct drv_seg segs[] = {{BUFFERS, 64, false}, {BUFFERS + 4096, 64, true}};
+    start_driver(env, 2, segs, 2);
+    virtio_console_input(dev->self, "input", 5);
+    virtio_console_resize(dev->self, 132, 50);
+}
+
+const struct suite_class suite_virtio_console = {
+    .name = "virtio-console",
+    .create = console_create,
+    .finish = finish,
+    .busy = console_busy,
+    .ranges = RANGES,
+};
+
+/* --- entropy --- */
+
+static int rng_create(struct suite_env *env, struct device *dev)
+{
+    struct virtio_place at = place(make_bus(env));
+    return virtio_rng_create(&at, dev, NULL);
+}
+
+static void rng_busy(struct suite_env *env, struct device *dev)
+{
+    static const struct drv_seg segs[] = {{BUFFERS, BUFFER_SIZE, true}};
+    start_driver(env, 1, segs, 1);
+}
+
+const struct suite_class suite_virtio_rng = {
+    .name = "virtio-rng",
+    .create = rng_create,
+    .finish = finish,
+    .busy = rng_busy,
+    .ranges = RANGES,
+};
+
+/* --- plain functions --- */
+
+static int plain_create(struct suite_env *env, struct device *dev)
+{
+    return pci_plain_create(make_bus(env)->pci, DEVFN, &pci_plain_ich9_lpc, dev, NULL);
+}
+
+const struct suite_class suite_pci_plain = {
+    .name = "pci-plain",
+    .create = plain_create,
+    .finish = finish,
+    .ranges = RANGES,
+};
