@@ -15,6 +15,8 @@
  *      or env->mmio, and the ranges in which random accesses are to go. Back ends and pins that the
  *      device gets call suite_activity(env), so that the pause test sees them.
  *   2. Add X(<name>) to SUITE_CLASSES below and the file to suite_src in meson.build.
+ *
+ * `test-device-suite <class name>` runs one class; DOPPEL_TEST_SEED chooses other accesses.
  */
 #ifndef DOPPEL_TESTS_DEVICE_SUITE_H
 #define DOPPEL_TESTS_DEVICE_SUITE_H
@@ -48,7 +50,7 @@
 #define SUITE_RANGES 6
 
 struct suite_env {
-    struct loop *loop; /* not running; the suite runs it in the pause test */
+    struct loop *loop; /* the suite runs it between its accesses, on the same thread */
     struct vclock *clock;
     struct ram *ram;
     struct bus *ports, *mmio;
@@ -77,6 +79,7 @@ struct suite_class {
      * tests. The suite does random accesses as well. */
     void (*busy)(struct suite_env *env, struct device *dev);
     struct suite_range ranges[SUITE_RANGES];
+    bool battery; /* keeps contents over a reset (the reset test compares two resets only) */
 };
 
 #define SUITE_DECLARE_(n) extern const struct suite_class suite_##n;
