@@ -163,6 +163,7 @@ struct bt_ctx {
     uint64_t df; /* 1 or -1 */
     uint64_t kernel_gs_base, tsc_offset;
 
+    uint64_t pc_lin; /* linear page of `pc` when its cur_lin was dropped meanwhile */
     struct engine_vcpu *v;
 
     /* The exception under way (bt_fault*, delivered by bt_exception). */

@@ -179,6 +179,9 @@ enum insn_result insn_decode(const struct insn_decoder *d, const uint8_t *bytes,
         if (sure)
             in->full |= bit;
     }
+    /* With a source of 0 these leave the destination as it was. */
+    if (in->z.mnemonic == ZYDIS_MNEMONIC_BSF || in->z.mnemonic == ZYDIS_MNEMONIC_BSR)
+        in->read |= in->write;
     in->full &= (uint16_t)~in->read;
     return INSN_OK;
 }

@@ -75,11 +75,19 @@ void bt_mode_update(struct bt_ctx *c)
 /* ---- execution mappings
  * --------------------------------------------------------------------------------------------- */
 
+/* A helper may drop the page it was called from; bt_helper_rip still needs its address. */
+static void forget(struct bt_ctx *c, uint32_t id)
+{
+    if (id == c->pc >> 12)
+        c->pc_lin = c->cur_lin[id];
+    __atomic_store_n(&c->cur_lin[id], BT_NO_LIN, __ATOMIC_SEQ_CST);
+}
+
 void bt_exec_drop(struct bt_ctx *c, uint32_t id)
 {
     if (c->cur_lin[id] == BT_NO_LIN)
         return;
-    __atomic_store_n(&c->cur_lin[id], BT_NO_LIN, __ATOMIC_SEQ_CST);
+    forget(c, id);
     salt_bump(c, c->v->en->page[id].mode);
 }
 
@@ -91,7 +99,7 @@ static void flush_list(struct bt_ctx *c, unsigned list)
         uint32_t id = c->valid[list][i];
         if (c->cur_lin[id] == BT_NO_LIN)
             continue;
-        c->cur_lin[id] = BT_NO_LIN;
+        forget(c, id);
         modes |= (uint8_t)(1 << c->v->en->page[id].mode);
     }
     c->n_valid[list] = 0;

@@ -102,28 +102,39 @@ static void liveness(struct xlate *x)
  * ---------------------------------------------------------------------------------------------------
  */
 
+/* Does it touch x87, MMX, SSE, AVX or mask registers, or MXCSR? */
 static bool is_vector(const struct insn *in)
 {
-    switch (in->z.meta.isa_ext) {
-    case ZYDIS_ISA_EXT_BASE:
-    case ZYDIS_ISA_EXT_LONGMODE:
-    case ZYDIS_ISA_EXT_BMI1:
-    case ZYDIS_ISA_EXT_BMI2:
-    case ZYDIS_ISA_EXT_LZCNT:
-    case ZYDIS_ISA_EXT_MOVBE:
-    case ZYDIS_ISA_EXT_ADOX_ADCX:
-    case ZYDIS_ISA_EXT_CLFLUSHOPT:
-    case ZYDIS_ISA_EXT_CLFSH:
-    case ZYDIS_ISA_EXT_CLWB:
-    case ZYDIS_ISA_EXT_PREFETCHWT1:
-    case ZYDIS_ISA_EXT_RDRAND:
-    case ZYDIS_ISA_EXT_RDSEED:
-    case ZYDIS_ISA_EXT_PAUSE:
-    case ZYDIS_ISA_EXT_SERIALIZE:
-        return false;
-    default:
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_LDMXCSR:
+    case ZYDIS_MNEMONIC_STMXCSR:
+    case ZYDIS_MNEMONIC_VLDMXCSR:
+    case ZYDIS_MNEMONIC_VSTMXCSR:
+    case ZYDIS_MNEMONIC_EMMS:
+    case ZYDIS_MNEMONIC_VZEROALL:
+    case ZYDIS_MNEMONIC_VZEROUPPER:
         return true;
+    default:
+        break;
     }
+    if (in->z.meta.isa_ext == ZYDIS_ISA_EXT_X87)
+        return true;
+    for (unsigned i = 0; i < in->z.operand_count; i++) {
+        if (in->op[i].type != ZYDIS_OPERAND_TYPE_REGISTER)
+            continue;
+        switch (ZydisRegisterGetClass(in->op[i].reg.value)) {
+        case ZYDIS_REGCLASS_X87:
+        case ZYDIS_REGCLASS_MMX:
+        case ZYDIS_REGCLASS_XMM:
+        case ZYDIS_REGCLASS_YMM:
+        case ZYDIS_REGCLASS_ZMM:
+        case ZYDIS_REGCLASS_MASK:
+            return true;
+        default:
+            break;
+        }
+    }
+    return false;
 }
 
 static bool is_avx(const struct insn *in)
@@ -141,7 +152,7 @@ static bool fpu_denied(struct xlate *x, const struct insn *in)
 
     if (!is_vector(in) || !(x->key & (MODE_NM | MODE_EM | MODE_NOAVX | MODE_NOSSE)))
         return false;
-    if (is_avx(in) && in->z.meta.isa_ext != ZYDIS_ISA_EXT_BMI1 && (x->key & MODE_NOAVX)) {
+    if (is_avx(in) && (x->key & MODE_NOAVX)) {
         x_invalid(x, in);
         return true;
     }
@@ -322,7 +333,7 @@ static void plain(struct xlate *x, const struct insn *in)
 {
     struct access a;
 
-    if (fpu_denied(x, in) || is_hint(in))
+    if (is_hint(in) || fpu_denied(x, in))
         return;
     if (in->z.mnemonic == ZYDIS_MNEMONIC_LEA) {
         lea_insn(x, in);
