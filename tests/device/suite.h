@@ -44,7 +44,11 @@
     X(i8042)             \
     X(fwcfg)             \
     X(debug_exit)        \
-    X(post_ports)
+    X(post_ports)        \
+    X(virtio_blk)        \
+    X(virtio_console)    \
+    X(virtio_rng)        \
+    X(pci_plain)
 
 #define SUITE_RAM_SIZE (4u << 20) /* guest RAM from address 0 */
 #define SUITE_RANGES 6
