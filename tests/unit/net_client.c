@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #define GATEWAY 0x0a000202u
-#define WINDOW 65535u
 #define MSS 1460u
 #define LARGE (40u * MSS)
 
@@ -116,7 +115,11 @@ static void send_more(struct net_client *c)
     size_t piece = c->tso ? LARGE : MSS;
     while (c->phase == CLIENT_OPEN && c->sent < c->upload) {
         size_t len = c->upload - c->sent < piece ? c->upload - c->sent : piece;
-        if (c->ends.seq - c->acked + len > WINDOW)
+        size_t flying = c->ends.seq - c->acked;
+        size_t room = flying < c->window ? c->window - flying : 0;
+        if (len > room)
+            len = room - room % MSS;
+        if (len == 0)
             return;
         send_data(c, len);
     }
@@ -143,8 +146,10 @@ static void on_open(struct net_client *c, const uint8_t *f)
         stop(c, "connection reset");
         return;
     }
-    if ((int32_t)(ack - c->acked) > 0)
+    if ((int32_t)(ack - c->acked) >= 0) {
         c->acked = ack;
+        c->window = frame_get16(tcp + 14);
+    }
     if (frame_get32(tcp + 4) == c->ends.ack) {
         take_data(c, tcp + header, len);
         c->ends.ack += flags & T_FIN ? 1 : 0;
@@ -176,6 +181,7 @@ static void on_tcp(struct net_client *c, const struct net_meta *meta, const uint
     else if (c->phase == CLIENT_CONNECT && (tcp[13] & (T_SYN | T_ACK)) == (T_SYN | T_ACK)) {
         c->phase = CLIENT_OPEN;
         c->ends.ack = frame_get32(tcp + 4) + 1;
+        c->window = frame_get16(tcp + 14);
         send_plain(c, frame_tcp(c->frame, &c->ends, 4, T_ACK, NULL, 0, NULL, 0, true));
         send_more(c);
     }
@@ -198,11 +204,12 @@ void net_client_input(struct net_client *c, const struct net_meta *meta, const u
 
 /* --- the server --- */
 
-static bool take_upload(int fd, size_t size)
+static bool take_upload(const struct net_server *s, int fd)
 {
     uint8_t buf[65536];
-    size_t done = 0;
+    size_t done = 0, size = s->upload;
     while (done < size) {
+        usleep(s->delay_us);
         ssize_t n = read(fd, buf, sizeof(buf));
         if (n <= 0)
             return false;
@@ -236,7 +243,7 @@ static void *serve(void *opaque)
     int fd = accept(s->listener, NULL, NULL);
     if (fd < 0)
         return NULL;
-    s->ok = take_upload(fd, s->upload) && give_download(fd, s->download);
+    s->ok = take_upload(s, fd) && give_download(fd, s->download);
     close(fd);
     return NULL;
 }

@@ -41,6 +41,7 @@ struct net_client {
     const char *why; /* of the failure */
     struct frame_ends ends;
     uint32_t isn, acked; /* ours; what the peer has acknowledged */
+    uint32_t window;     /* what it takes */
     size_t sent, got;
     size_t largest; /* frame received */
     unsigned gso_frames;
@@ -61,6 +62,7 @@ struct net_server {
     uint16_t port;
     int listener;
     size_t upload, download;
+    unsigned delay_us; /* before each read */
     pthread_t thread;
     bool ok; /* after net_server_join */
 };

@@ -12,6 +12,9 @@
 #include "net/slirp.h"
 #include "net_client.h"
 
+/* More than the buffers of a loopback connection hold. */
+#define SLOW_UPLOAD 24000000u
+
 #define TIMEOUT_NS (20u * UINT64_C(1000000000))
 
 static const uint8_t mac[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
@@ -193,6 +196,27 @@ static void slow_guest(void **state)
     tear_down(&f);
 }
 
+/* The window closes and opens again and again; the client sends no probes, so that an update that
+ * does not come is a time-out. */
+static void slow_server(void **state)
+{
+    struct fixture f;
+    struct net_server server;
+    set_up(&f, "user");
+    net_server_start(&server, SLOW_UPLOAD, 1);
+    server.delay_us = 500;
+    f.client.server_port = server.port;
+    f.client.upload = SLOW_UPLOAD;
+    f.client.download = 1;
+    f.client.tso = true;
+    f.net.ops->set_offloads(f.net.self, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4);
+    net_client_start(&f.client, mac);
+    run(&f);
+    net_server_join(&server);
+    assert_true(server.ok);
+    tear_down(&f);
+}
+
 static void offload_changes_drop_what_waits(void **state)
 {
     struct fixture f;
@@ -301,9 +325,13 @@ static void hostile_frames(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain_transfer), cmocka_unit_test(offloaded_transfer),
-        cmocka_unit_test(slow_guest),     cmocka_unit_test(offload_changes_drop_what_waits),
-        cmocka_unit_test(taken_port),     cmocka_unit_test(forwarded_port),
+        cmocka_unit_test(plain_transfer),
+        cmocka_unit_test(offloaded_transfer),
+        cmocka_unit_test(slow_guest),
+        cmocka_unit_test(slow_server),
+        cmocka_unit_test(offload_changes_drop_what_waits),
+        cmocka_unit_test(taken_port),
+        cmocka_unit_test(forwarded_port),
         cmocka_unit_test(hostile_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
