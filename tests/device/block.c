@@ -5,13 +5,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -270,6 +275,42 @@ static void with_either(void **state)
     transfers(*state, BLOCK_AIO_AUTO);
 }
 
+/* The rest of the process's life without a system call: it gives `error`. */
+static void refuse(unsigned nr, unsigned error)
+{
+    struct sock_filter f[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog p = {.len = 4, .filter = f};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, 2, &p) < 0)
+        _exit(99);
+}
+
+/* Containers refuse io_uring in several ways; none of them is an error for us. */
+static void without_uring(void **state)
+{
+    static const unsigned ways[][2] = {
+        {__NR_io_uring_setup, EPERM}, {__NR_io_uring_setup, ENOSYS}, {__NR_io_uring_enter, EPERM}};
+    struct env *v = *state;
+    for (unsigned i = 0; i < 3; i++) {
+        int status;
+        pid_t child = fork();
+        if (child == 0) {
+            refuse(ways[i][0], ways[i][1]);
+            open_channel(v, (struct block_options){0});
+            uint8_t data[512];
+            bool ok = !block_channel_uring(v->c) && one(v, BLOCK_READ, 0, data, 512) == 0 &&
+                      memcmp(data, v->model, 512) == 0;
+            _exit(ok ? 0 : 1);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+}
+
 static void discards(void **state)
 {
     struct env *v = *state;
@@ -441,8 +482,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(with_threads), T(with_uring), T(with_either), T(discards),     T(bad_requests),
-        T(ragged_end),   T(sentences),  T(locks),       T(resubmission), T(through_the_loop),
+        T(with_threads), T(with_uring),   T(with_either),      T(without_uring),
+        T(discards),     T(bad_requests), T(ragged_end),       T(sentences),
+        T(locks),        T(resubmission), T(through_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

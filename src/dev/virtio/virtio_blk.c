@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define QUEUE_SIZE 256
+#define BUDGET (4 * QUEUE_SIZE) /* requests before others on the loop have their turn */
 #define SEG_MAX 254
 #define SEGMENTS (SEG_MAX + 2 + 8) /* header, status, and some that memory regions cut in two */
 #define RANGES_MAX 16              /* of a discard or write zeroes request */
@@ -327,16 +328,21 @@ static void blk_run(void *self, unsigned queue)
 {
     struct virtio_blk *b = self;
     struct blk_queue *q = &b->queues[queue];
+    unsigned budget = BUDGET;
     do {
         struct blk_request *r;
         virtq_kicks_off(q->vq);
-        while ((r = request_get(q)) != NULL && virtq_pop(q->vq, &r->vr) > 0)
+        while ((r = request_get(q)) != NULL && budget != 0 && virtq_pop(q->vq, &r->vr) > 0) {
             handle(r);
+            budget--;
+        }
         if (r != NULL)
             request_put(r);
         block_kick(q->channel);
-    } while (virtq_kicks_on(q->vq));
+    } while (budget != 0 && virtq_kicks_on(q->vq));
     virtq_commit(q->vq);
+    if (budget == 0)
+        virtio_kick(&b->vdev, queue);
 }
 
 /* --- configuration and life --- */

@@ -67,18 +67,21 @@ static bool offer(struct virtio_console *c, const struct virtq_req *r)
 static void run_output(struct virtio_console *c)
 {
     struct virtq *q = &c->vdev.queues[QUEUE_OUT];
+    unsigned budget = QUEUE_SIZE;
     do {
         struct virtq_req r = request(c);
         virtq_kicks_off(q);
-        while (!c->output_full && virtq_pop(q, &r) > 0) {
+        for (; budget != 0 && !c->output_full && virtq_pop(q, &r) > 0; budget--) {
             c->output_full = !offer(c, &r);
             if (c->output_full)
                 virtq_unpop(q, &r);
             else
                 virtq_push(q, &r, 0);
         }
-    } while (!c->output_full && virtq_kicks_on(q));
+    } while (budget != 0 && !c->output_full && virtq_kicks_on(q));
     virtq_commit(q);
+    if (budget == 0) /* others on the loop have their turn */
+        virtio_kick(&c->vdev, QUEUE_OUT);
 }
 
 void virtio_console_output_ready(void *self)

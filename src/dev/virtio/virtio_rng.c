@@ -9,7 +9,7 @@
 
 #define QUEUE_SIZE 64
 #define SEGMENTS 64
-#define REQUEST_MAX 65536u /* bytes given to one request; the driver asks again */
+#define REQUEST_MAX 4096u /* bytes given to one request; the driver asks again */
 
 struct virtio_rng {
     struct virtio_dev vdev;
@@ -39,13 +39,16 @@ static void rng_run(void *self, unsigned queue)
 {
     struct virtio_rng *g = self;
     struct virtq *q = &g->vdev.queues[queue];
+    unsigned budget = QUEUE_SIZE;
     do {
         struct virtq_req r = {.iov = g->iov, .gpa = g->gpa, .max = SEGMENTS};
         virtq_kicks_off(q);
-        while (virtq_pop(q, &r) > 0)
+        for (; budget != 0 && virtq_pop(q, &r) > 0; budget--)
             virtq_push(q, &r, fill(q, &r));
-    } while (virtq_kicks_on(q));
+    } while (budget != 0 && virtq_kicks_on(q));
     virtq_commit(q);
+    if (budget == 0) /* others on the loop have their turn */
+        virtio_kick(&g->vdev, queue);
 }
 
 static void config_read(void *self, uint32_t offset, void *buf, uint32_t len)
