@@ -3,9 +3,9 @@
 #include "dev/acpi_pm.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "base/log.h"
 #include "dev/chip/acpi_chip.h"
 #include "dev/irq_out.h"
@@ -17,8 +17,8 @@ _Static_assert(ACPI_PM1_CNT == ACPI_CHIP_CONTROL && ACPI_PM_TMR == ACPI_CHIP_TIM
 
 struct acpi_pm {
     struct acpi_pm_config cfg;
-    struct timer *alarm;  /* the timer's interrupt */
-    pthread_mutex_t lock; /* for all below */
+    struct timer *alarm; /* the timer's interrupt */
+    struct lock lock;    /* for all below */
     struct acpi_chip chip;
     struct irq_out sci;
     bool paused; /* points in time in `chip` count from now */
@@ -42,7 +42,7 @@ static void schedule(struct acpi_pm *p)
 static void unlock_and_flush(struct acpi_pm *p)
 {
     irq_out_set(&p->sci, acpi_chip_sci(&p->chip));
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     irq_out_flush(&p->sci);
 }
 
@@ -50,7 +50,7 @@ static void on_alarm(void *opaque)
 {
     struct acpi_pm *p = opaque;
 
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     if (!p->paused) {
         acpi_chip_poll(&p->chip, tick_now(p));
         schedule(p);
@@ -63,7 +63,7 @@ static uint64_t port_read(void *opaque, uint64_t offset, unsigned size)
     struct acpi_pm *p = opaque;
     uint32_t value;
 
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     value = acpi_chip_read(&p->chip, (unsigned)offset, size, tick_now(p));
     unlock_and_flush(p);
     return value;
@@ -74,7 +74,7 @@ static void port_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     struct acpi_pm *p = opaque;
     int sleep;
 
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     sleep = acpi_chip_write(&p->chip, (unsigned)offset, (uint32_t)value, size, tick_now(p));
     schedule(p);
     unlock_and_flush(p);
@@ -89,20 +89,20 @@ static const struct bus_ops port_ops = {
 
 void acpi_pm_power_button(struct acpi_pm *p)
 {
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     acpi_chip_power_button(&p->chip);
     if (p->paused)
-        pthread_mutex_unlock(&p->lock); /* the SCI comes with the resume */
+        lock_drop(&p->lock); /* the SCI comes with the resume */
     else
         unlock_and_flush(p);
 }
 
 void acpi_pm_gpe(struct acpi_pm *p, unsigned event)
 {
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     acpi_chip_gpe(&p->chip, event);
     if (p->paused)
-        pthread_mutex_unlock(&p->lock);
+        lock_drop(&p->lock);
     else
         unlock_and_flush(p);
 }
@@ -111,7 +111,7 @@ static void acpi_pm_reset(void *self)
 {
     struct acpi_pm *p = self;
 
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     acpi_chip_reset(&p->chip, tick_now(p));
     unlock_and_flush(p);
     timer_cancel(p->alarm);
@@ -121,12 +121,12 @@ static void acpi_pm_pause(void *self)
 {
     struct acpi_pm *p = self;
 
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     if (!p->paused) {
         acpi_chip_shift(&p->chip, -tick_now(p));
         p->paused = true;
     }
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     timer_cancel(p->alarm);
 }
 
@@ -134,7 +134,7 @@ static void acpi_pm_resume(void *self)
 {
     struct acpi_pm *p = self;
 
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     if (p->paused) {
         p->paused = false;
         acpi_chip_shift(&p->chip, tick_now(p));
@@ -157,7 +157,7 @@ static void acpi_pm_destroy(void *self)
     if (p == NULL)
         return;
     timer_destroy(p->alarm);
-    pthread_mutex_destroy(&p->lock);
+    lock_finish(&p->lock);
     free(p);
 }
 
@@ -193,7 +193,7 @@ int acpi_pm_create(const struct acpi_pm_config *cfg, struct acpi_pm **out)
     }
     p->cfg = *cfg;
     p->chip.timer_bits = cfg->timer_32bit ? 32 : 24;
-    pthread_mutex_init(&p->lock, NULL);
+    lock_init(&p->lock, LOCK_DEVICE);
     irq_out_init(&p->sci, cfg->sci);
     acpi_chip_reset(&p->chip, tick_now(p));
     *out = p;

@@ -9,9 +9,9 @@
 #ifndef DOPPEL_DEV_APIC_INTERNAL_H
 #define DOPPEL_DEV_APIC_INTERNAL_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/lock.h"
 #include "dev/apic.h"
 #include "dev/chip/lapic_chip.h"
 
@@ -22,7 +22,7 @@ struct lapic {
     _Alignas(APIC_CACHE_LINE) struct apic_bus *bus;
     unsigned vcpu;
     struct timer *alarm;
-    pthread_mutex_t lock; /* for chip, armed and paused */
+    struct lock lock; /* for chip, armed and paused */
     struct lapic_chip chip;
     uint64_t armed; /* ns for which the alarm is set, UINT64_MAX: it is not */
     bool paused;    /* points in time in `chip` count from now */

@@ -7,10 +7,10 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/lock.h"
 #include "base/log.h"
 
 #define FILE_FIRST 0x20
@@ -63,7 +63,7 @@ struct fwcfg {
     unsigned item_count;
     struct directory directory;
     unsigned files;
-    pthread_mutex_t lock; /* for st */
+    struct lock lock; /* for st */
     struct fwcfg_state st;
 };
 
@@ -195,7 +195,7 @@ static int run_request(struct fwcfg *f, const struct request *rq)
     uint32_t offset;
     int rc = 0;
 
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     if ((rq->control & DMA_SELECT) != 0) {
         f->st.key = (uint16_t)(rq->control >> 16 & ~KEY_WRITE);
         f->st.offset = 0;
@@ -204,7 +204,7 @@ static int run_request(struct fwcfg *f, const struct request *rq)
     offset = f->st.offset;
     if ((rq->control & (DMA_READ | DMA_SKIP)) != 0)
         f->st.offset = saturating_add(offset, rq->len);
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
 
     if ((rq->control & DMA_READ) != 0)
         rc = dma_read(f, it, offset, rq);
@@ -239,10 +239,10 @@ static uint64_t read_data(struct fwcfg *f)
 {
     uint8_t byte;
 
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     item_copy(find(f, f->st.key), f->st.offset, &byte, 1);
     f->st.offset = saturating_add(f->st.offset, 1);
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
     return byte;
 }
 
@@ -270,10 +270,10 @@ static uint64_t port_read(void *opaque, uint64_t offset, unsigned size)
 
 static void select_item(struct fwcfg *f, uint16_t key)
 {
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     f->st.key = (uint16_t)(key & ~KEY_WRITE);
     f->st.offset = 0;
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
 }
 
 /* The address registers are big endian; writing the low half starts the transfer. */
@@ -281,10 +281,10 @@ static void write_dma(struct fwcfg *f, uint64_t offset, uint32_t value)
 {
     uint64_t addr;
 
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     addr = (uint64_t)f->st.dma_high << 32 | be32toh(value);
     f->st.dma_high = offset == REG_DMA_HIGH ? be32toh(value) : 0;
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
     if (offset == REG_DMA_LOW)
         dma(f, addr);
 }
@@ -306,9 +306,9 @@ static void fwcfg_reset(void *self)
 {
     struct fwcfg *f = self;
 
-    pthread_mutex_lock(&f->lock);
+    lock_take(&f->lock);
     f->st = (struct fwcfg_state){.key = KEY_NONE};
-    pthread_mutex_unlock(&f->lock);
+    lock_drop(&f->lock);
 }
 
 static void fwcfg_destroy(void *self)
@@ -319,7 +319,7 @@ static void fwcfg_destroy(void *self)
         return;
     for (unsigned i = 0; i < f->item_count; i++)
         free(f->items[i].owned);
-    pthread_mutex_destroy(&f->lock);
+    lock_finish(&f->lock);
     free(f);
 }
 
@@ -358,7 +358,7 @@ int fwcfg_create(struct ram *ram, struct fwcfg **out)
     if (f == NULL)
         return -ENOMEM;
     f->ram = ram;
-    pthread_mutex_init(&f->lock, NULL);
+    lock_init(&f->lock, LOCK_DEVICE);
     fwcfg_reset(f);
     rc = add_standard(f);
     if (rc != 0) {

@@ -3,9 +3,9 @@
 #include "dev/hpet.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "dev/chip/hpet_chip.h"
 #include "dev/irq_out.h"
 #include "dev/ticks.h"
@@ -26,8 +26,8 @@ struct hpet_state {
 
 struct hpet {
     struct hpet_config cfg;
-    struct timer *alarm;  /* the next match */
-    pthread_mutex_t lock; /* for all below */
+    struct timer *alarm; /* the next match */
+    struct lock lock;    /* for all below */
     struct hpet_state st;
     struct irq_out out[LINES];
     bool paused; /* points in time in `st` count from now */
@@ -109,7 +109,7 @@ static void unlock_and_deliver(struct hpet *h, uint32_t fire)
     for (unsigned i = 0; i < HPET_TIMERS; i++)
         if ((fire >> i & 1) != 0 && (h->st.chip.timer[i].config & HPET_TN_FSB) != 0)
             message[n++] = h->st.chip.timer[i].fsb;
-    pthread_mutex_unlock(&h->lock);
+    lock_drop(&h->lock);
     for (unsigned i = 0; i < LINES; i++)
         irq_out_flush(&h->out[i]);
     for (unsigned i = 0; i < n; i++)
@@ -121,7 +121,7 @@ static void on_alarm(void *opaque)
     struct hpet *h = opaque;
     uint32_t fire = 0;
 
-    pthread_mutex_lock(&h->lock);
+    lock_take(&h->lock);
     if (!h->paused) {
         fire = hpet_chip_poll(&h->st.chip, tick_now(h));
         schedule(h);
@@ -133,7 +133,7 @@ void hpet_isa_in(void *opaque, unsigned line, bool level)
 {
     struct hpet *h = opaque;
 
-    pthread_mutex_lock(&h->lock);
+    lock_take(&h->lock);
     h->st.isa[line == 0 ? LINE_PIT : LINE_RTC] = level;
     unlock_and_deliver(h, 0);
 }
@@ -146,9 +146,9 @@ static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size)
     uint64_t value;
 
     (void)size;
-    pthread_mutex_lock(&h->lock);
+    lock_take(&h->lock);
     value = hpet_chip_read(&h->st.chip, (unsigned)offset & ~7u, tick_now(h));
-    pthread_mutex_unlock(&h->lock);
+    lock_drop(&h->lock);
     return value >> (offset & 7) * 8;
 }
 
@@ -162,7 +162,7 @@ static void mmio_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 
     if ((offset & (size - 1)) != 0 || size < 4)
         return;
-    pthread_mutex_lock(&h->lock);
+    lock_take(&h->lock);
     tick = tick_now(h);
     fire = hpet_chip_poll(&h->st.chip, tick);
     hpet_chip_write(&h->st.chip, (unsigned)offset & ~7u, value << shift, mask << shift, tick);
@@ -177,7 +177,7 @@ static void hpet_reset(void *self)
 {
     struct hpet *h = self;
 
-    pthread_mutex_lock(&h->lock);
+    lock_take(&h->lock);
     hpet_chip_reset(&h->st.chip);
     unlock_and_deliver(h, 0);
     timer_cancel(h->alarm);
@@ -187,12 +187,12 @@ static void hpet_pause(void *self)
 {
     struct hpet *h = self;
 
-    pthread_mutex_lock(&h->lock);
+    lock_take(&h->lock);
     if (!h->paused) {
         hpet_chip_shift(&h->st.chip, -tick_now(h));
         h->paused = true;
     }
-    pthread_mutex_unlock(&h->lock);
+    lock_drop(&h->lock);
     timer_cancel(h->alarm);
 }
 
@@ -200,13 +200,13 @@ static void hpet_resume(void *self)
 {
     struct hpet *h = self;
 
-    pthread_mutex_lock(&h->lock);
+    lock_take(&h->lock);
     if (h->paused) {
         h->paused = false;
         hpet_chip_shift(&h->st.chip, tick_now(h));
         schedule(h);
     }
-    pthread_mutex_unlock(&h->lock);
+    lock_drop(&h->lock);
 }
 
 static void hpet_restore(void *self)
@@ -224,7 +224,7 @@ static void hpet_destroy(void *self)
     if (h == NULL)
         return;
     timer_destroy(h->alarm);
-    pthread_mutex_destroy(&h->lock);
+    lock_finish(&h->lock);
     free(h);
 }
 
@@ -269,7 +269,7 @@ int hpet_create(const struct hpet_config *cfg, struct hpet **out)
         return rc;
     }
     h->cfg = *cfg;
-    pthread_mutex_init(&h->lock, NULL);
+    lock_init(&h->lock, LOCK_DEVICE);
     set_up_lines(h);
     hpet_chip_reset(&h->st.chip);
     *out = h;

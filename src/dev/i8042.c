@@ -3,9 +3,9 @@
 #include "dev/i8042.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "dev/chip/i8042_chip.h"
 #include "dev/irq_out.h"
 
@@ -14,7 +14,7 @@
 
 struct i8042 {
     struct i8042_config cfg;
-    pthread_mutex_t lock; /* for all below */
+    struct lock lock; /* for all below */
     struct i8042_chip chip;
     struct irq_out kbd_irq, aux_irq;
     bool paused;
@@ -33,7 +33,7 @@ static void unlock_and_flush(struct i8042 *k)
     update_irqs(k);
     i8042_chip_advance(&k->chip);
     update_irqs(k);
-    pthread_mutex_unlock(&k->lock);
+    lock_drop(&k->lock);
     irq_out_flush(&k->kbd_irq);
     irq_out_flush(&k->aux_irq);
 }
@@ -52,7 +52,7 @@ static uint64_t data_read(void *opaque, uint64_t offset, unsigned size)
     uint8_t value;
 
     (void)offset, (void)size;
-    pthread_mutex_lock(&k->lock);
+    lock_take(&k->lock);
     value = i8042_chip_read_data(&k->chip);
     unlock_and_flush(k);
     return value;
@@ -64,9 +64,9 @@ static uint64_t status_read(void *opaque, uint64_t offset, unsigned size)
     uint8_t value;
 
     (void)offset, (void)size;
-    pthread_mutex_lock(&k->lock);
+    lock_take(&k->lock);
     value = i8042_chip_read_status(&k->chip);
-    pthread_mutex_unlock(&k->lock);
+    lock_drop(&k->lock);
     return value;
 }
 
@@ -77,7 +77,7 @@ static void data_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     bool a20;
 
     (void)offset, (void)size;
-    pthread_mutex_lock(&k->lock);
+    lock_take(&k->lock);
     fx = i8042_chip_write_data(&k->chip, (uint8_t)value);
     a20 = k->chip.a20;
     unlock_and_flush(k);
@@ -91,7 +91,7 @@ static void command_write(void *opaque, uint64_t offset, uint64_t value, unsigne
     bool a20;
 
     (void)offset, (void)size;
-    pthread_mutex_lock(&k->lock);
+    lock_take(&k->lock);
     fx = i8042_chip_write_command(&k->chip, (uint8_t)value);
     a20 = k->chip.a20;
     unlock_and_flush(k);
@@ -112,7 +112,7 @@ static const struct bus_ops command_ops = {
 static void unlock_after_event(struct i8042 *k)
 {
     if (k->paused)
-        pthread_mutex_unlock(&k->lock);
+        lock_drop(&k->lock);
     else
         unlock_and_flush(k);
 }
@@ -121,7 +121,7 @@ bool i8042_key(struct i8042 *k, const uint8_t *set2, size_t len)
 {
     bool taken;
 
-    pthread_mutex_lock(&k->lock);
+    lock_take(&k->lock);
     taken = len <= PS2_QUEUE_SIZE && ps2_keyboard_key(&k->chip.keyboard, set2, (unsigned)len);
     unlock_after_event(k);
     return taken;
@@ -129,7 +129,7 @@ bool i8042_key(struct i8042 *k, const uint8_t *set2, size_t len)
 
 void i8042_mouse(struct i8042 *k, int dx, int dy, int dz, unsigned buttons)
 {
-    pthread_mutex_lock(&k->lock);
+    lock_take(&k->lock);
     ps2_mouse_event(&k->chip.mouse, dx, dy, dz, buttons);
     unlock_after_event(k);
 }
@@ -138,7 +138,7 @@ static void i8042_reset(void *self)
 {
     struct i8042 *k = self;
 
-    pthread_mutex_lock(&k->lock);
+    lock_take(&k->lock);
     i8042_chip_reset(&k->chip);
     unlock_and_flush(k);
 }
@@ -147,16 +147,16 @@ static void i8042_pause(void *self)
 {
     struct i8042 *k = self;
 
-    pthread_mutex_lock(&k->lock);
+    lock_take(&k->lock);
     k->paused = true;
-    pthread_mutex_unlock(&k->lock);
+    lock_drop(&k->lock);
 }
 
 static void i8042_resume(void *self)
 {
     struct i8042 *k = self;
 
-    pthread_mutex_lock(&k->lock);
+    lock_take(&k->lock);
     k->paused = false;
     unlock_and_flush(k);
 }
@@ -177,7 +177,7 @@ static void i8042_destroy(void *self)
 
     if (k == NULL)
         return;
-    pthread_mutex_destroy(&k->lock);
+    lock_finish(&k->lock);
     free(k);
 }
 
@@ -207,7 +207,7 @@ int i8042_create(const struct i8042_config *cfg, struct i8042 **out)
         return -ENOMEM;
     k->cfg = *cfg;
     k->chip.has_aux = !cfg->no_aux;
-    pthread_mutex_init(&k->lock, NULL);
+    lock_init(&k->lock, LOCK_DEVICE);
     irq_out_init(&k->kbd_irq, cfg->kbd_irq);
     irq_out_init(&k->aux_irq, cfg->aux_irq);
     i8042_chip_reset(&k->chip);

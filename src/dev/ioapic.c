@@ -3,16 +3,16 @@
 #include "dev/ioapic.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "dev/chip/ioapic_chip.h"
 
 _Static_assert(IOAPIC_PINS == IOAPIC_CHIP_PINS, "the chip has the pins that the header promises");
 
 struct ioapic {
     struct msi_sink msi;
-    pthread_mutex_t lock; /* for chip */
+    struct lock lock; /* for chip */
     struct ioapic_chip chip;
 };
 
@@ -27,7 +27,7 @@ static void unlock_and_send(struct ioapic *a, uint32_t send)
 
     for (; send != 0; send &= send - 1, n++)
         ioapic_chip_message(&a->chip, (unsigned)__builtin_ctz(send), &msg[n].addr, &msg[n].data);
-    pthread_mutex_unlock(&a->lock);
+    lock_drop(&a->lock);
     for (unsigned i = 0; i < n; i++)
         msi_send(&a->msi, msg[i].addr, msg[i].data);
 }
@@ -38,7 +38,7 @@ void ioapic_set_line(void *opaque, unsigned line, bool level)
 
     if (line >= IOAPIC_PINS)
         return;
-    pthread_mutex_lock(&a->lock);
+    lock_take(&a->lock);
     unlock_and_send(a, ioapic_chip_set_line(&a->chip, line, level));
 }
 
@@ -46,7 +46,7 @@ void ioapic_eoi(void *opaque, uint8_t vector)
 {
     struct ioapic *a = opaque;
 
-    pthread_mutex_lock(&a->lock);
+    lock_take(&a->lock);
     unlock_and_send(a, ioapic_chip_eoi(&a->chip, vector));
 }
 
@@ -59,9 +59,9 @@ static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size)
     (void)size;
     if ((offset & 0xc) != 0)
         return 0;
-    pthread_mutex_lock(&a->lock);
+    lock_take(&a->lock);
     value = ioapic_chip_read(&a->chip, (unsigned)offset & ~3u);
-    pthread_mutex_unlock(&a->lock);
+    lock_drop(&a->lock);
     return value >> (offset & 3) * 8;
 }
 
@@ -70,7 +70,7 @@ static void mmio_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     struct ioapic *a = opaque;
 
     (void)size;
-    pthread_mutex_lock(&a->lock);
+    lock_take(&a->lock);
     unlock_and_send(a, ioapic_chip_write(&a->chip, (unsigned)offset, (uint32_t)value));
 }
 
@@ -81,9 +81,9 @@ static void ioapic_reset(void *self)
 {
     struct ioapic *a = self;
 
-    pthread_mutex_lock(&a->lock);
+    lock_take(&a->lock);
     ioapic_chip_reset(&a->chip);
-    pthread_mutex_unlock(&a->lock);
+    lock_drop(&a->lock);
 }
 
 static void ioapic_destroy(void *self)
@@ -92,7 +92,7 @@ static void ioapic_destroy(void *self)
 
     if (a == NULL)
         return;
-    pthread_mutex_destroy(&a->lock);
+    lock_finish(&a->lock);
     free(a);
 }
 
@@ -117,7 +117,7 @@ int ioapic_create(const struct ioapic_config *cfg, struct ioapic **out)
 
     if (a == NULL)
         return -ENOMEM;
-    pthread_mutex_init(&a->lock, NULL);
+    lock_init(&a->lock, LOCK_INTERRUPT);
     a->msi = cfg->msi;
     a->chip.id = cfg->id & 15;
     ioapic_chip_reset(&a->chip);

@@ -18,7 +18,7 @@
 
 static void lapic_lock(struct lapic *l)
 {
-    pthread_mutex_lock(&l->lock);
+    lock_take(&l->lock);
 }
 
 static void publish_mode(struct lapic *l)
@@ -60,7 +60,7 @@ static void lapic_unlock(struct lapic *l)
 {
     bool kick = publish_pending(l);
 
-    pthread_mutex_unlock(&l->lock);
+    lock_drop(&l->lock);
     if (kick)
         kick_vcpu(l);
 }
@@ -245,7 +245,7 @@ unsigned lapic_cr8_read(const struct lapic *l)
 
     lapic_lock(own);
     tpr = own->chip.tpr;
-    pthread_mutex_unlock(&own->lock);
+    lock_drop(&own->lock);
     return tpr >> 4;
 }
 
@@ -334,12 +334,12 @@ bool lapic_msr_read(struct lapic *l, uint32_t index, uint64_t *value)
     if (index >= MSR_X2APIC && index <= MSR_X2APIC + 0xff) {
         lapic_lock(l);
         x2 = lapic_chip_x2(&l->chip);
-        pthread_mutex_unlock(&l->lock);
+        lock_drop(&l->lock);
         return x2 && register_read(l, index - MSR_X2APIC, value);
     }
     lapic_lock(l);
     *value = index == MSR_APIC_BASE ? l->chip.base : l->chip.tsc_deadline;
-    pthread_mutex_unlock(&l->lock);
+    lock_drop(&l->lock);
     return index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE;
 }
 
@@ -471,7 +471,7 @@ int lapic_setup(struct lapic *l, struct apic_bus *b, unsigned vcpu)
     rc = timer_create_on(b->cfg.loop, b->cfg.clock, on_alarm, l, &l->alarm);
     if (rc != 0)
         return rc;
-    pthread_mutex_init(&l->lock, NULL);
+    lock_init(&l->lock, LOCK_INTERRUPT);
     l->chip.id = vcpu;
     lapic_chip_reset(&l->chip);
     publish_mode(l);
@@ -481,5 +481,5 @@ int lapic_setup(struct lapic *l, struct apic_bus *b, unsigned vcpu)
 void lapic_finish(struct lapic *l)
 {
     timer_destroy(l->alarm);
-    pthread_mutex_destroy(&l->lock);
+    lock_finish(&l->lock);
 }

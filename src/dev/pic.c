@@ -3,14 +3,14 @@
 #include "dev/pic.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "dev/chip/i8259.h"
 #include "dev/irq_out.h"
 
 struct pic {
-    pthread_mutex_t lock; /* for all below */
+    struct lock lock; /* for all below */
     struct i8259_pair chips;
     struct irq_out intr;
 };
@@ -18,7 +18,7 @@ struct pic {
 static void unlock_and_flush(struct pic *p)
 {
     irq_out_set(&p->intr, i8259_pair_intr(&p->chips));
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     irq_out_flush(&p->intr);
 }
 
@@ -28,7 +28,7 @@ void pic_set_line(void *opaque, unsigned line, bool level)
 
     if (line > 15)
         return;
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     i8259_pair_set_line(&p->chips, line, level);
     unlock_and_flush(p);
 }
@@ -39,7 +39,7 @@ int pic_acknowledge(void *opaque)
     struct pic *p = opaque;
     int vector;
 
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     vector = i8259_pair_acknowledge(&p->chips);
     irq_out_set(&p->intr, false);
     unlock_and_flush(p);
@@ -52,7 +52,7 @@ static uint64_t chip_read(struct pic *p, unsigned which, uint64_t a0)
 {
     uint8_t value;
 
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     value = i8259_pair_read(&p->chips, which, (unsigned)a0 & 1);
     unlock_and_flush(p);
     return value;
@@ -60,7 +60,7 @@ static uint64_t chip_read(struct pic *p, unsigned which, uint64_t a0)
 
 static void chip_write(struct pic *p, unsigned which, uint64_t a0, uint64_t value)
 {
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     i8259_pair_write(&p->chips, which, (unsigned)a0 & 1, (uint8_t)value);
     unlock_and_flush(p);
 }
@@ -95,9 +95,9 @@ static uint64_t elcr_read(void *opaque, uint64_t offset, unsigned size)
     uint8_t value;
 
     (void)size;
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     value = i8259_pair_elcr_read(&p->chips, (unsigned)offset & 1);
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     return value;
 }
 
@@ -106,7 +106,7 @@ static void elcr_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     struct pic *p = opaque;
 
     (void)size;
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     i8259_pair_elcr_write(&p->chips, (unsigned)offset & 1, (uint8_t)value);
     unlock_and_flush(p);
 }
@@ -122,7 +122,7 @@ static void pic_reset(void *self)
 {
     struct pic *p = self;
 
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     i8259_pair_reset(&p->chips);
     unlock_and_flush(p);
 }
@@ -140,7 +140,7 @@ static void pic_destroy(void *self)
 
     if (p == NULL)
         return;
-    pthread_mutex_destroy(&p->lock);
+    lock_finish(&p->lock);
     free(p);
 }
 
@@ -166,7 +166,7 @@ int pic_create(const struct pic_config *cfg, struct pic **out)
 
     if (p == NULL)
         return -ENOMEM;
-    pthread_mutex_init(&p->lock, NULL);
+    lock_init(&p->lock, LOCK_INTERRUPT);
     irq_out_init(&p->intr, cfg->intr);
     i8259_pair_reset(&p->chips);
     *out = p;

@@ -3,9 +3,9 @@
 #include "dev/pit.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "dev/chip/i8254.h"
 #include "dev/irq_out.h"
 #include "dev/ticks.h"
@@ -27,8 +27,8 @@ struct pit_state {
 
 struct pit {
     struct vclock *clock;
-    struct timer *alarm;  /* next interrupt of counter 0 */
-    pthread_mutex_t lock; /* for all below */
+    struct timer *alarm; /* next interrupt of counter 0 */
+    struct lock lock;    /* for all below */
     struct pit_state st;
     struct irq_out irq;
     uint64_t due; /* tick of the next rising edge, or I8254_NEVER */
@@ -71,13 +71,13 @@ static void on_alarm(void *opaque)
 {
     struct pit *p = opaque;
 
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     if (!p->paused && p->due != I8254_NEVER) {
         if (tick_now(p) >= p->due)
             irq_out_pulse(&p->irq);
         schedule(p);
     }
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     irq_out_flush(&p->irq);
 }
 
@@ -87,9 +87,9 @@ static uint64_t counter_read(void *opaque, uint64_t offset, unsigned size)
     uint8_t value;
 
     (void)size;
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     value = i8254_read(&p->st.timer, (unsigned)offset & 3, tick_now(p));
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     return value;
 }
 
@@ -104,13 +104,13 @@ static void counter_write(void *opaque, uint64_t offset, uint64_t value, unsigne
     unsigned reg = (unsigned)offset & 3;
 
     (void)size;
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     i8254_write(&p->st.timer, reg, (uint8_t)value, tick_now(p));
     if (touches_counter0(reg, (uint8_t)value)) {
         update_irq(p);
         schedule(p);
     }
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     irq_out_flush(&p->irq);
 }
 
@@ -120,7 +120,7 @@ static uint64_t port61_read(void *opaque, uint64_t offset, unsigned size)
     uint8_t value;
 
     (void)offset, (void)size;
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     value = p->st.port61;
     if (p->st.timer.counter[2].gate)
         value |= PORT61_GATE;
@@ -128,7 +128,7 @@ static uint64_t port61_read(void *opaque, uint64_t offset, unsigned size)
         value |= PORT61_OUT2;
     if ((vclock_now(p->clock) / REFRESH_NS & 1) != 0)
         value |= PORT61_REFRESH;
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     return value;
 }
 
@@ -137,10 +137,10 @@ static void port61_write(void *opaque, uint64_t offset, uint64_t value, unsigned
     struct pit *p = opaque;
 
     (void)offset, (void)size;
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     p->st.port61 = (uint8_t)value & PORT61_WRITABLE & (uint8_t)~PORT61_GATE;
     i8254_set_gate(&p->st.timer, 2, (value & PORT61_GATE) != 0, tick_now(p));
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
 }
 
 static const struct bus_ops counter_ops = {
@@ -152,12 +152,12 @@ static void pit_reset(void *self)
 {
     struct pit *p = self;
 
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     i8254_reset(&p->st.timer);
     p->st.port61 = 0;
     p->due = I8254_NEVER;
     irq_out_set(&p->irq, false);
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     timer_cancel(p->alarm);
     irq_out_flush(&p->irq);
 }
@@ -166,12 +166,12 @@ static void pit_pause(void *self)
 {
     struct pit *p = self;
 
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     if (!p->paused) {
         i8254_shift(&p->st.timer, -tick_now(p));
         p->paused = true;
     }
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
     timer_cancel(p->alarm);
 }
 
@@ -179,13 +179,13 @@ static void pit_resume(void *self)
 {
     struct pit *p = self;
 
-    pthread_mutex_lock(&p->lock);
+    lock_take(&p->lock);
     if (p->paused) {
         p->paused = false;
         i8254_shift(&p->st.timer, tick_now(p));
         schedule(p);
     }
-    pthread_mutex_unlock(&p->lock);
+    lock_drop(&p->lock);
 }
 
 static void pit_restore(void *self)
@@ -202,7 +202,7 @@ static void pit_destroy(void *self)
     if (p == NULL)
         return;
     timer_destroy(p->alarm);
-    pthread_mutex_destroy(&p->lock);
+    lock_finish(&p->lock);
     free(p);
 }
 
@@ -238,7 +238,7 @@ int pit_create(const struct pit_config *cfg, struct pit **out)
     }
     p->clock = cfg->clock;
     p->due = I8254_NEVER;
-    pthread_mutex_init(&p->lock, NULL);
+    lock_init(&p->lock, LOCK_DEVICE);
     irq_out_init(&p->irq, cfg->irq);
     i8254_reset(&p->st.timer);
     *out = p;

@@ -3,8 +3,9 @@
 #include "dev/reset_ports.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
+
+#include "base/lock.h"
 
 #define CF9_SYS_RST 0x02
 #define CF9_RST_CPU 0x04 /* its rising edge resets */
@@ -20,7 +21,7 @@ struct reset_ports_state {
 
 struct reset_ports {
     struct reset_ports_config cfg;
-    pthread_mutex_t lock; /* for st */
+    struct lock lock; /* for st */
     struct reset_ports_state st;
 };
 
@@ -38,10 +39,10 @@ static bool latch(struct reset_ports *r, uint8_t *reg, uint8_t value, uint8_t bi
 {
     bool rose;
 
-    pthread_mutex_lock(&r->lock);
+    lock_take(&r->lock);
     rose = (value & ~*reg & bit) != 0;
     *reg = value;
-    pthread_mutex_unlock(&r->lock);
+    lock_drop(&r->lock);
     return rose;
 }
 
@@ -49,9 +50,9 @@ static uint8_t load(struct reset_ports *r, const uint8_t *reg)
 {
     uint8_t value;
 
-    pthread_mutex_lock(&r->lock);
+    lock_take(&r->lock);
     value = *reg;
-    pthread_mutex_unlock(&r->lock);
+    lock_drop(&r->lock);
     return value;
 }
 
@@ -103,10 +104,10 @@ static void reset_ports_reset(void *self)
 {
     struct reset_ports *r = self;
 
-    pthread_mutex_lock(&r->lock);
+    lock_take(&r->lock);
     r->st.cf9 = 0;
     r->st.port92 = PORT92_A20;
-    pthread_mutex_unlock(&r->lock);
+    lock_drop(&r->lock);
 }
 
 static void reset_ports_restore(void *self)
@@ -123,7 +124,7 @@ static void reset_ports_destroy(void *self)
 
     if (r == NULL)
         return;
-    pthread_mutex_destroy(&r->lock);
+    lock_finish(&r->lock);
     free(r);
 }
 
@@ -149,7 +150,7 @@ int reset_ports_create(const struct reset_ports_config *cfg, struct reset_ports 
 
     if (r == NULL)
         return -ENOMEM;
-    pthread_mutex_init(&r->lock, NULL);
+    lock_init(&r->lock, LOCK_DEVICE);
     r->cfg = *cfg;
     reset_ports_reset(r);
     *out = r;

@@ -3,10 +3,10 @@
 #include "dev/rtc.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/lock.h"
 #include "dev/chip/mc146818.h"
 #include "dev/irq_out.h"
 #include "dev/ticks.h"
@@ -23,8 +23,8 @@ struct rtc_state {
 
 struct rtc {
     struct rtc_config cfg;
-    struct timer *alarm;  /* next interrupt */
-    pthread_mutex_t lock; /* for all below */
+    struct timer *alarm; /* next interrupt */
+    struct lock lock;    /* for all below */
     struct rtc_state st;
     struct irq_out irq;
     bool paused;
@@ -63,7 +63,7 @@ static void schedule(struct rtc *r)
 static void unlock_and_flush(struct rtc *r)
 {
     irq_out_set(&r->irq, mc146818_irq(&r->st.chip));
-    pthread_mutex_unlock(&r->lock);
+    lock_drop(&r->lock);
     irq_out_flush(&r->irq);
 }
 
@@ -71,7 +71,7 @@ static void on_alarm(void *opaque)
 {
     struct rtc *r = opaque;
 
-    pthread_mutex_lock(&r->lock);
+    lock_take(&r->lock);
     if (!r->paused) {
         mc146818_poll(&r->st.chip, utc_now(r));
         schedule(r);
@@ -88,7 +88,7 @@ static uint64_t port_read(void *opaque, uint64_t offset, unsigned size)
     (void)size;
     if (offset == 0)
         return value;
-    pthread_mutex_lock(&r->lock);
+    lock_take(&r->lock);
     value = mc146818_read(&r->st.chip, r->st.index & 127, utc_now(r));
     if ((r->st.index & 127) == RTC_C)
         schedule(r);
@@ -107,7 +107,7 @@ static void port_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     struct rtc *r = opaque;
 
     (void)size;
-    pthread_mutex_lock(&r->lock);
+    lock_take(&r->lock);
     if (offset == 0) {
         r->st.index = (uint8_t)value;
     } else {
@@ -123,10 +123,10 @@ static const struct bus_ops port_ops = {
 
 void rtc_set_cmos(struct rtc *r, unsigned index, uint8_t value)
 {
-    pthread_mutex_lock(&r->lock);
+    lock_take(&r->lock);
     if (index > RTC_D && index < sizeof(r->st.chip.cmos))
         r->st.chip.cmos[index] = value;
-    pthread_mutex_unlock(&r->lock);
+    lock_drop(&r->lock);
 }
 
 static void set_cmos16(struct rtc *r, unsigned index, uint64_t value)
@@ -158,7 +158,7 @@ static void rtc_reset(void *self)
 {
     struct rtc *r = self;
 
-    pthread_mutex_lock(&r->lock);
+    lock_take(&r->lock);
     mc146818_reset(&r->st.chip, utc_now(r));
     r->st.index = 0;
     unlock_and_flush(r);
@@ -169,9 +169,9 @@ static void rtc_pause(void *self)
 {
     struct rtc *r = self;
 
-    pthread_mutex_lock(&r->lock);
+    lock_take(&r->lock);
     r->paused = true;
-    pthread_mutex_unlock(&r->lock);
+    lock_drop(&r->lock);
     timer_cancel(r->alarm);
 }
 
@@ -180,13 +180,13 @@ static void rtc_resume(void *self)
 {
     struct rtc *r = self;
 
-    pthread_mutex_lock(&r->lock);
+    lock_take(&r->lock);
     if (r->paused) {
         r->paused = false;
         r->st.chip.seen = utc_now(r);
         schedule(r);
     }
-    pthread_mutex_unlock(&r->lock);
+    lock_drop(&r->lock);
 }
 
 static void rtc_restore(void *self)
@@ -203,7 +203,7 @@ static void rtc_destroy(void *self)
     if (r == NULL)
         return;
     timer_destroy(r->alarm);
-    pthread_mutex_destroy(&r->lock);
+    lock_finish(&r->lock);
     free(r);
 }
 
@@ -238,7 +238,7 @@ int rtc_create(const struct rtc_config *cfg, struct rtc **out)
         return rc;
     }
     r->cfg = *cfg;
-    pthread_mutex_init(&r->lock, NULL);
+    lock_init(&r->lock, LOCK_DEVICE);
     irq_out_init(&r->irq, cfg->irq);
     mc146818_init(&r->st.chip, utc_now(r));
     *out = r;

@@ -3,15 +3,15 @@
 #include "dev/serial.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "dev/chip/uart16550.h"
 #include "dev/irq_out.h"
 
 struct serial {
     struct serial_backend backend;
-    pthread_mutex_t lock; /* for all below */
+    struct lock lock; /* for all below */
     struct uart16550 chip;
     struct irq_out irq;
     bool paused;
@@ -40,7 +40,7 @@ static void unlock_and_tell(struct serial *s)
 {
     bool ready = take_starved(s);
 
-    pthread_mutex_unlock(&s->lock);
+    lock_drop(&s->lock);
     irq_out_flush(&s->irq);
     if (ready && s->backend.rx_ready != NULL)
         s->backend.rx_ready(s->backend.opaque);
@@ -52,7 +52,7 @@ static uint64_t port_read(void *opaque, uint64_t offset, unsigned size)
     uint8_t value;
 
     (void)size;
-    pthread_mutex_lock(&s->lock);
+    lock_take(&s->lock);
     value = uart16550_read(&s->chip, (enum uart_reg)(offset & 7));
     update_irq(s);
     if ((offset & 7) == UART_RBR) {
@@ -72,7 +72,7 @@ static void port_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     bool send;
 
     (void)size;
-    pthread_mutex_lock(&s->lock);
+    lock_take(&s->lock);
     send = uart16550_write(&s->chip, (enum uart_reg)(offset & 7), byte);
     update_irq(s);
     if (send) {
@@ -91,7 +91,7 @@ size_t serial_rx(struct serial *s, const uint8_t *buf, size_t len)
 {
     size_t n, i;
 
-    pthread_mutex_lock(&s->lock);
+    lock_take(&s->lock);
     n = s->paused ? 0 : uart16550_rx_space(&s->chip);
     if (n > len)
         n = len;
@@ -101,7 +101,7 @@ size_t serial_rx(struct serial *s, const uint8_t *buf, size_t len)
         uart16550_rx_idle(&s->chip);
     s->starved = n < len;
     update_irq(s);
-    pthread_mutex_unlock(&s->lock);
+    lock_drop(&s->lock);
     irq_out_flush(&s->irq);
     return n;
 }
@@ -110,21 +110,21 @@ size_t serial_rx_space(struct serial *s)
 {
     size_t n;
 
-    pthread_mutex_lock(&s->lock);
+    lock_take(&s->lock);
     n = s->paused ? 0 : uart16550_rx_space(&s->chip);
-    pthread_mutex_unlock(&s->lock);
+    lock_drop(&s->lock);
     return n;
 }
 
 void serial_rx_break(struct serial *s)
 {
-    pthread_mutex_lock(&s->lock);
+    lock_take(&s->lock);
     if (!s->paused && uart16550_rx_space(&s->chip) > 0) {
         uart16550_rx(&s->chip, 0, UART_LSR_BI);
         uart16550_rx_idle(&s->chip);
         update_irq(s);
     }
-    pthread_mutex_unlock(&s->lock);
+    lock_drop(&s->lock);
     irq_out_flush(&s->irq);
 }
 
@@ -132,7 +132,7 @@ static void serial_reset(void *self)
 {
     struct serial *s = self;
 
-    pthread_mutex_lock(&s->lock);
+    lock_take(&s->lock);
     uart16550_reset(&s->chip);
     update_irq(s);
     unlock_and_tell(s);
@@ -142,9 +142,9 @@ static void serial_pause(void *self)
 {
     struct serial *s = self;
 
-    pthread_mutex_lock(&s->lock);
+    lock_take(&s->lock);
     s->paused = true;
-    pthread_mutex_unlock(&s->lock);
+    lock_drop(&s->lock);
 }
 
 /* The back end is asked in any case: while paused it may have been refused without a trace. */
@@ -152,7 +152,7 @@ static void serial_resume(void *self)
 {
     struct serial *s = self;
 
-    pthread_mutex_lock(&s->lock);
+    lock_take(&s->lock);
     s->starved = s->starved || s->paused;
     s->paused = false;
     unlock_and_tell(s);
@@ -171,7 +171,7 @@ static void serial_destroy(void *self)
 
     if (s == NULL)
         return;
-    pthread_mutex_destroy(&s->lock);
+    lock_finish(&s->lock);
     free(s);
 }
 
@@ -200,7 +200,7 @@ int serial_create(const struct serial_config *cfg, struct serial **out)
     if (s == NULL)
         return -ENOMEM;
     s->backend = cfg->backend;
-    pthread_mutex_init(&s->lock, NULL);
+    lock_init(&s->lock, LOCK_DEVICE);
     irq_out_init(&s->irq, cfg->irq);
     uart16550_reset(&s->chip);
     *out = s;
