@@ -48,6 +48,7 @@
     X(virtio_blk)        \
     X(virtio_console)    \
     X(virtio_rng)        \
+    X(virtio_net)        \
     X(pci_plain)
 
 #define SUITE_RAM_SIZE (4u << 20) /* guest RAM from address 0 */
