@@ -181,8 +181,10 @@ struct bt_ctx {
         uint8_t size;
         bool mmio[2];
         uint8_t part;       /* bytes in the first page */
+        uint64_t active;    /* bytes that are written, from the first one on */
         uint64_t target[2]; /* guest-physical */
     } post;
+    uint8_t nowhere[64]; /* zeroes: stands for bytes that a mask turns off */
     uint8_t bounce[192] __attribute__((aligned(64)));
 
     uint32_t n_valid[2]; /* page ids with cur_lin set: [0] not global, [1] global */
@@ -325,6 +327,12 @@ void bt_stub_kick(void);
 void bt_stub_page2(void);
 void bt_vector_out(void);
 void bt_vector_in(void);
+
+/* ctx->mem_info: bits 0-9 size, 12-13 access, 16-17 mmu, and */
+#define INFO_STACK (1u << 20)   /* SS: faults are #SS */
+#define INFO_MASKED (1u << 21)  /* elements that a mask turns off neither move nor fault */
+#define INFO_LIN32 (1u << 22)   /* linear addresses wrap at 4 GB */
+#define INFO_ALIGNED (1u << 23) /* misalignment is #GP(0), before any page fault */
 
 /* mmu.c: all general registers only */
 enum bt_access { ACC_R = 1, ACC_W = 2, ACC_X = 4, ACC_IMPLICIT = 8 };

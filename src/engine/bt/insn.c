@@ -185,3 +185,47 @@ enum insn_result insn_decode(const struct insn_decoder *d, const uint8_t *bytes,
     in->full &= (uint16_t)~in->read;
     return INSN_OK;
 }
+
+bool insn_masked(const struct insn *in)
+{
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_VMASKMOVPS:
+    case ZYDIS_MNEMONIC_VMASKMOVPD:
+    case ZYDIS_MNEMONIC_VPMASKMOVD:
+    case ZYDIS_MNEMONIC_VPMASKMOVQ:
+        return true;
+    default:
+        return in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX && in->z.raw.evex.aaa != 0;
+    }
+}
+
+bool insn_aligned(const struct insn *in)
+{
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_MOVUPS:
+    case ZYDIS_MNEMONIC_MOVUPD:
+    case ZYDIS_MNEMONIC_MOVDQU:
+    case ZYDIS_MNEMONIC_LDDQU:
+    case ZYDIS_MNEMONIC_PCMPESTRI:
+    case ZYDIS_MNEMONIC_PCMPESTRM:
+    case ZYDIS_MNEMONIC_PCMPISTRI:
+    case ZYDIS_MNEMONIC_PCMPISTRM:
+        return false;
+    case ZYDIS_MNEMONIC_CMPXCHG16B:
+        return true;
+    default:
+        break;
+    }
+    switch (in->z.meta.exception_class) {
+    case ZYDIS_EXCEPTION_CLASS_SSE1:
+    case ZYDIS_EXCEPTION_CLASS_AVX1:
+    case ZYDIS_EXCEPTION_CLASS_E1:
+    case ZYDIS_EXCEPTION_CLASS_E1NF:
+        return in->mem.size >= 16;
+    case ZYDIS_EXCEPTION_CLASS_SSE2:
+    case ZYDIS_EXCEPTION_CLASS_SSE4:
+        return in->mem.size == 16;
+    default:
+        return false;
+    }
+}

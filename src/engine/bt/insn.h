@@ -55,6 +55,10 @@ enum insn_result insn_decode(const struct insn_decoder *d, const uint8_t *bytes,
 enum insn_result insn_peek(const struct insn_decoder *d, const uint8_t *bytes, unsigned avail,
                            struct insn *in);
 
+/* Has a mask over the elements of its memory operand? Does it insist on an aligned one? */
+bool insn_masked(const struct insn *in);
+bool insn_aligned(const struct insn *in);
+
 /* Number 0 - 15 of the general register that holds `r`, or -1. *high: AH, CH, DH, BH. */
 int insn_gpr(ZydisRegister r, bool *high);
 

@@ -229,6 +229,12 @@ uint64_t bt_next(struct bt_ctx *c)
 uint64_t bt_lookup_next(struct bt_ctx *c)
 {
     c->v->en->stat.lookup++;
+    if ((c->mode_key & MODE_L) && !bt_canonical(c->rip)) {
+        c->rip = bt_helper_rip(c);
+        c->gpr[X86_RSP] -= (uint64_t)(int64_t)c->exit_delta;
+        bt_fault_err(c, 13, 0);
+        return bt_exception(c);
+    }
     return bt_next(c);
 }
 

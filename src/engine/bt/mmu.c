@@ -4,6 +4,7 @@
  * of translated memory accesses. General registers only: the guest's vector state is live here.
  */
 #include "bt_internal.h"
+#include "vecmem.h"
 
 enum {
     PTE_P = 1 << 0,
@@ -487,6 +488,10 @@ static void precise_state(struct bt_ctx *c)
 
 static uint64_t slow_fault(struct bt_ctx *c)
 {
+    unsigned size = c->mem_info & 0x3ff;
+
+    if ((c->mem_info & INFO_ALIGNED) && (c->mem_addr & (size - 1)) && c->exc_vector == 14)
+        bt_fault_err(c, 13, 0);
     precise_state(c);
     return bt_exception(c);
 }
@@ -539,6 +544,7 @@ static uint64_t bounce(struct bt_ctx *c, struct piece *p, unsigned n, unsigned s
     uint8_t *b = c->bounce + (p[0].lin & 63), *out = b;
 
     c->mem_host = (uint64_t)b;
+    c->post.active = ~0ull;
     c->post.size = (uint8_t)size;
     c->post.part = (uint8_t)p[0].len;
     for (unsigned i = 0; i < n; i++) {
@@ -555,6 +561,36 @@ static uint64_t bounce(struct bt_ctx *c, struct piece *p, unsigned n, unsigned s
     return access & ACC_W ? site_b(c) : 0;
 }
 
+/* An access with a mask: pages without an active byte are not looked at. All goes through the bounce buffer. */
+static uint64_t masked_access(struct bt_ctx *c, struct piece *p, unsigned n, unsigned size, unsigned access, unsigned mmu)
+{
+    uint64_t active;
+    unsigned at = 0;
+    struct piece used[2];
+    bool any[2] = {false, false};
+
+    bt_vector_out();
+    active = bt_vec_active(c);
+    bt_vector_in();
+    for (unsigned i = 0; i < n; at += p[i].len, i++) {
+        uint64_t bytes = p[i].len >= 64 ? ~0ull : ((1ull << p[i].len) - 1) << at;
+        any[i] = active & bytes;
+        used[i] = p[i];
+        if (any[i] && locate(c, &used[i], access & ACC_W ? ACC_W : ACC_R, mmu))
+            return slow_fault(c);
+    }
+    for (unsigned i = 0; i < n; i++)
+        if ((access & ACC_W) && any[i] && used[i].host != NULL &&
+            hits_running_code(c, used[i].rpn, (unsigned)(used[i].lin & 0xfff), used[i].len))
+            return oneshot(c);
+    for (unsigned i = 0; i < n; i++)
+        if (!any[i]) /* reads something harmless, writes nothing */
+            used[i].host = c->nowhere;
+    uint64_t r = bounce(c, used, n, size, access);
+    c->post.active = active;
+    return r;
+}
+
 uint64_t bt_mem_slow(struct bt_ctx *c)
 {
     unsigned size = c->mem_info & 0x3ff, access = c->mem_info >> 12 & 3,
@@ -564,9 +600,9 @@ uint64_t bt_mem_slow(struct bt_ctx *c)
     unsigned n = 1;
 
     c->v->en->stat.slow++;
-    if (c->mode_key & MODE_LMA && !(c->mem_info >> 22 & 1)) {
+    if (c->mode_key & MODE_LMA && !(c->mem_info & INFO_LIN32)) {
         if (!bt_canonical(lin) || !bt_canonical(lin + size - 1)) {
-            bt_fault_err(c, c->mem_info >> 20 & 1 ? 12 : 13, 0);
+            bt_fault_err(c, c->mem_info & INFO_STACK ? 12 : 13, 0);
             return slow_fault(c);
         }
     }
@@ -575,9 +611,11 @@ uint64_t bt_mem_slow(struct bt_ctx *c)
         p[0].len = BT_PAGE_SIZE - (unsigned)(lin & 0xfff);
         p[1].len = size - p[0].len;
         p[1].lin = lin + p[0].len;
-        if (c->mem_info >> 22 & 1)
+        if (c->mem_info & INFO_LIN32)
             p[1].lin &= 0xffffffff;
     }
+    if (c->mem_info & INFO_MASKED)
+        return masked_access(c, p, n, size, access, mmu);
     /* A write access checks write permission first, as the processor does for read-modify-write. */
     for (unsigned i = 0; i < n; i++)
         if (locate(c, &p[i], access & ACC_W ? ACC_W : ACC_R, mmu))
@@ -593,6 +631,27 @@ uint64_t bt_mem_slow(struct bt_ctx *c)
     return 0;
 }
 
+static void write_piece(struct bt_ctx *c, unsigned i, const uint8_t *b, unsigned len, uint64_t active)
+{
+    uint64_t to = c->post.target[i];
+
+    if (c->post.active == ~0ull) {
+        if (c->post.mmio[i])
+            mmio_write(c, to, b, len);
+        else
+            bt_copy((void *)to, b, len);
+        return;
+    }
+    for (unsigned k = 0; k < len; k++) {
+        if (!(active >> k & 1))
+            continue;
+        if (c->post.mmio[i])
+            mmio_write(c, to + k, b + k, 1);
+        else
+            *(uint8_t *)(to + k) = b[k];
+    }
+}
+
 uint64_t bt_mem_post(struct bt_ctx *c)
 {
     uint8_t *b = (uint8_t *)c->mem_host;
@@ -602,10 +661,7 @@ uint64_t bt_mem_post(struct bt_ctx *c)
         unsigned len = i == 0 ? first : rest;
         if (len == 0)
             break;
-        if (c->post.mmio[i])
-            mmio_write(c, c->post.target[i], b, len);
-        else
-            bt_copy((void *)c->post.target[i], b, len);
+        write_piece(c, i, b, len, c->post.active >> (i == 0 ? 0 : first));
         b += len;
     }
     return 0;

@@ -81,7 +81,7 @@ static void liveness(struct xlate *x)
         live = peek_flags(x, last->off + last->len + last->op[0].imm.value.s);
     else if (direct(last))
         live = peek_flags(x, last->off + last->len);
-    if (x->page2 != 0)
+    if (x->page2 != 0 || x->oneshot)
         live = FLAGS_ARITH;
     x->live[x->n] = live;
     for (unsigned i = x->n; i-- > 0;) {
@@ -176,7 +176,7 @@ static void copy_bytes(struct xlate *x, const struct insn *in)
     unsigned k = 0;
 
     if (!x->long64) { /* one-byte INC and DEC became the REX prefixes */
-        while (in->raw[k] == 0x66 || in->raw[k] == 0x67)
+        while (x_is_prefix(in->raw[k]))
             k++;
         if ((in->raw[k] & 0xf0) == 0x40) {
             if (in->opsize == 2)
@@ -300,6 +300,8 @@ static void lea_insn(struct xlate *x, const struct insn *in)
 
 static bool is_hint(const struct insn *in)
 {
+    if (!in->has_mem) /* register forms may be undefined: the processor knows */
+        return false;
     switch (in->z.mnemonic) {
     case ZYDIS_MNEMONIC_NOP:
     case ZYDIS_MNEMONIC_PREFETCH:

@@ -225,6 +225,106 @@ int bt_vec_gather(struct bt_ctx *c)
     return 0;
 }
 
+/* ---- masked operands ------------------------------------------------------------------------------------------------- */
+
+static uint64_t low_bits(unsigned n)
+{
+    return n >= 64 ? ~0ull : (1ull << n) - 1;
+}
+
+static uint64_t spread(uint64_t elements, unsigned count, unsigned esize)
+{
+    uint64_t v = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (elements >> i & 1)
+            v |= low_bits(esize) << (i * esize);
+    return v;
+}
+
+/* VMASKMOV, VPMASKMOV: the sign bits of the mask register, the second operand of either direction. */
+static uint64_t vex_elements(struct bt_ctx *c, const struct insn *in, unsigned count, unsigned esize)
+{
+    uint64_t v = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (vec_get(c, vec_number(in->op[1].reg.value), i * esize, esize) >> (esize * 8 - 1) & 1)
+            v |= 1ull << i;
+    return v;
+}
+
+static bool packs(ZydisMnemonic m)
+{
+    switch (m) {
+    case ZYDIS_MNEMONIC_VPCOMPRESSB:
+    case ZYDIS_MNEMONIC_VPCOMPRESSW:
+    case ZYDIS_MNEMONIC_VPCOMPRESSD:
+    case ZYDIS_MNEMONIC_VPCOMPRESSQ:
+    case ZYDIS_MNEMONIC_VCOMPRESSPS:
+    case ZYDIS_MNEMONIC_VCOMPRESSPD:
+    case ZYDIS_MNEMONIC_VPEXPANDB:
+    case ZYDIS_MNEMONIC_VPEXPANDW:
+    case ZYDIS_MNEMONIC_VPEXPANDD:
+    case ZYDIS_MNEMONIC_VPEXPANDQ:
+    case ZYDIS_MNEMONIC_VEXPANDPS:
+    case ZYDIS_MNEMONIC_VEXPANDPD:
+        return true;
+    default:
+        return false;
+    }
+}
+
+uint64_t bt_vec_active(struct bt_ctx *c)
+{
+    const ZydisDecodedOperand *m = NULL;
+    struct insn in;
+
+    if (fetch_insn(c, &in))
+        return ~0ull;
+    for (unsigned i = 0; i < in.z.operand_count_visible; i++)
+        if (in.op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+            m = &in.op[i];
+    if (m == NULL || m->element_size < 8)
+        return ~0ull;
+    unsigned esize = m->element_size / 8, size = m->size / 8, count = size / esize;
+    materialize_all(c);
+    if (in.z.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX)
+        return spread(vex_elements(c, &in, count, esize), count, esize);
+    uint64_t k = *(uint64_t *)((uint8_t *)c->xsave + comp_offset(5) + in.z.raw.evex.aaa * 8u);
+    if (in.z.avx.broadcast.mode != ZYDIS_BROADCAST_MODE_INVALID) {
+        /* The one element is read if any lane wants it. */
+        unsigned lanes = in.z.avx.vector_length / 8 / esize;
+        return k & low_bits(lanes) ? low_bits(size) : 0;
+    }
+    k &= low_bits(count);
+    if (packs(in.z.mnemonic))
+        return low_bits((unsigned)__builtin_popcountll(k) * esize);
+    return spread(k, count, esize);
+}
+
+/* ---- MASKMOV ------------------------------------------------------------------------------------------------------------- */
+
+/* MASKMOVQ is an MMX instruction: TOP becomes 0 and all tags valid, so the image's stack slots turn by the old TOP. */
+static void enter_mmx(struct bt_ctx *c)
+{
+    uint8_t *x = c->xsave, old[128];
+    uint16_t fsw = *(uint16_t *)(x + 2);
+    unsigned top = fsw >> 11 & 7;
+
+    if (!(*state_bv(c) & 1)) { /* initial: an empty stack, FCW 037F */
+        for (unsigned i = 0; i < 24; i++)
+            x[i] = 0;
+        *(uint16_t *)x = 0x37f;
+        bt_copy(x + 32, c->nowhere, 64);
+        bt_copy(x + 96, c->nowhere, 64);
+        *state_bv(c) |= 1;
+        top = fsw = 0;
+    }
+    bt_copy(old, x + 32, 128);
+    for (unsigned i = 0; i < 8; i++) /* slot i holds register (i + TOP) & 7 */
+        bt_copy(x + 32 + ((i + top) & 7) * 16, old + i * 16, 16);
+    *(uint16_t *)(x + 2) = (uint16_t)(fsw & ~0x3800u);
+    x[4] = 0xff;
+}
+
 int bt_vec_maskmov(struct bt_ctx *c)
 {
     struct insn in;
@@ -241,10 +341,11 @@ int bt_vec_maskmov(struct bt_ctx *c)
         m.seg = X86_FS;
     if (in.z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS)
         m.seg = X86_GS;
-    if (!mmx)
+    if (mmx)
+        enter_mmx(c);
+    else
         materialize_all(c);
     for (unsigned i = 0; i < n; i++) {
-        /* MMX registers live in the x87 stack's slots of the image, already rotated by TOP = 0 */
         const uint8_t *st = (const uint8_t *)c->xsave + 32;
         uint8_t sel = mmx ? st[regs[1] * 16 + i] : *vec_byte(c, regs[1], i);
         uint8_t val = mmx ? st[regs[0] * 16 + i] : *vec_byte(c, regs[0], i);

@@ -11,6 +11,8 @@
 /* 0 done; 1 exception recorded, elements before it done as the manual says; -1: not an instruction of this kind. */
 int bt_vec_gather(struct bt_ctx *c);
 int bt_vec_maskmov(struct bt_ctx *c);
+/* Which bytes of its memory operand the masked instruction at the helper's RIP touches: bit i is byte i. */
+uint64_t bt_vec_active(struct bt_ctx *c);
 
 /* XRSTOR, FXRSTOR of an untrusted image; 1 if the processor refused it (#GP). entry.S; the signal handler knows them. */
 int bt_try_xrstor(const void *p, uint32_t lo, uint32_t hi, bool wide);

@@ -124,6 +124,21 @@ void x_exit_mode(struct xlate *x, int64_t delta, unsigned mode)
     x->ended = true;
 }
 
+/* Should the target prove non-canonical, the branch itself faults: its address, and how far it moved RSP. */
+static void miss_stub(struct xlate *x)
+{
+    const struct insn *in = &x->in[x->i];
+    int32_t moved = 0;
+
+    if (in->z.mnemonic == ZYDIS_MNEMONIC_RET)
+        moved = in->opsize + (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? (int32_t)in->op[0].imm.value.u : 0);
+    else if (in->z.mnemonic == ZYDIS_MNEMONIC_CALL)
+        moved = -(int32_t)in->opsize;
+    x_store_imm(x, x->id << 12 | in->off, TLS_OFF(pc));
+    x_store_imm(x, (uint32_t)moved, TLS_OFF(exit_delta));
+    x_jmp_abs(x, x->en->stub_lookup);
+}
+
 void x_exit_indirect(struct xlate *x, unsigned t)
 {
     int32_t jc = TLS_OFF(jc[0]) + (int32_t)(x->mode * sizeof(struct bt_jc_entry) * JC_SIZE);
@@ -133,7 +148,7 @@ void x_exit_indirect(struct xlate *x, unsigned t)
     x_store(x, t, TLS_OFF(rip));
     if (x->oneshot) {
         x_canon(x);
-        x_jmp_abs(x, x->en->stub_lookup);
+        miss_stub(x);
         x->ended = true;
         return;
     }
@@ -156,7 +171,7 @@ void x_exit_indirect(struct xlate *x, unsigned t)
     x_here(x, miss);
     x_here(x, kicked);
     x_canon(x);
-    x_jmp_abs(x, x->en->stub_lookup);
+    miss_stub(x);
     if (!nested)
         x_to_hot(x);
     x->ended = true;

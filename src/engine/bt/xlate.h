@@ -148,6 +148,7 @@ void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, 
 void x_access_done(struct xlate *x, struct access *a);
 /* The instruction's own bytes, its memory operand replaced by (t). */
 void x_reencode(struct xlate *x, const struct insn *in, unsigned t);
+bool x_is_prefix(unsigned b); /* legacy prefix */
 void x_stack_mem(struct xlate *x, struct insn_mem *m, int64_t disp, unsigned size, unsigned access);
 void x_move_sp(struct xlate *x, int32_t delta);
 

@@ -119,8 +119,9 @@ void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, 
     a->slow_jcc = x_jcc(x, CC_A);
     x_fs_idx(x, true, 0x03, a->t1, a->t2, tlb_off(x, false, true)); /* add t1, host */
     a->op = x->out;
-    a->info = size | (uint32_t)m->access << 12 | x->mmu << 16 | (m->seg == X86_SS ? 1u << 20 : 0) |
-              (x->long64 ? 0 : 1u << 22);
+    a->info = size | (uint32_t)m->access << 12 | x->mmu << 16 | (m->seg == X86_SS ? INFO_STACK : 0) |
+              (x->long64 ? 0 : INFO_LIN32) | (insn_masked(in) ? INFO_MASKED : 0) |
+              (insn_aligned(in) ? INFO_ALIGNED : 0);
     a->spilled = x->spilled;
     a->flags_saved = x->flags_saved;
     x_record(x, in);
@@ -184,7 +185,7 @@ static void modrm_mem(struct xlate *x, unsigned reg, unsigned t)
     }
 }
 
-static bool is_prefix(unsigned b)
+bool x_is_prefix(unsigned b)
 {
     return b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3 || b == 0x26 ||
            b == 0x2e || b == 0x36 || b == 0x3e || b == 0x64 || b == 0x65;
@@ -198,7 +199,7 @@ static void encode_legacy(struct xlate *x, const struct insn *in, unsigned t)
         unsigned b = in->raw[k];
         if (x->long64 && (b & 0xf0) == 0x40)
             old_rex = b;
-        else if (is_prefix(b))
+        else if (x_is_prefix(b))
             old_rex = 0;
         else
             break;
@@ -208,6 +209,10 @@ static void encode_legacy(struct xlate *x, const struct insn *in, unsigned t)
     unsigned rex = (old_rex & 0x4c) | (t >> 3);
     if (rex != 0 || old_rex != 0)
         e8(x, 0x40 | rex);
+    if (!x->long64 && in->raw[k] == 0x82) { /* alias of 80 that 64-bit mode lost */
+        e8(x, 0x80);
+        return;
+    }
     for (; k < in->z.raw.modrm.offset; k++)
         e8(x, in->raw[k]);
 }
