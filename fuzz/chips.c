@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Register accesses of every kind to every device class, with resets and pauses in between. */
+#include "devices.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fuzz_input in = {data, size};
+    struct fuzz_device *d = fuzz_device(fuzz_u8(&in));
+    while (in.left > 0) {
+        switch (in.p[0]) {
+        case 0xfc:
+            d->dev.ops->reset(d->dev.self);
+            fuzz_u8(&in);
+            break;
+        case 0xfd:
+            fuzz_pause(&d->dev);
+            fuzz_resume(&d->dev);
+            fuzz_u8(&in);
+            break;
+        case 0xfe:
+            fuzz_settle(d);
+            fuzz_u8(&in);
+            break;
+        default:
+            fuzz_access(d, &in);
+            break;
+        }
+    }
+    fuzz_settle(d);
+    return 0;
+}

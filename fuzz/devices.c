@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The device suite's classes for fuzz targets; see devices.h. */
+#include "devices.h"
+
+#define CLASS_(n) &suite_##n,
+static const struct suite_class *const classes[] = {SUITE_CLASSES(CLASS_)};
+#define CLASSES (sizeof(classes) / sizeof(classes[0]))
+
+static struct fuzz_device devices[CLASSES];
+
+void suite_activity(struct suite_env *env)
+{
+    atomic_fetch_add(&env->activity, 1);
+}
+
+static void on_pin(void *opaque, unsigned line, bool level)
+{
+    suite_activity(opaque);
+}
+
+struct pin suite_pin(struct suite_env *env, unsigned line)
+{
+    return (struct pin){on_pin, env, line};
+}
+
+static void on_msi(void *opaque, uint64_t addr, uint32_t data)
+{
+    suite_activity(opaque);
+}
+
+static void make(struct fuzz_device *d, const struct suite_class *cls)
+{
+    struct suite_env *env = &d->env;
+    FUZZ_REQUIRE(loop_create(&env->loop) == 0);
+    FUZZ_REQUIRE(vclock_create(&env->clock) == 0);
+    FUZZ_REQUIRE(ram_create(&env->ram, SUITE_RAM_SIZE, NULL) == 0);
+    FUZZ_REQUIRE(ram_add(env->ram, 0, SUITE_RAM_SIZE, false, NULL) == 0);
+    FUZZ_REQUIRE(bus_create(&env->ports, 0x10000) == 0);
+    FUZZ_REQUIRE(bus_create(&env->mmio, UINT64_C(1) << 40) == 0);
+    env->msi = (struct msi_sink){on_msi, env};
+    FUZZ_REQUIRE(cls->create(env, &d->dev) == 0);
+    d->cls = cls;
+}
+
+struct fuzz_device *fuzz_device(uint8_t choice)
+{
+    struct fuzz_device *d = &devices[choice % CLASSES];
+    if (d->cls == NULL)
+        make(d, classes[choice % CLASSES]);
+    d->dev.ops->reset(d->dev.self);
+    return d;
+}
+
+void fuzz_access(struct fuzz_device *d, struct fuzz_input *in)
+{
+    unsigned count = 0;
+    while (count < SUITE_RANGES && d->cls->ranges[count].size != 0)
+        count++;
+    if (count == 0) {
+        in->left = 0;
+        return;
+    }
+    uint8_t how = fuzz_u8(in);
+    const struct suite_range *r = &d->cls->ranges[(how >> 2) % count];
+    struct bus *bus = r->mmio ? d->env.mmio : d->env.ports;
+    uint64_t addr = r->base + fuzz_take(in, r->size > 256 ? 3 : 1) % r->size;
+    unsigned size = 1u << (r->mmio ? how & 3 : (how & 3) % 3);
+    if (how & 0x80)
+        bus_write(bus, addr, fuzz_take(in, size), size);
+    else
+        bus_read(bus, addr, size);
+}
+
+static void on_stop(void *opaque)
+{
+    loop_stop(opaque);
+}
+
+void fuzz_settle(struct fuzz_device *d)
+{
+    FUZZ_REQUIRE(loop_post(d->env.loop, on_stop, d->env.loop) == 0);
+    loop_run(d->env.loop);
+}

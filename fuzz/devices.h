@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Every class of the generic device suite (tests/device/suite.h) for the fuzz targets: made when it
+ * is first asked for, kept, and reset before each input.
+ */
+#ifndef DOPPEL_FUZZ_DEVICES_H
+#define DOPPEL_FUZZ_DEVICES_H
+
+#include "../tests/device/suite.h"
+#include "fuzz.h"
+
+struct fuzz_device {
+    const struct suite_class *cls;
+    struct suite_env env;
+    struct device dev;
+};
+
+/* The device that `choice` stands for, in its reset state. */
+struct fuzz_device *fuzz_device(uint8_t choice);
+/* One access to one of the class's ranges, as the input says. */
+void fuzz_access(struct fuzz_device *d, struct fuzz_input *in);
+/* Lets the loop run what was posted to it. */
+void fuzz_settle(struct fuzz_device *d);
+
+static inline void *fuzz_state_object(const struct device *d)
+{
+    return d->ops->state_object != NULL ? d->ops->state_object(d->self) : d->self;
+}
+
+static inline void fuzz_pause(const struct device *d)
+{
+    if (d->ops->pause != NULL)
+        d->ops->pause(d->self);
+}
+
+static inline void fuzz_resume(const struct device *d)
+{
+    if (d->ops->resume != NULL)
+        d->ops->resume(d->self);
+}
+
+#endif
