@@ -8,16 +8,24 @@
 #define H_ENTRY(name) [H_##name] = bt_h_##name,
 bt_helper_fn *const bt_helpers[] = {BT_HELPERS(H_ENTRY)};
 
+/* A non-canonical stack address is a stack fault. */
+static int stack_fault(struct bt_ctx *c)
+{
+    if (c->exc_vector == 13)
+        c->exc_vector = 12;
+    return 1;
+}
+
 int h_stack_read(struct bt_ctx *c, int64_t off, unsigned size, uint64_t *v)
 {
     uint64_t at = (c->gpr[X86_RSP] + (uint64_t)off) & h_stack_mask(c);
-    return bt_read(c, at + c->seg_base[X86_SS], size, bt_data_mmu(c), v);
+    return bt_read(c, at + c->seg_base[X86_SS], size, bt_data_mmu(c), v) ? stack_fault(c) : 0;
 }
 
 int h_stack_write(struct bt_ctx *c, int64_t off, unsigned size, uint64_t v)
 {
     uint64_t at = (c->gpr[X86_RSP] + (uint64_t)off) & h_stack_mask(c);
-    return bt_write(c, at + c->seg_base[X86_SS], size, bt_data_mmu(c), v);
+    return bt_write(c, at + c->seg_base[X86_SS], size, bt_data_mmu(c), v) ? stack_fault(c) : 0;
 }
 
 void h_move_sp(struct bt_ctx *c, int64_t delta)
@@ -32,7 +40,10 @@ uint64_t bt_h_resume(struct bt_ctx *c, uint32_t arg)
 
 uint64_t bt_h_raise(struct bt_ctx *c, uint32_t arg)
 {
-    bt_fault(c, arg >> 4 & 0xff);
+    if (arg >> 12 & 1)
+        bt_fault_err(c, arg >> 4 & 0xff, 0);
+    else
+        bt_fault(c, arg >> 4 & 0xff);
     return h_fault(c);
 }
 

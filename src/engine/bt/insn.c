@@ -195,7 +195,21 @@ bool insn_masked(const struct insn *in)
     case ZYDIS_MNEMONIC_VPMASKMOVQ:
         return true;
     default:
-        return in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX && in->z.raw.evex.aaa != 0;
+        break;
+    }
+    if (in->z.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX || in->z.raw.evex.aaa == 0)
+        return false;
+    switch (in->z.meta.exception_class) { /* the NF classes read their operand whole */
+    case ZYDIS_EXCEPTION_CLASS_E1NF:
+    case ZYDIS_EXCEPTION_CLASS_E3NF:
+    case ZYDIS_EXCEPTION_CLASS_E4NF:
+    case ZYDIS_EXCEPTION_CLASS_E5NF:
+    case ZYDIS_EXCEPTION_CLASS_E6NF:
+    case ZYDIS_EXCEPTION_CLASS_E9NF:
+    case ZYDIS_EXCEPTION_CLASS_E10NF:
+        return false;
+    default:
+        return true;
     }
 }
 
@@ -216,6 +230,8 @@ bool insn_aligned(const struct insn *in)
     default:
         break;
     }
+    if (in->z.meta.isa_ext == ZYDIS_ISA_EXT_SHA) /* page faults come first there */
+        return false;
     switch (in->z.meta.exception_class) {
     case ZYDIS_EXCEPTION_CLASS_SSE1:
     case ZYDIS_EXCEPTION_CLASS_AVX1:

@@ -171,6 +171,50 @@ static bool fpu_denied(struct xlate *x, const struct insn *in)
     return false;
 }
 
+static bool has_gpr(const struct insn *in)
+{
+    bool high;
+
+    for (unsigned i = 0; i < in->z.operand_count_visible; i++)
+        if (in->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER && insn_gpr(in->op[i].reg.value, &high) >= 0)
+            return true;
+    return in->z.mnemonic == ZYDIS_MNEMONIC_VMOVD;
+}
+
+/* Outside 64-bit mode VEX.W and EVEX.W are ignored for general registers, and so are the bits that would name registers
+ * above 7; made so in the copy that runs in 64-bit mode. */
+static void narrow_vex(const struct xlate *x, struct insn *in)
+{
+    if (x->long64 || in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+        return;
+    bool evex = in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
+    uint8_t *v = in->raw + (evex ? in->z.raw.evex.offset : in->z.raw.vex.offset);
+    if (v[0] == 0xc5) {
+        v[1] |= 0x40;
+    } else {
+        v[2] |= 0x40;
+        if (has_gpr(in))
+            v[2] &= 0x7f;
+    }
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_VBLENDVPS:
+    case ZYDIS_MNEMONIC_VBLENDVPD:
+    case ZYDIS_MNEMONIC_VPBLENDVB:
+        in->raw[in->len - 1] &= 0x7f;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Encodings outside 64-bit mode that Zydis accepts and processors do not. */
+static bool undefined32(const struct xlate *x, const struct insn *in)
+{
+    bool insert = in->z.mnemonic == ZYDIS_MNEMONIC_VPINSRD || in->z.mnemonic == ZYDIS_MNEMONIC_VPEXTRD;
+
+    return !x->long64 && insert && in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && in->z.raw.vex.W;
+}
+
 static void copy_bytes(struct xlate *x, const struct insn *in)
 {
     unsigned k = 0;
@@ -247,6 +291,8 @@ static void bit_string(struct xlate *x, const struct insn *in)
     x_rr(x, true, 0xc1, 7, t3); /* sar */
     e8(x, shift);
     x_lea(x, m.addrsize == 8, t4, (int)t4, (int)t3, size, 0);
+    if (m.addrsize == 2)
+        x_rr(x, false, 0x0fb7, t4, t4);
     struct insn_mem at = {.base = (int8_t)t4,
                           .index = -1,
                           .scale = 1,
@@ -331,10 +377,19 @@ static bool is_bit_string(const struct insn *in)
     }
 }
 
-static void plain(struct xlate *x, const struct insn *in)
+static void plain(struct xlate *x, struct insn *in)
 {
     struct access a;
 
+    if (undefined32(x, in)) {
+        x_invalid(x, in);
+        return;
+    }
+    if (!x->long64 && (x->key & MODE_PE) && in->has_mem && in->mem.seg == X86_CS && (in->mem.access & ACC_W)) {
+        x_protection(x, in); /* code segments are never writable */
+        return;
+    }
+    narrow_vex(x, in);
     if (is_hint(in) || fpu_denied(x, in))
         return;
     if (in->z.mnemonic == ZYDIS_MNEMONIC_LEA) {

@@ -180,6 +180,13 @@ static void mask_clear(struct bt_ctx *c, const struct gather *g, uint64_t *k, un
         vec_set(c, g->mask, i * g->esize, g->esize, 0);
 }
 
+static int element_fault(struct bt_ctx *c, const struct insn_mem *m)
+{
+    if (c->exc_vector == 13 && m->seg == X86_SS)
+        c->exc_vector = 12;
+    return 1;
+}
+
 int bt_vec_gather(struct bt_ctx *c)
 {
     struct insn in;
@@ -205,10 +212,10 @@ int bt_vec_gather(struct bt_ctx *c)
         if (g.store) {
             v = vec_get(c, g.data, i * g.esize, g.esize);
             if (bt_write(c, at, g.esize, bt_data_mmu(c), v))
-                return 1;
+                return element_fault(c, &in.mem);
         } else {
             if (bt_read(c, at, g.esize, bt_data_mmu(c), &v))
-                return 1;
+                return element_fault(c, &in.mem);
             vec_set(c, g.data, i * g.esize, g.esize, v);
         }
         mask_clear(c, &g, k, i);

@@ -170,6 +170,7 @@ void x_helper(struct xlate *x, const struct insn *in, unsigned helper, uint32_t 
 bool x_system(struct xlate *x, const struct insn *in);  /* false: a plain instruction */
 void x_invalid(struct xlate *x, const struct insn *in); /* #UD */
 void x_device_not_available(struct xlate *x, const struct insn *in); /* #NM */
+void x_protection(struct xlate *x, const struct insn *in);           /* #GP(0) */
 bool x_is_special(const struct insn *in);                            /* x_system will take it */
 bool x_is_end(const struct insn *in);                                /* and it leaves the block */
 

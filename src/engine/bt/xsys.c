@@ -35,6 +35,11 @@ void x_device_not_available(struct xlate *x, const struct insn *in)
     helper_end(x, in, H_raise, 7);
 }
 
+void x_protection(struct xlate *x, const struct insn *in)
+{
+    helper_end(x, in, H_raise, 13 | 1u << 8);
+}
+
 /* The linear address of the memory operand goes to ctx->mem_addr. Flags stay as they are. */
 static void helper_address(struct xlate *x, const struct insn *in, const struct insn_mem *m)
 {
