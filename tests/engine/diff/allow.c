@@ -254,6 +254,24 @@ static bool rare_ok(struct gen *g, const ZydisDecodedInstruction *in)
     }
 }
 
+/* 0F 0D with a register is a NOP of one vendor and invalid with the other; so is the W bit of some
+ * moves outside 64-bit mode. */
+static bool vendor_specific(const ZydisDecodedInstruction *in)
+{
+    if (in->machine_mode != ZYDIS_MACHINE_MODE_LONG_64 &&
+        in->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+        switch (in->mnemonic) {
+        case ZYDIS_MNEMONIC_VPINSRD:
+        case ZYDIS_MNEMONIC_VPINSRQ:
+        case ZYDIS_MNEMONIC_VPEXTRD:
+        case ZYDIS_MNEMONIC_VPEXTRQ:
+            return true;
+        default:
+            break;
+        }
+    return in->opcode_map == ZYDIS_OPCODE_MAP_0F && in->opcode == 0x0d && in->raw.modrm.mod == 3;
+}
+
 bool gen_allowed(const struct gen *g, enum diff_mode mode, const ZydisDecodedInstruction *in,
                  const ZydisDecodedOperand *op)
 {
@@ -264,7 +282,7 @@ bool gen_allowed(const struct gen *g, enum diff_mode mode, const ZydisDecodedIns
     if (refused_mnemonic(in->mnemonic) || in->meta.category == ZYDIS_CATEGORY_SYSCALL ||
         in->meta.category == ZYDIS_CATEGORY_SYSRET)
         return false;
-    if (in->mnemonic == ZYDIS_MNEMONIC_INVALID || !segments_ok(mode, in, op))
+    if (in->mnemonic == ZYDIS_MNEMONIC_INVALID || vendor_specific(in) || !segments_ok(mode, in, op))
         return false;
     return branch_ok(mutable, in) && privileged_ok(mutable, mode, in) && rare_ok(mutable, in);
 }

@@ -25,10 +25,11 @@ static bool writes_always(const ZydisDecodedInstruction *in)
 static void successors(const struct gen_seq *seq, unsigned i, const ZydisDecodedInstruction *in,
                        struct flow *f)
 {
-    bool jump = in->meta.category == ZYDIS_CATEGORY_UNCOND_BR;
+    bool jump = in->meta.category == ZYDIS_CATEGORY_UNCOND_BR ||
+                in->meta.category == ZYDIS_CATEGORY_CALL || in->meta.category == ZYDIS_CATEGORY_RET;
 
     f->next_count = 0;
-    if (!jump && in->meta.category != ZYDIS_CATEGORY_RET)
+    if (!jump)
         f->next[f->next_count++] = i + 1;
     if (seq->item[i].fix == GEN_FIX_BRANCH)
         f->next[f->next_count++] = (unsigned)seq->item[i].target;

@@ -47,6 +47,7 @@ struct gen {
     struct subject *subject; /* whose CPUID counts; NULL: the host's */
     bool isa[ZYDIS_ISA_SET_MAX_VALUE + 1];
     bool avx, avx512;
+    bool alignment; /* cases with alignment checks (AC) too */
     uint32_t tls_selector;
     struct gen_seq *seq;
     uint32_t kept;  /* registers that the current part of the sequence must not change */
@@ -96,6 +97,7 @@ uint32_t flow_flags(const struct gen *g, const struct gen_seq *seq, unsigned vec
 bool diff_compare(const struct gen *g, const struct gen_seq *seq, const struct diff_case *c,
                   const struct diff_result *want, const struct diff_result *got, char *out,
                   size_t size);
+void diff_print_code(const struct gen *g, const struct gen_seq *seq);
 void diff_print(const struct gen *g, const struct gen_seq *seq, const struct diff_case *c,
                 const struct diff_result *want, const struct diff_result *got);
 

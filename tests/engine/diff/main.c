@@ -3,12 +3,13 @@
  * engine-diff: runs random sequences on an engine and on the host CPU and compares.
  *
  *     engine-diff [--engine NAME] [--seed N] [--count N] [--only MNEMONIC] [--mode M] [--self]
- *                 [--failures N] [--stats] [--oracle FILE]
+ *                 [--failures N] [--stats] [--alignment] [--show] [--oracle FILE]
  *
  * Case i of a run has the seed N + i: a failure is run again with `--seed <its seed> --count 1`
  * and the same --mode. --self compares the host with itself, which shows instructions whose result
- * depends on more than the case. Lines are in the style of TAP; the exit status is 77 (skipped) if
- * there is no such engine.
+ * depends on more than the case. --alignment makes programs set RFLAGS.AC too. --show prints each
+ * sequence before it runs (for an engine that crashes). Lines are in the
+ * style of TAP; the exit status is 77 (skipped) if there is no such engine.
  */
 #include <getopt.h>
 #include <libgen.h>
@@ -27,7 +28,7 @@ struct options {
     const char *engine, *only, *oracle, *mode;
     uint64_t seed, count;
     unsigned failures;
-    bool self, stats;
+    bool self, stats, alignment, show;
 };
 
 struct run {
@@ -44,17 +45,17 @@ static void usage(void)
 {
     fprintf(stderr, "usage: engine-diff [--engine NAME] [--seed N] [--count N] [--only MNEMONIC]\n"
                     "                   [--mode user64|user32|kernel|all] [--self] [--failures N]\n"
-                    "                   [--stats] [--oracle FILE]\n");
+                    "                   [--stats] [--alignment] [--show] [--oracle FILE]\n");
     exit(2);
 }
 
 static void parse(int argc, char **argv, struct options *o)
 {
     static const struct option longs[] = {
-        {"engine", 1, NULL, 'e'},   {"seed", 1, NULL, 's'},  {"count", 1, NULL, 'c'},
-        {"only", 1, NULL, 'o'},     {"mode", 1, NULL, 'm'},  {"self", 0, NULL, 'S'},
-        {"failures", 1, NULL, 'f'}, {"stats", 0, NULL, 't'}, {"oracle", 1, NULL, 'O'},
-        {NULL, 0, NULL, 0},
+        {"engine", 1, NULL, 'e'},    {"seed", 1, NULL, 's'},  {"count", 1, NULL, 'c'},
+        {"only", 1, NULL, 'o'},      {"mode", 1, NULL, 'm'},  {"self", 0, NULL, 'S'},
+        {"failures", 1, NULL, 'f'},  {"stats", 0, NULL, 't'}, {"oracle", 1, NULL, 'O'},
+        {"alignment", 0, NULL, 'a'}, {"show", 0, NULL, 'w'},  {NULL, 0, NULL, 0},
     };
     int opt;
 
@@ -84,6 +85,12 @@ static void parse(int argc, char **argv, struct options *o)
             break;
         case 't':
             o->stats = true;
+            break;
+        case 'w':
+            o->show = true;
+            break;
+        case 'a':
+            o->alignment = true;
             break;
         case 'O':
             o->oracle = optarg;
@@ -123,6 +130,13 @@ static enum diff_mode pick_mode(const struct options *o, uint64_t seed)
     return seed < 9 ? DIFF_USER64 : seed < 12 ? DIFF_KERNEL : DIFF_USER32;
 }
 
+static void show(struct run *r, uint32_t i)
+{
+    printf("# running\n");
+    diff_print_code(&r->gen, &r->seq[i]);
+    fflush(stdout);
+}
+
 /* Runs shared->cases[0 .. n) on both sides. */
 static void run_both(struct run *r, uint32_t n)
 {
@@ -134,8 +148,11 @@ static void run_both(struct run *r, uint32_t n)
         memcpy(r->got, sh->results, n * sizeof(r->got[0]));
     }
     oracle_start(r->oracle, n);
-    for (uint32_t i = 0; i < n && !r->opt.self; i++)
+    for (uint32_t i = 0; i < n && !r->opt.self; i++) {
+        if (r->opt.show)
+            show(r, i);
         subject_run(r->subject, &sh->cases[i], &r->got[i]);
+    }
     oracle_wait(r->oracle);
 }
 
@@ -281,6 +298,7 @@ static void set_up(struct run *r)
         }
     }
     r->gen.only = r->opt.only;
+    r->gen.alignment = r->opt.alignment;
     r->gen.tls_selector = oracle_shared(r->oracle)->tls_selector;
     gen_init(&r->gen, r->subject);
 }

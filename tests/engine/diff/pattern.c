@@ -167,7 +167,7 @@ static void change_flags(struct gen *g)
     uint32_t bits = DIFF_STATUS | DIFF_DF | DIFF_ID;
     uint32_t change;
 
-    if (g->seq->mode != DIFF_KERNEL && diff_chance(&g->rng, 5))
+    if (g->alignment && g->seq->mode != DIFF_KERNEL && diff_chance(&g->rng, 10))
         bits |= DIFF_AC;
     if (g->seq->mode != DIFF_KERNEL && diff_chance(&g->rng, 2))
         bits |= DIFF_TF;

@@ -257,7 +257,7 @@ void gen_state(struct gen *g, enum diff_mode mode, struct diff_case *c)
     c->regs.rflags = 2 | DIFF_IF | (diff_rng_next(&g->rng) & DIFF_STATUS);
     if (diff_chance(&g->rng, 8))
         c->regs.rflags |= DIFF_DF;
-    if (mode != DIFF_KERNEL && diff_chance(&g->rng, 2))
+    if (g->alignment && mode != DIFF_KERNEL && diff_chance(&g->rng, 10))
         c->regs.rflags |= DIFF_AC;
     c->regs.fs_base = segment_base(g);
     c->regs.gs_base = segment_base(g);
