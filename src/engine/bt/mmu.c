@@ -561,6 +561,14 @@ static uint64_t bounce(struct bt_ctx *c, struct piece *p, unsigned n, unsigned s
     return access & ACC_W ? site_b(c) : 0;
 }
 
+/* Records the fault of a non-canonical address. */
+static int off_canonical(struct bt_ctx *c, uint64_t lin, unsigned size)
+{
+    if (!(c->mode_key & MODE_LMA) || (c->mem_info & INFO_LIN32) || (bt_canonical(lin) && bt_canonical(lin + size - 1)))
+        return 0;
+    return bt_fault_err(c, c->mem_info & INFO_STACK ? 12 : 13, 0);
+}
+
 /* An access with a mask: pages without an active byte are not looked at. All goes through the bounce buffer. */
 static uint64_t masked_access(struct bt_ctx *c, struct piece *p, unsigned n, unsigned size, unsigned access, unsigned mmu)
 {
@@ -576,7 +584,8 @@ static uint64_t masked_access(struct bt_ctx *c, struct piece *p, unsigned n, uns
         uint64_t bytes = p[i].len >= 64 ? ~0ull : ((1ull << p[i].len) - 1) << at;
         any[i] = active & bytes;
         used[i] = p[i];
-        if (any[i] && locate(c, &used[i], access & ACC_W ? ACC_W : ACC_R, mmu))
+        if (any[i] && (off_canonical(c, p[i].lin, p[i].len) ||
+                       locate(c, &used[i], access & ACC_W ? ACC_W : ACC_R, mmu)))
             return slow_fault(c);
     }
     for (unsigned i = 0; i < n; i++)
@@ -600,12 +609,8 @@ uint64_t bt_mem_slow(struct bt_ctx *c)
     unsigned n = 1;
 
     c->v->en->stat.slow++;
-    if (c->mode_key & MODE_LMA && !(c->mem_info & INFO_LIN32)) {
-        if (!bt_canonical(lin) || !bt_canonical(lin + size - 1)) {
-            bt_fault_err(c, c->mem_info & INFO_STACK ? 12 : 13, 0);
-            return slow_fault(c);
-        }
-    }
+    if (!(c->mem_info & INFO_MASKED) && off_canonical(c, lin, size))
+        return slow_fault(c);
     if (crosses(lin, size)) {
         n = 2;
         p[0].len = BT_PAGE_SIZE - (unsigned)(lin & 0xfff);

@@ -178,7 +178,32 @@ static bool has_gpr(const struct insn *in)
     for (unsigned i = 0; i < in->z.operand_count_visible; i++)
         if (in->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER && insn_gpr(in->op[i].reg.value, &high) >= 0)
             return true;
-    return in->z.mnemonic == ZYDIS_MNEMONIC_VMOVD;
+    switch (in->z.mnemonic) { /* forms whose integer operand is in memory */
+    case ZYDIS_MNEMONIC_VMOVD:
+    case ZYDIS_MNEMONIC_VCVTSI2SS:
+    case ZYDIS_MNEMONIC_VCVTSI2SD:
+    case ZYDIS_MNEMONIC_VCVTUSI2SS:
+    case ZYDIS_MNEMONIC_VCVTUSI2SD:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Outside 64-bit mode VZEROALL and VZEROUPPER leave registers 8 - 15 alone. */
+static bool vzero32(struct xlate *x, const struct insn *in)
+{
+    bool all = in->z.mnemonic == ZYDIS_MNEMONIC_VZEROALL;
+
+    if (x->long64 || (!all && in->z.mnemonic != ZYDIS_MNEMONIC_VZEROUPPER))
+        return false;
+    for (unsigned r = 0; r < 8; r++) { /* a VEX.128 destination clears what is above */
+        e8(x, 0xc5);
+        e8(x, all ? 0x81 | (~r & 7) << 3 | 0x40 : 0xf9);
+        e8(x, all ? 0xef : 0x6f); /* vpxor r, r, r; vmovdqa r, r */
+        e8(x, 0xc0 | r << 3 | r);
+    }
+    return true;
 }
 
 /* Outside 64-bit mode VEX.W and EVEX.W are ignored for general registers, and so are the bits that would name registers
@@ -390,7 +415,7 @@ static void plain(struct xlate *x, struct insn *in)
         return;
     }
     narrow_vex(x, in);
-    if (is_hint(in) || fpu_denied(x, in))
+    if (is_hint(in) || fpu_denied(x, in) || vzero32(x, in))
         return;
     if (in->z.mnemonic == ZYDIS_MNEMONIC_LEA) {
         lea_insn(x, in);

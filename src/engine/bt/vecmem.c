@@ -114,8 +114,8 @@ static uint64_t element_address(struct bt_ctx *c, const struct insn *in, const s
     (void)in;
     if (m->base >= 0)
         a += c->gpr[m->base];
-    if (m->addrsize == 4)
-        a = (uint32_t)a;
+    if (m->addrsize < 8)
+        a &= m->addrsize == 4 ? 0xffffffff : 0xffff;
     if (m->seg >= X86_FS || !(c->mode_key & MODE_L))
         a += c->seg_base[m->seg];
     return c->mode_key & MODE_L ? a : (uint32_t)a;
