@@ -14,7 +14,8 @@
 
 /* Outermost first. */
 enum lock_rank {
-    LOCK_VM,        /* life cycle of a machine and its vCPU threads */
+    LOCK_VM,        /* life cycle of a machine */
+    LOCK_VCPU,      /* life cycle of a vCPU's thread */
     LOCK_CHARDEV,   /* a terminal, file or socket */
     LOCK_DEVICE,    /* a device's registers */
     LOCK_QUEUE,     /* a ring of a device */
@@ -72,10 +73,15 @@ static inline void lock_drop(struct lock *l)
     pthread_mutex_unlock(&l->mutex);
 }
 
-/* pthread_cond_wait; `l` is held before and after. */
+/* pthread_cond_wait and pthread_cond_timedwait; `l` is held before and after. */
 static inline void lock_wait(struct lock *l, pthread_cond_t *cond)
 {
     pthread_cond_wait(cond, &l->mutex);
+}
+
+static inline int lock_timedwait(struct lock *l, pthread_cond_t *cond, const struct timespec *until)
+{
+    return pthread_cond_timedwait(cond, &l->mutex, until);
 }
 
 #endif

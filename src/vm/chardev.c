@@ -66,7 +66,7 @@ static void output_update(void *opaque)
     struct chardev *c = opaque;
     bool waiting, tell;
 
-    pthread_mutex_lock(&c->lock);
+    lock_take(&c->lock);
     drain(c);
     waiting = c->out_len > 0;
     tell = !waiting && c->out_stalled;
@@ -74,7 +74,7 @@ static void output_update(void *opaque)
         c->out_stalled = false;
     c->out_posted = false;
     pthread_cond_broadcast(&c->room);
-    pthread_mutex_unlock(&c->lock);
+    lock_drop(&c->lock);
     if (c->out_watch != NULL)
         loop_watch_set(c->out_watch, waiting ? LOOP_WRITE : 0);
     if (tell && c->peer.output_ready != NULL)
@@ -105,7 +105,7 @@ static bool wait_room(struct chardev *c)
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += CHARDEV_PATIENCE_MS / 1000;
     while (c->out_len == CHARDEV_BUFFER && rc == 0)
-        rc = pthread_cond_timedwait(&c->room, &c->lock, &until);
+        rc = lock_timedwait(&c->lock, &c->room, &until);
     if (c->out_len == CHARDEV_BUFFER)
         c->out_lossy = true;
     return !c->out_lossy;
@@ -116,7 +116,7 @@ size_t chardev_write(struct chardev *c, const uint8_t *buf, size_t len)
     bool on_loop = loop_is_current(c->loop);
     size_t done = 0;
 
-    pthread_mutex_lock(&c->lock);
+    lock_take(&c->lock);
     while (c->out_fd >= 0 && done < len) {
         done += buffer(c, buf + done, len - done);
         drain(c);
@@ -128,7 +128,7 @@ size_t chardev_write(struct chardev *c, const uint8_t *buf, size_t len)
         done = len;
     if (done < len && on_loop)
         c->out_stalled = true;
-    pthread_mutex_unlock(&c->lock);
+    lock_drop(&c->lock);
     return done;
 }
 

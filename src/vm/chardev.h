@@ -56,7 +56,8 @@ struct chardev;
 
 int chardev_create(const struct chardev_options *o, const struct chardev_config *cfg,
                    struct chardev **out, struct err *e) MUST_CHECK;
-void chardev_destroy(struct chardev *c); /* no thread uses it any more, no loop runs; NULL is fine */
+/* No thread uses it any more and no loop runs; NULL is fine. */
+void chardev_destroy(struct chardev *c);
 
 /* Connects the device; before the loop runs. */
 void chardev_attach(struct chardev *c, const struct chardev_peer *peer);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/lock.h"
 #include "vm/chardev.h"
 
 #define CHARDEV_BUFFER 65536u
@@ -34,9 +35,9 @@ struct chardev {
     struct loop_watch *listen_watch;
     char unlink_path[108]; /* the socket's file, removed at the end */
 
-    pthread_mutex_t lock; /* below */
+    struct lock lock; /* below */
     pthread_cond_t room;
-    int out_fd; /* -1: output is dropped */
+    int out_fd;                   /* -1: output is dropped */
     struct loop_watch *out_watch; /* loop's thread */
     uint8_t out[CHARDEV_BUFFER];  /* a ring */
     size_t out_head, out_len;

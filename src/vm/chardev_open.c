@@ -25,8 +25,11 @@ int chardev_options_parse(struct chardev_options *o, const char *option, const c
     static const struct {
         const char *word;
         enum chardev_kind kind;
-    } words[] = {{"none", CHARDEV_NONE},   {"stdio", CHARDEV_STDIO}, {"pty", CHARDEV_PTY},
-                 {"file:", CHARDEV_FILE}, {"unix:", CHARDEV_UNIX}};
+    } words[] = {{"none", CHARDEV_NONE},
+                 {"stdio", CHARDEV_STDIO},
+                 {"pty", CHARDEV_PTY},
+                 {"file:", CHARDEV_FILE},
+                 {"unix:", CHARDEV_UNIX}};
 
     for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         size_t n = strlen(words[i].word);
@@ -124,8 +127,10 @@ static int open_unix(struct chardev *c, const char *option, const char *path, st
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
 
     if (strlen(path) >= sizeof(sa.sun_path))
-        return err_set(e, ENAMETOOLONG, "%s: unix:%s is too long, a socket's path has at most %zu "
-                       "characters", option, path, sizeof(sa.sun_path) - 1);
+        return err_set(e, ENAMETOOLONG,
+                       "%s: unix:%s is too long, a socket's path has at most %zu "
+                       "characters",
+                       option, path, sizeof(sa.sun_path) - 1);
     strcpy(sa.sun_path, path);
     c->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (c->listen_fd < 0)
@@ -156,11 +161,11 @@ static void accept_peer(void *opaque, int fd, unsigned events)
     }
     c->in_fd = peer;
     loop_watch_set(c->listen_watch, 0); /* one at a time; others wait in the backlog */
-    pthread_mutex_lock(&c->lock);
+    lock_take(&c->lock);
     c->out_fd = out;
     c->out_head = c->out_len = 0;
     c->out_lossy = false;
-    pthread_mutex_unlock(&c->lock);
+    lock_drop(&c->lock);
 }
 
 void chardev_hang_up(struct chardev *c)
@@ -169,12 +174,12 @@ void chardev_hang_up(struct chardev *c)
 
     loop_unwatch(c->out_watch);
     c->out_watch = NULL;
-    pthread_mutex_lock(&c->lock);
+    lock_take(&c->lock);
     fd = c->out_fd;
     c->out_fd = -1;
     c->out_len = 0;
     pthread_cond_broadcast(&c->room);
-    pthread_mutex_unlock(&c->lock);
+    lock_drop(&c->lock);
     close_fd(c->in_fd);
     c->in_fd = -1;
     close_fd(fd);
@@ -240,7 +245,7 @@ int chardev_create(const struct chardev_options *o, const struct chardev_config 
     c->filter = cfg->filter;
     c->opaque = cfg->opaque;
     c->in_fd = c->out_fd = c->listen_fd = c->slave_fd = -1;
-    pthread_mutex_init(&c->lock, NULL);
+    lock_init(&c->lock, LOCK_CHARDEV);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&c->room, &attr);
@@ -271,6 +276,6 @@ void chardev_destroy(struct chardev *c)
     if (c->unlink_path[0] != '\0')
         unlink(c->unlink_path);
     pthread_cond_destroy(&c->room);
-    pthread_mutex_destroy(&c->lock);
+    lock_finish(&c->lock);
     free(c);
 }

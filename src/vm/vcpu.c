@@ -42,15 +42,15 @@ static bool park(struct vcpu *v)
 {
     bool go;
 
-    pthread_mutex_lock(&v->lock);
+    lock_take(&v->lock);
     while (atomic_load(&v->stop_wanted) && !v->quit) {
         v->parked = true;
         pthread_cond_broadcast(&v->changed);
-        pthread_cond_wait(&v->changed, &v->lock);
+        lock_wait(&v->lock, &v->changed);
     }
     v->parked = false;
     go = !v->quit;
-    pthread_mutex_unlock(&v->lock);
+    lock_drop(&v->lock);
     return go;
 }
 
@@ -78,7 +78,7 @@ static void *vcpu_main(void *opaque)
 
 void vcpu_init(struct vcpu *v)
 {
-    pthread_mutex_init(&v->lock, NULL);
+    lock_init(&v->lock, LOCK_VCPU);
     pthread_cond_init(&v->changed, NULL);
     atomic_store(&v->stop_wanted, true);
 }
@@ -86,7 +86,7 @@ void vcpu_init(struct vcpu *v)
 void vcpu_finish(struct vcpu *v)
 {
     pthread_cond_destroy(&v->changed);
-    pthread_mutex_destroy(&v->lock);
+    lock_finish(&v->lock);
 }
 
 int vcpu_start(struct vcpu *v)
@@ -112,11 +112,11 @@ void vcpu_join(struct vcpu *v)
 {
     if (!v->started)
         return;
-    pthread_mutex_lock(&v->lock);
+    lock_take(&v->lock);
     v->quit = true;
     atomic_store(&v->stop_wanted, true);
     pthread_cond_broadcast(&v->changed);
-    pthread_mutex_unlock(&v->lock);
+    lock_drop(&v->lock);
     interrupt(v);
     pthread_join(v->thread, NULL);
     v->started = false;
@@ -126,23 +126,23 @@ void vcpu_stop(struct vcpu *v)
 {
     if (!v->started)
         return;
-    pthread_mutex_lock(&v->lock);
+    lock_take(&v->lock);
     atomic_store(&v->stop_wanted, true);
-    pthread_mutex_unlock(&v->lock);
+    lock_drop(&v->lock);
     interrupt(v);
-    pthread_mutex_lock(&v->lock);
+    lock_take(&v->lock);
     while (!v->parked)
-        pthread_cond_wait(&v->changed, &v->lock);
-    pthread_mutex_unlock(&v->lock);
+        lock_wait(&v->lock, &v->changed);
+    lock_drop(&v->lock);
 }
 
 void vcpu_continue(struct vcpu *v)
 {
     atomic_store(&v->held, false);
-    pthread_mutex_lock(&v->lock);
+    lock_take(&v->lock);
     atomic_store(&v->stop_wanted, false);
     pthread_cond_broadcast(&v->changed);
-    pthread_mutex_unlock(&v->lock);
+    lock_drop(&v->lock);
 }
 
 void vcpu_hold(struct vcpu *v)

@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/lock.h"
 #include "engine/engine.h"
 
 struct vcpu {
@@ -33,7 +34,7 @@ struct vcpu {
     _Atomic uint32_t bell; /* futex: BELL_* of vcpu.c */
     _Atomic bool held;     /* the guest asked for power-off or reset: run no further */
     _Atomic bool stop_wanted;
-    pthread_mutex_t lock; /* below */
+    struct lock lock; /* below */
     pthread_cond_t changed;
     bool quit, parked;
 };

@@ -118,11 +118,11 @@ static void on_vcpu_ended(void *opaque, unsigned index, enum engine_exit why)
         raise_event(vm, EVENT_RESET);
         return;
     }
-    pthread_mutex_lock(&vm->lock);
+    lock_take(&vm->lock);
     if (vm->err.text[0] == '\0')
         err_set(&vm->err, EIO, "vCPU %u stopped: %s", index,
                 why == ENGINE_EXIT_ERROR ? v->engine->strerror(v->ev) : "unexpected debug event");
-    pthread_mutex_unlock(&vm->lock);
+    lock_drop(&vm->lock);
     raise_event(vm, EVENT_FAILED);
 }
 
@@ -176,10 +176,8 @@ static int create_machine(struct vm *vm, struct err *e)
 static int create_chardev(struct vm *vm, const struct chardev_options *o, const char *option,
                           struct chardev **out, struct err *e)
 {
-    const struct chardev_config cfg = {.loop = vm->loop,
-                                       .option = option,
-                                       .filter = vm->cfg.filter,
-                                       .opaque = vm->cfg.opaque};
+    const struct chardev_config cfg = {
+        .loop = vm->loop, .option = option, .filter = vm->cfg.filter, .opaque = vm->cfg.opaque};
 
     return chardev_create(o, &cfg, out, e);
 }
@@ -235,7 +233,7 @@ int vm_create(const struct vm_config *cfg, struct vm **out, struct err *e)
         return err_set(e, ENOMEM, "out of memory");
     vm->cfg = *cfg;
     vm->timeout_fd = -1;
-    pthread_mutex_init(&vm->lock, NULL);
+    lock_init(&vm->lock, LOCK_VM);
     init_vcpus(vm);
     rc = create_parts(vm, e);
     if (rc < 0) {
@@ -264,7 +262,7 @@ void vm_destroy(struct vm *vm)
         vcpu_finish(&vm->vcpu[i]);
     if (vm->loop != NULL)
         loop_destroy(vm->loop);
-    pthread_mutex_destroy(&vm->lock);
+    lock_finish(&vm->lock);
     free(vm);
 }
 

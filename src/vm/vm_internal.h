@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/lock.h"
 #include "block/block.h"
 #include "net/net.h"
 #include "vm/vcpu.h"
@@ -40,7 +41,7 @@ struct vm {
 
     _Atomic unsigned events; /* EVENT_*, not handled yet */
     _Atomic uint32_t status;
-    pthread_mutex_t lock; /* err, while vCPUs run */
+    struct lock lock; /* err, while vCPUs run */
     struct err err;
 
     /* The main thread's. */
