@@ -21,9 +21,9 @@ struct arg_option {
 
 struct arg_command {
     const char *name, *summary;
-    const char *usage; /* operands: "[IMAGE] [option]..." */
-    const char *notes; /* below the options; NULL: none */
-    const struct arg_option *options; /* ends with name NULL */
+    const char *usage;                                        /* operands: "[IMAGE] [option]..." */
+    const char *notes;                                        /* below the options; NULL: none */
+    const struct arg_option *options;                         /* ends with name NULL */
     int (*operand)(void *opaque, char *value, struct err *e); /* NULL: takes none */
     int (*run)(int argc, char **argv); /* arguments behind the command's name; exit status */
 };

@@ -43,10 +43,10 @@ static struct fact *add(struct report *r, const char *name, enum mark mark)
     return f;
 }
 
-#define say(r, name, mark, ...)                                  \
-    do {                                                         \
-        struct fact *f_ = add(r, name, mark);                    \
-        snprintf(f_->text, sizeof(f_->text), __VA_ARGS__);       \
+#define say(r, name, mark, ...)                            \
+    do {                                                   \
+        struct fact *f_ = add(r, name, mark);              \
+        snprintf(f_->text, sizeof(f_->text), __VA_ARGS__); \
     } while (0)
 
 /* --- facts --- */
@@ -74,11 +74,11 @@ static void cpu_features(struct report *r)
         uint32_t leaf;
         unsigned reg, bit;
         const char *name;
-    } known[] = {{1, 2, 20, "sse4.2"},   {1, 2, 25, "aes"},      {1, 2, 28, "avx"},
-                 {7, 1, 5, "avx2"},      {7, 1, 16, "avx512f"},  {7, 1, 29, "sha"},
-                 {7, 1, 3, "bmi1"},      {7, 1, 8, "bmi2"},      {7, 1, 19, "adx"},
-                 {7, 1, 0, "fsgsbase"},  {7, 1, 18, "rdseed"},   {1, 2, 30, "rdrand"},
-                 {7, 2, 8, "gfni"},      {7, 2, 9, "vaes"},      {7, 1, 9, "erms"}};
+    } known[] = {{1, 2, 20, "sse4.2"},  {1, 2, 25, "aes"},     {1, 2, 28, "avx"},
+                 {7, 1, 5, "avx2"},     {7, 1, 16, "avx512f"}, {7, 1, 29, "sha"},
+                 {7, 1, 3, "bmi1"},     {7, 1, 8, "bmi2"},     {7, 1, 19, "adx"},
+                 {7, 1, 0, "fsgsbase"}, {7, 1, 18, "rdseed"},  {1, 2, 30, "rdrand"},
+                 {7, 2, 8, "gfni"},     {7, 2, 9, "vaes"},     {7, 1, 9, "erms"}};
     struct fact *f = add(r, "cpu features", GOOD);
     size_t at = 0;
 
@@ -183,8 +183,10 @@ static void executable_memory(struct report *r)
     if (mprotect(p, 4096, PROT_READ | PROT_EXEC) == 0)
         say(r, "executable memory", GOOD, "allowed");
     else
-        say(r, "executable memory", BAD, "%s: the translator cannot run; allow it in the security "
-            "policy of this process", strerror(errno));
+        say(r, "executable memory", BAD,
+            "%s: the translator cannot run; allow it in the security "
+            "policy of this process",
+            strerror(errno));
     munmap(p, 4096);
 }
 

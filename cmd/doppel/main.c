@@ -34,9 +34,9 @@ int pick_engine(const char *name, const struct engine_ops **out, struct err *e)
 
     if (strcmp(name, "auto") != 0) {
         *out = engine_find(name);
-        return *out != NULL ? (*out)->probe(e)
-                            : err_usage(e, "--accel: the engine '%s' is not in this build; use auto",
-                                        name);
+        return *out != NULL
+                   ? (*out)->probe(e)
+                   : err_usage(e, "--accel: the engine '%s' is not in this build; use auto", name);
     }
     for (unsigned i = 0; engine_all[i] != NULL; i++) {
         *out = engine_all[i];

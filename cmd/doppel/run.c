@@ -230,7 +230,8 @@ static int check(struct run *r, struct err *e)
     if (!r->serial_given && r->cfg.console.kind == CHARDEV_STDIO)
         r->cfg.serial.kind = CHARDEV_NONE;
     if (r->cfg.serial.kind == CHARDEV_STDIO && r->cfg.console.kind == CHARDEV_STDIO)
-        return err_usage(e, "--console: stdio is taken by --serial; give one of them another place");
+        return err_usage(e,
+                         "--console: stdio is taken by --serial; give one of them another place");
     for (unsigned i = 0; i < r->publish_count && rc == 0; i++)
         rc = net_options_publish(&r->cfg.net, r->publish[i], e);
     if (rc == 0 && r->image != NULL)
@@ -429,13 +430,14 @@ const struct arg_command command_run = {
     .name = "run",
     .summary = "run one machine in the foreground",
     .usage = "[IMAGE] [option]...",
-    .notes = "IMAGE is a kernel, a disk or an ISO image, told by its content. Disks appear as vda,\n"
-             "vdb ... in the order given, IMAGE first. Ctrl-A h shows what can be done while a\n"
-             "machine runs on the terminal. A serial port has no window size: run 'resize' in the\n"
-             "guest, or use --console stdio, which passes it on.\n"
-             "\n"
-             "Exit status: 0 when the guest powers off (or resets, with --no-reboot), 1 on failure,\n"
-             "2 on wrong usage; with --debug-exit what the guest chose.\n",
+    .notes =
+        "IMAGE is a kernel, a disk or an ISO image, told by its content. Disks appear as vda,\n"
+        "vdb ... in the order given, IMAGE first. Ctrl-A h shows what can be done while a\n"
+        "machine runs on the terminal. A serial port has no window size: run 'resize' in the\n"
+        "guest, or use --console stdio, which passes it on.\n"
+        "\n"
+        "Exit status: 0 when the guest powers off (or resets, with --no-reboot), 1 on failure,\n"
+        "2 on wrong usage; with --debug-exit what the guest chose.\n",
     .options = options,
     .operand = set_image,
     .run = run,

@@ -15,8 +15,8 @@ enum {
     SLOT_HOST = 0,
     SLOT_LPC = 31,
     ELCR_PORT = 0x4d0,
-    ELCR_MASTER = 1 << 5 | 1 << 7,                    /* IRQ 5 and 7 */
-    ELCR_SLAVE = 1 << 1 | 1 << 2 | 1 << 3,            /* IRQ 9 (SCI), 10 and 11 */
+    ELCR_MASTER = 1 << 5 | 1 << 7,         /* IRQ 5 and 7 */
+    ELCR_SLAVE = 1 << 1 | 1 << 2 | 1 << 3, /* IRQ 9 (SCI), 10 and 11 */
     LAPIC_SVR = 0xf0,
     LAPIC_LINT0 = 0x350,
     LAPIC_LINT1 = 0x360,

@@ -30,13 +30,12 @@ int board_create_rng(struct machine *m, struct err *e)
 int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io, struct err *e)
 {
     struct loop *const loops[] = {io};
-    const struct virtio_blk_config cfg = {.place = place(m, SLOT_DISKS + m->disks, io),
-                                          .backend = b,
-                                          .loops = loops,
-                                          .loop_count = 1,
-                                          .queues = m->cfg.vcpus < VIRTIO_BLK_MAX_QUEUES
-                                                        ? m->cfg.vcpus
-                                                        : VIRTIO_BLK_MAX_QUEUES};
+    const struct virtio_blk_config cfg = {
+        .place = place(m, SLOT_DISKS + m->disks, io),
+        .backend = b,
+        .loops = loops,
+        .loop_count = 1,
+        .queues = m->cfg.vcpus < VIRTIO_BLK_MAX_QUEUES ? m->cfg.vcpus : VIRTIO_BLK_MAX_QUEUES};
     struct device d;
     int rc;
 

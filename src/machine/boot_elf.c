@@ -13,6 +13,7 @@
 #include "machine/boot_internal.h"
 
 enum {
+    XEN_ELFNOTE_GUEST_OS = 6,
     XEN_ELFNOTE_PHYS32_ENTRY = 18,
     SEGMENTS_MAX = 128,
     NOTES_MAX = 1 << 20 /* bytes of one note segment */
@@ -43,10 +44,8 @@ static int parse_ehdr32(struct boot *b, struct image *im)
         return rc;
     if (h.e_machine != EM_386)
         return bad(b, "the ELF image is for another processor; use one for x86");
-    *im = (struct image){.entry = h.e_entry,
-                         .phoff = h.e_phoff,
-                         .phnum = h.e_phnum,
-                         .phentsize = h.e_phentsize};
+    *im = (struct image){
+        .entry = h.e_entry, .phoff = h.e_phoff, .phnum = h.e_phnum, .phentsize = h.e_phentsize};
     return h.e_phentsize < sizeof(Elf32_Phdr) ? bad(b, "its program header size is wrong") : 0;
 }
 
@@ -124,7 +123,11 @@ static void take_note(struct image *im, const char *name, uint32_t namesz, uint3
 {
     if (namesz == 6 && memcmp(name, "Linux", 6) == 0)
         im->linux_notes = true;
-    if (namesz != 4 || memcmp(name, "Xen", 4) != 0 || type != XEN_ELFNOTE_PHYS32_ENTRY)
+    if (namesz != 4 || memcmp(name, "Xen", 4) != 0)
+        return;
+    if (type == XEN_ELFNOTE_GUEST_OS && descsz >= 5 && memcmp(desc, "linux", 5) == 0)
+        im->linux_notes = true;
+    if (type != XEN_ELFNOTE_PHYS32_ENTRY)
         return;
     if (descsz != 4 && descsz != 8)
         return;

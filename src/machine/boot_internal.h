@@ -18,8 +18,8 @@ struct boot {
 };
 
 /* Copies from the kernel file into RAM. `what` names the part in errors. */
-int boot_copy(struct boot *b, uint64_t offset, gpa_t gpa, uint64_t len, const char *what)
-    MUST_CHECK;
+int boot_copy(struct boot *b, uint64_t offset, gpa_t gpa, uint64_t len,
+              const char *what) MUST_CHECK;
 /* Writes the loader's own tables; they lie in RAM by construction. */
 int boot_put(struct boot *b, gpa_t gpa, const void *buf, uint64_t len) MUST_CHECK;
 /* Puts the initrd as high as possible below `limit` (exclusive) in low RAM, above the kernel. */

@@ -155,7 +155,7 @@ int boot_linux_cpu(struct boot *b, gpa_t entry)
     c->idtr = (struct x86_table){.base = 0, .limit = 0};
     c->cr0 = 0x80000033; /* PG NE ET MP PE */
     c->cr3 = LAYOUT_PAGE_TABLES;
-    c->cr4 = 0x620; /* PAE OSFXSR OSXMMEXCPT */
+    c->cr4 = 0x620;  /* PAE OSFXSR OSXMMEXCPT */
     c->efer = 0x500; /* LMA LME */
     return 0;
 }

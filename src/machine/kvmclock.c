@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The kvm paravirtual clock: see kvmclock.h. */
+#include "machine/kvmclock.h"
 #include "base/bits.h"
 #include "base/checked.h"
 #include "base/log.h"
-#include "machine/kvmclock.h"
 
 enum { ENABLED = 1, TSC_STABLE = 1 };
 

@@ -69,7 +69,7 @@ unsigned layout_ranges(const struct layout *l, struct layout_range out[LAYOUT_RA
     out[n++] = (struct layout_range){LAYOUT_ECAM_BASE, LAYOUT_ECAM_SIZE, E820_RESERVED};
     out[n++] = (struct layout_range){LAYOUT_ROM_BASE, LAYOUT_ROM_SIZE, E820_RESERVED};
     if (l->high_end > LAYOUT_HIGH_BASE)
-        out[n++] = (struct layout_range){LAYOUT_HIGH_BASE, l->high_end - LAYOUT_HIGH_BASE,
-                                         E820_RAM};
+        out[n++] =
+            (struct layout_range){LAYOUT_HIGH_BASE, l->high_end - LAYOUT_HIGH_BASE, E820_RAM};
     return n;
 }

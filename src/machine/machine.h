@@ -47,14 +47,14 @@ struct machine_config {
 
 struct machine;
 
-int machine_create(const struct machine_config *cfg, struct machine **out, struct err *e)
-    MUST_CHECK;
+int machine_create(const struct machine_config *cfg, struct machine **out,
+                   struct err *e) MUST_CHECK;
 void machine_destroy(struct machine *m); /* NULL is fine */
 
 /* Devices, before the first machine_reset. Disks become vda, vdb ... in the order of the calls. The
  * loops belong to I/O threads, not to the main thread. */
-int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io, struct err *e)
-    MUST_CHECK;
+int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io,
+                     struct err *e) MUST_CHECK;
 /* `backend` belongs to `io` and outlives the machine. */
 int machine_add_net(struct machine *m, const struct net_backend *backend, struct loop *io,
                     struct err *e) MUST_CHECK;
@@ -66,8 +66,8 @@ struct machine_console {
     void (*input_ready)(void *opaque);
     uint16_t cols, rows;
 };
-int machine_add_console(struct machine *m, const struct machine_console *c, struct err *e)
-    MUST_CHECK;
+int machine_add_console(struct machine *m, const struct machine_console *c,
+                        struct err *e) MUST_CHECK;
 /* Main thread, also while vCPUs run. */
 size_t machine_console_input(struct machine *m, const void *data, size_t len);
 void machine_console_output_ready(struct machine *m);

@@ -37,7 +37,7 @@ struct machine {
     struct engine_host host;
     struct engine_vcpu *vcpu[MACHINE_MAX_CPUS];
     struct lapic *lapic[MACHINE_MAX_CPUS];
-    struct msr_file msr[MACHINE_MAX_CPUS];       /* each its vCPU's thread's */
+    struct msr_file msr[MACHINE_MAX_CPUS];      /* each its vCPU's thread's */
     struct kvmclock kvmclock[MACHINE_MAX_CPUS]; /* likewise */
 
     struct apic_bus *apic;

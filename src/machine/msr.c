@@ -37,7 +37,7 @@ enum amd {
 /* Not affected by: Meltdown, L1TF, MDS, page-size change MCE, TAA, MMIO stale data, register file
  * and gather sampling, indirect target selection; no flush of L1D needed; IBRS protects always. See
  * cpuid.c for why the guest needs none of the mitigations. */
-#define ARCH_CAPS                                                                                \
+#define ARCH_CAPS                                                                                 \
     (1u << 0 | 1u << 1 | 1u << 3 | 1u << 5 | 1u << 6 | 1u << 8 | 1u << 13 | 1u << 14 | 1u << 15 | \
      1u << 20 | 1u << 26 | 1u << 27 | UINT64_C(1) << 62)
 

@@ -95,7 +95,8 @@ static bool host_msr_write(void *opaque, unsigned vcpu, uint32_t index, uint64_t
     }
     if (msr_write(&m->msr[vcpu], index, value))
         return true;
-    log_guest("vCPU %u writes %#llx to the unknown MSR %#x", vcpu, (unsigned long long)value, index);
+    log_guest("vCPU %u writes %#llx to the unknown MSR %#x", vcpu, (unsigned long long)value,
+              index);
     return false;
 }
 

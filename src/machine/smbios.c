@@ -51,7 +51,7 @@ static void add_firmware(struct area *a)
     static const char *const strings[STRINGS] = {"doppel", "1.0", "01/01/2024"};
     uint8_t b[20] = {1, 2, 0, 0xe0, 3};
 
-    b[8] = 0x08;         /* characteristics (64 bits): not supported */
+    b[8] = 0x08;  /* characteristics (64 bits): not supported */
     b[15] = 0x10; /* this is a virtual machine */
     b[18] = b[19] = 0xff;
     add(a, 0, b, sizeof(b), strings);

@@ -42,49 +42,49 @@ struct feature {
 
 static const struct feature features[] = {
     /* 1 ECX */
-    {1, 0, ECX, 0, HOST, XCR0_SSE},     /* SSE3 */
-    {1, 0, ECX, 1, HOST, XCR0_SSE},     /* PCLMULQDQ */
-    {1, 0, ECX, 9, HOST, XCR0_SSE},     /* SSSE3 */
-    {1, 0, ECX, 12, HOST, XCR0_AVX},    /* FMA */
-    {1, 0, ECX, 13, HOST},              /* CMPXCHG16B */
-    {1, 0, ECX, 17, ENGINE},            /* PCID */
-    {1, 0, ECX, 19, HOST, XCR0_SSE},    /* SSE4.1 */
-    {1, 0, ECX, 20, HOST, XCR0_SSE},    /* SSE4.2 */
-    {1, 0, ECX, 21, ENGINE},            /* x2APIC */
-    {1, 0, ECX, 22, HOST},              /* MOVBE */
-    {1, 0, ECX, 23, HOST},              /* POPCNT */
-    {1, 0, ECX, 24, ENGINE},            /* TSC deadline */
-    {1, 0, ECX, 25, HOST, XCR0_SSE},    /* AES */
-    {1, 0, ECX, 26, HOST, XCR0_SSE},    /* XSAVE */
-    {1, 0, ECX, 28, HOST, XCR0_AVX},    /* AVX */
-    {1, 0, ECX, 29, HOST, XCR0_AVX},    /* F16C */
-    {1, 0, ECX, 30, HOST},              /* RDRAND */
-    {1, 0, ECX, 31, ENGINE},            /* hypervisor present */
+    {1, 0, ECX, 0, HOST, XCR0_SSE},  /* SSE3 */
+    {1, 0, ECX, 1, HOST, XCR0_SSE},  /* PCLMULQDQ */
+    {1, 0, ECX, 9, HOST, XCR0_SSE},  /* SSSE3 */
+    {1, 0, ECX, 12, HOST, XCR0_AVX}, /* FMA */
+    {1, 0, ECX, 13, HOST},           /* CMPXCHG16B */
+    {1, 0, ECX, 17, ENGINE},         /* PCID */
+    {1, 0, ECX, 19, HOST, XCR0_SSE}, /* SSE4.1 */
+    {1, 0, ECX, 20, HOST, XCR0_SSE}, /* SSE4.2 */
+    {1, 0, ECX, 21, ENGINE},         /* x2APIC */
+    {1, 0, ECX, 22, HOST},           /* MOVBE */
+    {1, 0, ECX, 23, HOST},           /* POPCNT */
+    {1, 0, ECX, 24, ENGINE},         /* TSC deadline */
+    {1, 0, ECX, 25, HOST, XCR0_SSE}, /* AES */
+    {1, 0, ECX, 26, HOST, XCR0_SSE}, /* XSAVE */
+    {1, 0, ECX, 28, HOST, XCR0_AVX}, /* AVX */
+    {1, 0, ECX, 29, HOST, XCR0_AVX}, /* F16C */
+    {1, 0, ECX, 30, HOST},           /* RDRAND */
+    {1, 0, ECX, 31, ENGINE},         /* hypervisor present */
     /* 1 EDX; APIC (9) is dynamic */
-    {1, 0, EDX, 0, HOST},               /* FPU */
-    {1, 0, EDX, 2, ENGINE},             /* DE */
-    {1, 0, EDX, 3, ENGINE},             /* PSE */
-    {1, 0, EDX, 4, HOST},               /* TSC */
-    {1, 0, EDX, 5, ENGINE},             /* MSR */
-    {1, 0, EDX, 6, ENGINE},             /* PAE */
-    {1, 0, EDX, 7, ENGINE},             /* MCE */
-    {1, 0, EDX, 8, HOST},               /* CMPXCHG8B */
-    {1, 0, EDX, 9, ENGINE},             /* APIC */
-    {1, 0, EDX, 11, ENGINE},            /* SYSENTER */
-    {1, 0, EDX, 12, ENGINE},            /* MTRR */
-    {1, 0, EDX, 13, ENGINE},            /* PGE */
-    {1, 0, EDX, 14, ENGINE},            /* MCA */
-    {1, 0, EDX, 15, HOST},              /* CMOV */
-    {1, 0, EDX, 16, ENGINE},            /* PAT */
-    {1, 0, EDX, 17, ENGINE},            /* PSE36 */
-    {1, 0, EDX, 19, HOST},              /* CLFLUSH */
-    {1, 0, EDX, 23, HOST},              /* MMX */
-    {1, 0, EDX, 24, HOST},              /* FXSR */
-    {1, 0, EDX, 25, HOST},              /* SSE */
-    {1, 0, EDX, 26, HOST},              /* SSE2 */
-    {1, 0, EDX, 27, HOST},              /* self snoop */
+    {1, 0, EDX, 0, HOST},    /* FPU */
+    {1, 0, EDX, 2, ENGINE},  /* DE */
+    {1, 0, EDX, 3, ENGINE},  /* PSE */
+    {1, 0, EDX, 4, HOST},    /* TSC */
+    {1, 0, EDX, 5, ENGINE},  /* MSR */
+    {1, 0, EDX, 6, ENGINE},  /* PAE */
+    {1, 0, EDX, 7, ENGINE},  /* MCE */
+    {1, 0, EDX, 8, HOST},    /* CMPXCHG8B */
+    {1, 0, EDX, 9, ENGINE},  /* APIC */
+    {1, 0, EDX, 11, ENGINE}, /* SYSENTER */
+    {1, 0, EDX, 12, ENGINE}, /* MTRR */
+    {1, 0, EDX, 13, ENGINE}, /* PGE */
+    {1, 0, EDX, 14, ENGINE}, /* MCA */
+    {1, 0, EDX, 15, HOST},   /* CMOV */
+    {1, 0, EDX, 16, ENGINE}, /* PAT */
+    {1, 0, EDX, 17, ENGINE}, /* PSE36 */
+    {1, 0, EDX, 19, HOST},   /* CLFLUSH */
+    {1, 0, EDX, 23, HOST},   /* MMX */
+    {1, 0, EDX, 24, HOST},   /* FXSR */
+    {1, 0, EDX, 25, HOST},   /* SSE */
+    {1, 0, EDX, 26, HOST},   /* SSE2 */
+    {1, 0, EDX, 27, HOST},   /* self snoop */
     /* 6 EAX */
-    {6, 0, EAX, 2, ENGINE},             /* ARAT: the APIC timer never stops */
+    {6, 0, EAX, 2, ENGINE}, /* ARAT: the APIC timer never stops */
     /* 7.0 EBX */
     {7, 0, EBX, 0, HOST},               /* FSGSBASE */
     {7, 0, EBX, 1, ENGINE},             /* TSC_ADJUST */
@@ -127,15 +127,15 @@ static const struct feature features[] = {
     {7, 0, EDX, 26, ENGINE_INTEL},      /* SPEC_CTRL */
     {7, 0, EDX, 29, ENGINE_INTEL},      /* ARCH_CAPABILITIES */
     /* 7.1 EAX */
-    {7, 1, EAX, 4, HOST, XCR0_AVX},     /* AVX-VNNI */
-    {7, 1, EAX, 5, HOST, XCR0_AVX512},  /* AVX512_BF16 */
-    {7, 1, EAX, 10, HOST},              /* FZRM */
-    {7, 1, EAX, 11, HOST},              /* FSRS */
-    {7, 1, EAX, 12, HOST},              /* FSRC */
+    {7, 1, EAX, 4, HOST, XCR0_AVX},    /* AVX-VNNI */
+    {7, 1, EAX, 5, HOST, XCR0_AVX512}, /* AVX512_BF16 */
+    {7, 1, EAX, 10, HOST},             /* FZRM */
+    {7, 1, EAX, 11, HOST},             /* FSRS */
+    {7, 1, EAX, 12, HOST},             /* FSRC */
     /* d.1 EAX. Not XSAVEOPT: its init and modified optimisations depend on what the host saved
      * last; not XSAVES: the host keeps it to itself. */
-    {0xd, 1, EAX, 1, HOST},             /* XSAVEC */
-    {0xd, 1, EAX, 2, HOST},             /* XGETBV with ECX = 1 */
+    {0xd, 1, EAX, 1, HOST}, /* XSAVEC */
+    {0xd, 1, EAX, 2, HOST}, /* XGETBV with ECX = 1 */
     /* 80000001 ECX */
     {0x80000001, 0, ECX, 0, HOST},            /* LAHF in 64-bit mode */
     {0x80000001, 0, ECX, 5, HOST},            /* LZCNT */
@@ -301,8 +301,7 @@ static void build_identity(struct cpuid_table *t, const struct host *h, unsigned
 
 /* The cache leaves of the host, told that each virtual CPU is one core and shares the last level.
  * Leaf 4 (Intel) and 8000001d (AMD) have one format. */
-static void build_caches(struct cpuid_table *t, const struct host *h, uint32_t leaf,
-                         unsigned vcpus)
+static void build_caches(struct cpuid_table *t, const struct host *h, uint32_t leaf, unsigned vcpus)
 {
     for (uint32_t i = 0; i < 8; i++) {
         struct regs o = host_cpuid(h, leaf, i);

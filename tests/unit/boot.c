@@ -21,7 +21,7 @@ struct fixture {
     struct x86_cpu cpu;
     struct err e;
     char kernel[32], initrd[32];
-    uint8_t file[KERNEL_SIZE];
+    _Alignas(16) uint8_t file[KERNEL_SIZE];
     struct boot_config cfg;
 };
 
@@ -46,8 +46,9 @@ static void make_name(char *name, const char *pattern)
 
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = aligned_alloc(64, sizeof(*f));
 
+    memset(f, 0, sizeof(*f));
     *state = f;
     assert_int_equal(layout_init(&f->layout, 64 * MB, 40, &f->e), 0);
     assert_int_equal(layout_create_ram(&f->layout, &f->ram, &f->e), 0);
@@ -489,10 +490,10 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(good_bzimage),     T(page_tables),   T(relocated_bzimage), T(bad_bzimage),
-        T(cut_off_bzimage),  T(command_line),  T(initrds),           T(good_elf64),
-        T(good_pvh),         T(vmlinux),       T(bad_elf_headers),   T(bad_elf_segments),
-        T(bad_notes),        T(damaged),       T(not_a_kernel),
+        T(good_bzimage),    T(page_tables),  T(relocated_bzimage), T(bad_bzimage),
+        T(cut_off_bzimage), T(command_line), T(initrds),           T(good_elf64),
+        T(good_pvh),        T(vmlinux),      T(bad_elf_headers),   T(bad_elf_segments),
+        T(bad_notes),       T(damaged),      T(not_a_kernel),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,9 +54,9 @@ static void features(void **state)
     cpuid_execute(*state, &running, 1, 0, g);
     __cpuid(1, h[0], h[1], h[2], h[3]);
     assert_int_equal(g[2] & ~h[2] & ~(1u << 17 | 1u << 21 | 1u << 24 | 1u << 31), 0);
-    assert_true(g[2] & 1u << 31); /* hypervisor */
-    assert_true(g[2] & 1u << 21); /* x2APIC */
-    assert_true(g[2] & 1u << 24); /* TSC deadline */
+    assert_true(g[2] & 1u << 31);  /* hypervisor */
+    assert_true(g[2] & 1u << 21);  /* x2APIC */
+    assert_true(g[2] & 1u << 24);  /* TSC deadline */
     assert_false(g[2] & 1u << 3);  /* MONITOR */
     assert_false(g[2] & 1u << 5);  /* VMX */
     assert_false(g[2] & 1u << 15); /* PDCM */
@@ -69,7 +69,7 @@ static void features(void **state)
     assert_false(g[2] & (1u << 3 | 1u << 4 | 1u << 7 | 1u << 16)); /* PKU OSPKE CET LA57 */
     assert_false(g[3] & (1u << 5 | 1u << 20 | 1u << 22 | 1u << 24 | 1u << 25)); /* UINTR CET AMX */
     cpuid_execute(*state, &running, 0x80000001, 0, g);
-    assert_false(g[2] & 1u << 2);          /* SVM */
+    assert_false(g[2] & 1u << 2);               /* SVM */
     assert_false(g[3] & (1u << 30 | 1u << 31)); /* 3DNow! */
     assert_true(g[3] & 1u << 29);
     cpuid_execute(*state, &running, 0x80000007, 0, g);
@@ -228,11 +228,16 @@ static void reset_state(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(identity_is_the_hosts), cmocka_unit_test(features),
-        cmocka_unit_test(dynamic_bits),          cmocka_unit_test(hypervisor_leaves),
-        cmocka_unit_test(xsave_leaves),          cmocka_unit_test(out_of_range),
-        cmocka_unit_test(address_width),         cmocka_unit_test(keeps_vector_registers),
-        cmocka_unit_test(many_cpus),             cmocka_unit_test(reset_state),
+        cmocka_unit_test(identity_is_the_hosts),
+        cmocka_unit_test(features),
+        cmocka_unit_test(dynamic_bits),
+        cmocka_unit_test(hypervisor_leaves),
+        cmocka_unit_test(xsave_leaves),
+        cmocka_unit_test(out_of_range),
+        cmocka_unit_test(address_width),
+        cmocka_unit_test(keeps_vector_registers),
+        cmocka_unit_test(many_cpus),
+        cmocka_unit_test(reset_state),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

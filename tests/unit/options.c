@@ -16,8 +16,18 @@ static void sizes(void **state)
         const char *text;
         uint64_t value;
     } good[] = {{"512M", 512 << 20}, {"1G", GB}, {"1g", GB}, {"64k", 65536}, {"2T", 2048 * GB}};
-    static const char *const bad[] = {"",    "M",   "512",  "512X", "1.5G", "-1G", "1GB", "1G ",
-                                      " 1G", "0x1G", "99999999999999999999G", "99999999999T"};
+    static const char *const bad[] = {"",
+                                      "M",
+                                      "512",
+                                      "512X",
+                                      "1.5G",
+                                      "-1G",
+                                      "1GB",
+                                      "1G ",
+                                      " 1G",
+                                      "0x1G",
+                                      "99999999999999999999G",
+                                      "99999999999T"};
     struct err e = {0};
     uint64_t v;
 
@@ -38,11 +48,21 @@ static void durations(void **state)
     static const struct {
         const char *text;
         uint64_t ns;
-    } good[] = {{"30s", 30000000000},   {"5m", 300000000000},  {"1h", 3600000000000},
-                {"100ms", 100000000},   {"1.5s", 1500000000},  {"0.25m", 15000000000},
-                {"0.1ms", 100000},      {"2.s", 2000000000},   {"0.1234567890123s", 123456789}};
-    static const char *const bad[] = {"", "s", "5", "0s", "5 s", "5sec", "-5s", ".5s", "1d",
-                                      "99999999999999999999s", "9999999999999h", "0.0s"};
+    } good[] = {{"30s", 30000000000}, {"5m", 300000000000}, {"1h", 3600000000000},
+                {"100ms", 100000000}, {"1.5s", 1500000000}, {"0.25m", 15000000000},
+                {"0.1ms", 100000},    {"2.s", 2000000000},  {"0.1234567890123s", 123456789}};
+    static const char *const bad[] = {"",
+                                      "s",
+                                      "5",
+                                      "0s",
+                                      "5 s",
+                                      "5sec",
+                                      "-5s",
+                                      ".5s",
+                                      "1d",
+                                      "99999999999999999999s",
+                                      "9999999999999h",
+                                      "0.0s"};
     struct err e = {0};
     uint64_t v;
 
@@ -82,8 +102,8 @@ static void disks(void **state)
                 {"a.raw,snapshot", "a.raw", false, true},
                 {"a,,b.raw,readonly", "a,b.raw", true, false},
                 {",,,,", ",,", false, false}};
-    static const char *const bad[] = {"", ",readonly", "a,", "a,ro", "a,readonly,", "a,snapshot=on",
-                                      "a,readonly,snapshot"};
+    static const char *const bad[] = {
+        "", ",readonly", "a,", "a,ro", "a,readonly,", "a,snapshot=on", "a,readonly,snapshot"};
     struct err e = {0};
     struct vm_disk d;
     char text[64];
@@ -124,8 +144,8 @@ static void names(void **state)
 
 static void character_back_ends(void **state)
 {
-    static const char *const bad[] = {"",      "std",   "stdio:", "file",  "file:",
-                                      "unix:", "unix",  "pty:x",  "tcp:1", "File:x"};
+    static const char *const bad[] = {
+        "", "std", "stdio:", "file", "file:", "unix:", "unix", "pty:x", "tcp:1", "File:x"};
     struct chardev_options o;
     struct err e = {0};
 
@@ -191,8 +211,12 @@ static void escape_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes), cmocka_unit_test(durations),           cmocka_unit_test(numbers),
-        cmocka_unit_test(disks), cmocka_unit_test(names),               cmocka_unit_test(escape_key),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(durations),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(disks),
+        cmocka_unit_test(names),
+        cmocka_unit_test(escape_key),
         cmocka_unit_test(character_back_ends),
     };
 

@@ -275,10 +275,14 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_sizes), cmocka_unit_test(ranges_are_apart),
-        T(acpi_tables),                 T(acpi_many_cpus),
-        T(smbios_tables),               T(clock_page),
-        cmocka_unit_test(clock_scale),  cmocka_unit_test(msrs),
+        cmocka_unit_test(memory_sizes),
+        cmocka_unit_test(ranges_are_apart),
+        T(acpi_tables),
+        T(acpi_many_cpus),
+        T(smbios_tables),
+        T(clock_page),
+        cmocka_unit_test(clock_scale),
+        cmocka_unit_test(msrs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,7 +147,7 @@ static char kernel[32], output[32];
 
 static int setup(void **state)
 {
-    uint8_t file[4096 + 16] = {0};
+    uint8_t file[4096 + 16] __attribute__((aligned(64))) = {0};
     Elf64_Ehdr *h = (Elf64_Ehdr *)file;
     Elf64_Phdr *p = (Elf64_Phdr *)(file + 64);
     int fd;
@@ -584,10 +584,10 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(guest_powers_off), T(guest_resets),    T(triple_fault_resets),
-        T(debug_exit_port),  T(engine_gives_up), T(timeout),
-        T(interrupt_wakes),  T(power_button),    T(timeout_of_a_busy_guest),
-        T(quit_before_run),  T(pause_and_resume), T(unix_socket),
+        T(guest_powers_off),   T(guest_resets),       T(triple_fault_resets),
+        T(debug_exit_port),    T(engine_gives_up),    T(timeout),
+        T(interrupt_wakes),    T(power_button),       T(timeout_of_a_busy_guest),
+        T(quit_before_run),    T(pause_and_resume),   T(unix_socket),
         T(pty_without_reader), T(bad_configurations),
     };
 

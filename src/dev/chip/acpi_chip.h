@@ -27,6 +27,7 @@ enum {
     ACPI_TMR = 1 << 0,
     ACPI_GBL = 1 << 5,
     ACPI_PWRBTN = 1 << 8,
+    ACPI_RTC = 1 << 10, /* enable only: kept, as guests check, though no RTC event ever comes */
     ACPI_WAK = 1 << 15, /* status only */
 };
 
