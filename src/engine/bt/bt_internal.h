@@ -64,24 +64,20 @@ enum bt_mmu { MMU_USER, MMU_KERNEL, MMU_KSMAP, MMU_COUNT };
  * -----------------------------------------------------------------------------------------------
  */
 
-#define TLB_BITS 10
+#define TLB_BITS 16
 #define TLB_SIZE (1u << TLB_BITS)
-#define TLB_FILLS 512 /* logged fills of non-global entries; more make a flush clear all */
+#define TLB_FILLS 8192 /* entries of one kind between two flushes; more flush */
 
-struct bt_tlb_entry {
-    uint64_t tag_r; /* linear page that may be read, or a page of another index: never matches */
-    uint64_t tag_w;
-    uint64_t host;  /* host address of the page */
-    uint32_t flags; /* TLB_GLOBAL, TLB_LARGE */
-    uint32_t rpn;   /* page number in the RAM backing */
-};
-enum { TLB_GLOBAL = 1, TLB_LARGE = 2 };
-
+/* Direct-mapped by bits 12-27 of the linear address. Reach matters more than size: only touched lines are in the
+ * host's caches. A tag that does not translate is the page of a neighbouring index, which never matches. */
 struct bt_tlb {
-    struct bt_tlb_entry e[TLB_SIZE];
-    uint32_t fills;
-    uint16_t fill[TLB_FILLS];
-    uint64_t large_bloom; /* bit (linear >> 21) & 63: a large page was entered there */
+    uint64_t tag_r[TLB_SIZE]; /* linear page that may be read */
+    uint64_t tag_w[TLB_SIZE]; /* linear page that may be written */
+    uint64_t host[TLB_SIZE];  /* host address of the page */
+    uint32_t rpn[TLB_SIZE];   /* page number in the RAM backing */
+    uint32_t n_fill[2];       /* entries made since the last flush: [0] not global, [1] global */
+    uint16_t fill[2][TLB_FILLS];
+    uint64_t large[2];        /* bit (linear >> 21) & 63: a large page is entered there; [0] low half, [1] high half */
 };
 
 /* ---- jump cache
@@ -241,6 +237,7 @@ struct engine {
     uint64_t phys_mask;
     struct ram_region region[RAM_MAX_REGIONS]; /* a copy: looked up without leaving this folder */
     unsigned n_region;
+    bool bmi2; /* of the host */
 
     /* Code cache: one memfd mapped twice, executable and writable. */
     uint8_t *code_rx, *code_rw;
@@ -259,6 +256,7 @@ struct engine {
     struct bt_code_page *page; /* by id */
     uint32_t n_page;
     uint32_t *rpn_page; /* rpn -> first live id or 0 */
+    uint8_t *rpn_written; /* rpn may have a writable TLB entry */
     uint32_t n_rpn;
     uint32_t mode_key[BT_MODES];
     uint32_t n_mode;

@@ -89,8 +89,10 @@ int bt_cache_create(struct engine *en, struct err *e)
     en->rec = reserve(sizeof(*en->rec) * MAX_RECORDS);
     en->page = reserve(sizeof(*en->page) * BT_MAX_PAGES);
     en->rpn_page = reserve(sizeof(*en->rpn_page) * en->n_rpn);
+    en->rpn_written = reserve(en->n_rpn);
     en->stale = reserve((en->n_rpn / 64 + 1) * 8);
-    if (!en->block || !en->block_hash || !en->rec || !en->page || !en->rpn_page || !en->stale)
+    if (!en->block || !en->block_hash || !en->rec || !en->page || !en->rpn_page ||
+        !en->rpn_written || !en->stale)
         return err_set(e, ENOMEM, "cannot reserve memory for the translation tables");
     en->n_page = 1;
     en->hot = en->stub_end;
@@ -113,6 +115,7 @@ void bt_cache_destroy(struct engine *en)
     release(en->rec, sizeof(*en->rec) * MAX_RECORDS);
     release(en->page, sizeof(*en->page) * BT_MAX_PAGES);
     release(en->rpn_page, sizeof(*en->rpn_page) * en->n_rpn);
+    release(en->rpn_written, en->n_rpn);
     release((void *)en->stale, (en->n_rpn / 64 + 1) * 8);
 }
 

@@ -37,6 +37,16 @@ void x_fs_idx(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx, 
     e32(x, (uint32_t)off);
 }
 
+void x_fs_idx8(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx, int32_t off)
+{
+    e8(x, 0x64);
+    rex(x, w, reg, idx, 0);
+    opcode(x, op);
+    e8(x, (reg & 7) << 3 | 4);
+    e8(x, 0xc0 | (idx & 7) << 3 | 5);
+    e32(x, (uint32_t)off);
+}
+
 void x_rr(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned rm)
 {
     rex(x, w, reg, 0, rm);

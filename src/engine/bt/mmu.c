@@ -161,71 +161,87 @@ retry:;
  * ----------------------------------------------------------------------------------------------------------
  */
 
-static void tlb_clear(struct bt_tlb_entry *e, unsigned i)
+static uint64_t no_match(unsigned i)
 {
-    e->tag_r = e->tag_w = (uint64_t)(i ^ 1) << 12;
-    e->flags = 0;
+    return (uint64_t)(i ^ 1) << 12;
 }
 
-static void tlb_clear_all(struct bt_tlb *t)
+static unsigned tlb_slot(uint64_t lin)
 {
-    for (unsigned i = 0; i < TLB_SIZE; i++)
-        tlb_clear(&t->e[i], i);
-    t->fills = 0;
-    t->large_bloom = 0;
+    return (lin >> 12) & (TLB_SIZE - 1);
+}
+
+static void tlb_clear(struct bt_tlb *t, unsigned i)
+{
+    t->tag_r[i] = t->tag_w[i] = no_match(i);
+}
+
+static void tlb_clear_list(struct bt_tlb *t, unsigned kind)
+{
+    for (unsigned k = 0; k < t->n_fill[kind]; k++)
+        tlb_clear(t, t->fill[kind][k]);
+    t->n_fill[kind] = 0;
 }
 
 void bt_tlb_init(struct bt_ctx *c)
 {
-    for (unsigned m = 0; m < MMU_COUNT; m++)
-        tlb_clear_all(&c->tlb[m]);
+    for (unsigned m = 0; m < MMU_COUNT; m++) {
+        for (unsigned i = 0; i < TLB_SIZE; i++)
+            tlb_clear(&c->tlb[m], i);
+        c->tlb[m].n_fill[0] = c->tlb[m].n_fill[1] = 0;
+    }
 }
 
 void bt_tlb_flush(struct bt_ctx *c, bool global)
 {
     for (unsigned m = 0; m < MMU_COUNT; m++) {
         struct bt_tlb *t = &c->tlb[m];
+        tlb_clear_list(t, 0);
+        t->large[0] = 0;
         if (global) {
-            tlb_clear_all(t);
-            continue;
+            tlb_clear_list(t, 1);
+            t->large[1] = 0;
         }
-        if (t->fills > TLB_FILLS) {
-            for (unsigned i = 0; i < TLB_SIZE; i++)
-                if (!(t->e[i].flags & TLB_GLOBAL))
-                    tlb_clear(&t->e[i], i);
-        } else {
-            for (unsigned k = 0; k < t->fills; k++)
-                if (!(t->e[t->fill[k]].flags & TLB_GLOBAL))
-                    tlb_clear(&t->e[t->fill[k]], t->fill[k]);
-        }
-        t->fills = 0;
     }
+}
+
+/* One INVLPG drops a whole large page; its pieces may be anywhere near. */
+static void drop_large(struct bt_tlb *t, uint64_t lin)
+{
+    for (unsigned kind = 0; kind < 2; kind++)
+        for (unsigned k = 0; k < t->n_fill[kind]; k++) {
+            unsigned i = t->fill[kind][k];
+            if ((t->tag_r[i] ^ lin) >> 30 == 0)
+                tlb_clear(t, i);
+        }
 }
 
 void bt_tlb_invlpg(struct bt_ctx *c, uint64_t lin)
 {
-    unsigned i = (lin >> 12) & (TLB_SIZE - 1);
+    unsigned i = tlb_slot(lin);
 
     for (unsigned m = 0; m < MMU_COUNT; m++) {
         struct bt_tlb *t = &c->tlb[m];
-        if (t->e[i].tag_r == (lin & BT_PAGE_MASK) || t->e[i].tag_w == (lin & BT_PAGE_MASK))
-            tlb_clear(&t->e[i], i);
-        if (!(t->large_bloom >> (lin >> 21 & 63) & 1))
-            continue;
-        /* One INVLPG drops a whole large page; its pieces may be anywhere. */
-        for (unsigned k = 0; k < TLB_SIZE; k++)
-            if ((t->e[k].flags & TLB_LARGE) && ((t->e[k].tag_r ^ lin) >> 30) == 0)
-                tlb_clear(&t->e[k], k);
+        if (t->tag_r[i] == (lin & BT_PAGE_MASK))
+            tlb_clear(t, i);
+        if (t->large[lin >> 63] >> (lin >> 21 & 63) & 1)
+            drop_large(t, lin);
     }
 }
 
 /* Code appeared in page rpn: stores to it must take the slow path from now on (invariant 3). */
 void bt_tlb_protect(struct bt_ctx *c, uint32_t rpn)
 {
+    if (!c->v->en->rpn_written[rpn])
+        return;
+    c->v->en->rpn_written[rpn] = 0;
     for (unsigned m = 0; m < MMU_COUNT; m++)
-        for (unsigned i = 0; i < TLB_SIZE; i++)
-            if (c->tlb[m].e[i].rpn == rpn)
-                c->tlb[m].e[i].tag_w = (uint64_t)(i ^ 1) << 12;
+        for (unsigned kind = 0; kind < 2; kind++)
+            for (unsigned k = 0; k < c->tlb[m].n_fill[kind]; k++) {
+                unsigned i = c->tlb[m].fill[kind][k];
+                if (c->tlb[m].rpn[i] == rpn)
+                    c->tlb[m].tag_w[i] = no_match(i);
+            }
 }
 
 enum fill_result { FILL_RAM, FILL_FAULT, FILL_MMIO };
@@ -237,8 +253,7 @@ static enum fill_result tlb_fill(struct bt_ctx *c, uint64_t lin, unsigned access
 {
     struct engine *en = c->v->en;
     struct bt_tlb *t = &c->tlb[mmu];
-    unsigned i = (lin >> 12) & (TLB_SIZE - 1);
-    struct bt_tlb_entry *e = &t->e[i];
+    unsigned i = tlb_slot(lin);
     struct bt_walk w;
     bool rom;
 
@@ -249,24 +264,25 @@ static enum fill_result tlb_fill(struct bt_ctx *c, uint64_t lin, unsigned access
     if (page == NULL || (rom && (access & ACC_W)))
         return FILL_MMIO;
     *host = page + (lin & 0xfff);
-    if (!(e->flags & TLB_GLOBAL) || e->tag_r != (lin & BT_PAGE_MASK))
-        en->stat.fills++;
-    if (!w.global) {
-        if (t->fills < TLB_FILLS)
-            t->fill[t->fills] = (uint16_t)i;
-        if (t->fills <= TLB_FILLS)
-            t->fills++;
+    en->stat.fills++;
+    if (t->tag_r[i] != (lin & BT_PAGE_MASK)) {
+        if (t->n_fill[w.global] == TLB_FILLS) {
+            t->large[w.global] = 0;
+            tlb_clear_list(t, w.global);
+        }
+        t->fill[w.global][t->n_fill[w.global]++] = (uint16_t)i;
     }
-    e->tag_r = lin & BT_PAGE_MASK;
-    bool code = en->rpn_page[*rpn] != 0;
-    e->tag_w = w.writable && w.dirty && !rom && !code ? e->tag_r : (uint64_t)(i ^ 1) << 12;
-    e->host = (uint64_t)page;
-    e->rpn = *rpn;
-    e->flags = (w.global ? TLB_GLOBAL : 0) | (w.page_bits > 12 ? TLB_LARGE : 0);
+    t->tag_r[i] = lin & BT_PAGE_MASK;
+    bool store = w.writable && w.dirty && !rom && en->rpn_page[*rpn] == 0;
+    t->tag_w[i] = store ? t->tag_r[i] : no_match(i);
+    if (store)
+        en->rpn_written[*rpn] = 1;
+    t->host[i] = (uint64_t)page;
+    t->rpn[i] = *rpn;
     if (w.page_bits == 21)
-        t->large_bloom |= 1ull << (lin >> 21 & 63);
+        t->large[lin >> 63] |= 1ull << (lin >> 21 & 63);
     else if (w.page_bits > 21)
-        t->large_bloom = ~0ull;
+        t->large[lin >> 63] = ~0ull;
     return FILL_RAM;
 }
 
@@ -274,12 +290,12 @@ static enum fill_result tlb_fill(struct bt_ctx *c, uint64_t lin, unsigned access
 static enum fill_result page_for(struct bt_ctx *c, uint64_t lin, unsigned access, unsigned mmu,
                                  uint8_t **host, uint64_t *gpa, uint32_t *rpn)
 {
-    struct bt_tlb_entry *e = &c->tlb[mmu].e[(lin >> 12) & (TLB_SIZE - 1)];
-    uint64_t page = lin & BT_PAGE_MASK;
+    struct bt_tlb *t = &c->tlb[mmu];
+    unsigned i = tlb_slot(lin);
 
-    if ((!(access & ACC_W) || e->tag_w == page) && e->tag_r == page) {
-        *host = (uint8_t *)e->host + (lin & 0xfff);
-        *rpn = e->rpn;
+    if ((access & ACC_W ? t->tag_w[i] : t->tag_r[i]) == (lin & BT_PAGE_MASK)) {
+        *host = (uint8_t *)t->host[i] + (lin & 0xfff);
+        *rpn = t->rpn[i];
         *gpa = 0;
         return FILL_RAM;
     }

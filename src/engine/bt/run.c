@@ -103,6 +103,7 @@ static int bt_create(const struct engine_config *cfg, struct engine **out, struc
     r = ram_regions(cfg->ram, &en->n_region);
     memcpy(en->region, r, sizeof(*r) * en->n_region);
     en->phys_mask = (1ull << cpuid_phys_bits(cfg->cpuid)) - 1;
+    en->bmi2 = __builtin_cpu_supports("bmi2");
     en->tsc_khz = measure_tsc_khz();
     int rc = bt_cache_create(en, e);
     if (rc == 0 && (rc = ram_listen(cfg->ram, bt_code_dma, en)) < 0)

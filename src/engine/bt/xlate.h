@@ -99,6 +99,7 @@ static inline uint32_t code_off(const struct xlate *x, const uint8_t *p)
 void x_fs(struct xlate *x, bool w, unsigned op, unsigned reg, int32_t off); /* op reg, %fs:off */
 void x_fs_idx(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx,
               int32_t off); /* %fs:off(idx) */
+void x_fs_idx8(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx, int32_t off); /* %fs:off(,idx,8); not RSP */
 void x_rr(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned rm);
 void x_rm(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned base); /* (base) */
 void x_lea(struct xlate *x, bool w, unsigned reg, int base, int index, unsigned scale,

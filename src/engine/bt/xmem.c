@@ -3,7 +3,7 @@
  * Memory operands. An access is emitted as
  *
  *      lea   t1, address
- *      rorx  t2, t1, 7; and t2, index mask     which entry of the software TLB
+ *      rorx  t2, t1, 12; movzx t2, t2w         which entry of the software TLB
  *      sub   t1, entry.tag                     offset in the page if it hits, else large
  *      cmp   t1, 4096 - size; ja slow          also refuses accesses that cross the page
  *      add   t1, entry.host
@@ -20,10 +20,6 @@
  * the bounce buffer.
  */
 #include "xlate.h"
-
-#define IMM_INDEX ((TLB_SIZE - 1) * (uint32_t)sizeof(struct bt_tlb_entry))
-
-_Static_assert(sizeof(struct bt_tlb_entry) == 32, "index scaling of the emitted TLB probe");
 
 static void segment_base(struct xlate *x, const struct insn_mem *m, unsigned t, unsigned t2)
 {
@@ -64,13 +60,22 @@ void x_address(struct xlate *x, const struct insn *in, const struct insn_mem *m,
     segment_base(x, m, t, t2);
 }
 
-/* t2 = byte offset of the TLB entry of the address in t1 */
+/* t2 = index in the TLB of the address in t1 */
 static void tlb_index(struct xlate *x, unsigned t2, unsigned t1)
 {
-    x_rr(x, true, 0x8b, t2, t1); /* mov t2, t1 */
-    x_rr(x, true, 0xc1, 5, t2);  /* shr t2, 7 */
-    e8(x, 7);
-    x_alu_imm(x, false, 4, t2, (int32_t)IMM_INDEX); /* and */
+    if (x->en->bmi2) {
+        e8(x, 0xc4); /* rorx t2, t1, 12 */
+        e8(x, 0x43 | (t2 < 8 ? 0x80 : 0) | (t1 < 8 ? 0x20 : 0) | 0x40);
+        e8(x, 0xfb);
+        e8(x, 0xf0);
+        e8(x, 0xc0 | (t2 & 7) << 3 | (t1 & 7));
+        e8(x, 12);
+    } else {
+        x_rr(x, true, 0x8b, t2, t1);
+        x_rr(x, true, 0xc1, 5, t2);
+        e8(x, 12);
+    }
+    x_rr(x, false, 0x0fb7, t2, t2); /* movzx t2, t2's low word */
 }
 
 static int32_t tlb_off(const struct xlate *x, bool write, bool host)
@@ -78,9 +83,8 @@ static int32_t tlb_off(const struct xlate *x, bool write, bool host)
     int32_t base = TLS_OFF(tlb[0]) + (int32_t)(x->mmu * sizeof(struct bt_tlb));
 
     if (host)
-        return base + (int32_t)offsetof(struct bt_tlb, e[0].host);
-    return base + (int32_t)(write ? offsetof(struct bt_tlb, e[0].tag_w)
-                                  : offsetof(struct bt_tlb, e[0].tag_r));
+        return base + (int32_t)offsetof(struct bt_tlb, host);
+    return base + (int32_t)(write ? offsetof(struct bt_tlb, tag_w) : offsetof(struct bt_tlb, tag_r));
 }
 
 static bool high_byte(const struct insn *in)
@@ -114,10 +118,10 @@ void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, 
     a->t2 = x_scratch(x, avoid);
     x_address(x, in, m, a->t1, 16);
     tlb_index(x, a->t2, a->t1);
-    x_fs_idx(x, true, 0x2b, a->t1, a->t2, tlb_off(x, write, false)); /* sub t1, tag */
+    x_fs_idx8(x, true, 0x2b, a->t1, a->t2, tlb_off(x, write, false)); /* sub t1, tag */
     x_alu_imm(x, true, 7, a->t1, (int32_t)(BT_PAGE_SIZE - size));    /* cmp */
     a->slow_jcc = x_jcc(x, CC_A);
-    x_fs_idx(x, true, 0x03, a->t1, a->t2, tlb_off(x, false, true)); /* add t1, host */
+    x_fs_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, false, true)); /* add t1, host */
     a->op = x->out;
     a->info = size | (uint32_t)m->access << 12 | x->mmu << 16 | (m->seg == X86_SS ? INFO_STACK : 0) |
               (x->long64 ? 0 : INFO_LIN32) | (insn_masked(in) ? INFO_MASKED : 0) |
@@ -136,7 +140,7 @@ void x_access_done(struct xlate *x, struct access *a)
     x->held &= (uint16_t) ~(1u << a->t1);
     x_to_cold(x);
     x_here(x, a->slow_jcc);
-    x_fs_idx(x, true, 0x03, a->t1, a->t2, tlb_off(x, write, false));
+    x_fs_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, write, false));
     x_store(x, a->t1, TLS_OFF(mem_addr));
     x_store_imm(x, a->info, TLS_OFF(mem_info));
     x_store_imm(x, a->spilled | (a->flags_saved ? STATE_FLAGS_SAVED : 0), TLS_OFF(mem_state));
