@@ -7,7 +7,8 @@ BUILD := build/release
 PREFIX ?= /usr/local
 ARGS ?=
 
-.PHONY: all setup run test bench install fmt check-layers check-style nightly clean help
+.PHONY: all setup run test bench install fmt check-layers check-style nightly fuzz endurance \
+	clean help
 
 all: setup
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix=$(PREFIX)
@@ -47,6 +48,14 @@ nightly: all
 	@scripts/setup test
 	@scripts/nightly-diff $(BUILD) $(ARGS)
 
+fuzz:
+	@scripts/setup build test
+	@scripts/fuzz $(ARGS)
+
+endurance: all
+	@scripts/setup guests
+	@scripts/endurance $(ARGS)
+
 clean:
 	rm -rf build/release build/test-* build/doppel
 
@@ -60,4 +69,6 @@ help:
 	@echo 'make check-layers    refuses includes that break the layering'
 	@echo 'make check-style     licence lines, formatting, sizes'
 	@echo 'make nightly         millions of instruction sequences against the host CPU'
+	@echo 'make fuzz            each fuzz target for a while (ARGS="SECONDS [TARGET]...")'
+	@echo 'make endurance       100 boots in a row, half an hour of load'
 	@echo 'make clean           removes what was built, the guests excepted'
