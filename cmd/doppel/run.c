@@ -416,7 +416,8 @@ static int run(int argc, char **argv)
     r.escape = (struct escape){.act = on_escape, .opaque = &r};
     if (check(&r, &e) < 0)
         return report(&e);
-    terminal_size(&r.cfg.cols, &r.cfg.rows);
+    if (r.cfg.console.kind == CHARDEV_STDIO)
+        terminal_size(&r.cfg.cols, &r.cfg.rows);
     terminal_guard();
     if (open_signals(&r, &e) < 0 || vm_create(&r.cfg, &r.vm, &e) < 0)
         return report(&e);

@@ -63,9 +63,7 @@ int machine_add_console(struct machine *m, const struct machine_console *c, stru
     const struct virtio_console_config cfg = {.place = place(m, SLOT_CONSOLE, m->cfg.loop),
                                               .output = c->output,
                                               .input_ready = c->input_ready,
-                                              .opaque = c->opaque,
-                                              .cols = c->cols,
-                                              .rows = c->rows};
+                                              .opaque = c->opaque};
     struct device d;
     int rc = virtio_console_create(&cfg, &d, e);
 

@@ -59,12 +59,11 @@ int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io
 int machine_add_net(struct machine *m, const struct net_backend *backend, struct loop *io,
                     struct err *e) MUST_CHECK;
 
-/* A virtio console; the callbacks come on the main loop. */
+/* A virtio console, of unknown size at first; the callbacks come on the main loop. */
 struct machine_console {
     void *opaque;
     size_t (*output)(void *opaque, const void *data, size_t len); /* how many were taken */
     void (*input_ready)(void *opaque);
-    uint16_t cols, rows;
 };
 int machine_add_console(struct machine *m, const struct machine_console *c,
                         struct err *e) MUST_CHECK;

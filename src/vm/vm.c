@@ -49,6 +49,7 @@ static void restart(struct vm *vm)
         end(vm, VM_FAILED);
         return;
     }
+    vm_console_reset(vm);
     if (!vm->paused)
         for (unsigned i = 0; i < vm->cfg.cpus; i++)
             vcpu_continue(&vm->vcpu[i]);

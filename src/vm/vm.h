@@ -33,7 +33,7 @@ struct vm_config {
     unsigned disk_count;
     struct net_options net;
     struct chardev_options serial, console;
-    uint16_t cols, rows; /* of the terminal; 0: unknown */
+    uint16_t cols, rows; /* of the terminal, for the console if that is stdio; 0: unknown */
     /* See struct chardev_config; for the one of serial and console that is stdio. */
     size_t (*filter)(void *opaque, uint8_t *buf, size_t len);
     void *opaque;

@@ -109,10 +109,16 @@ static void console_writable(void *opaque)
     machine_console_output_ready(vm->machine);
 }
 
+/* Linux takes the size from a change alone, not when its driver starts. So the console has none
+ * until the guest's first output shows that the driver is there. */
 static size_t console_output(void *opaque, const void *data, size_t len)
 {
     struct vm *vm = opaque;
 
+    if (!vm->console_used) {
+        vm->console_used = true;
+        machine_console_resize(vm->machine, vm->cfg.cols, vm->cfg.rows);
+    }
     return chardev_write(vm->console, data, len);
 }
 
@@ -127,11 +133,8 @@ static int attach_console(struct vm *vm, struct err *e)
 {
     const struct chardev_peer peer = {
         .opaque = vm, .input = console_input, .output_ready = console_writable};
-    const struct machine_console c = {.opaque = vm,
-                                      .output = console_output,
-                                      .input_ready = console_input_ready,
-                                      .cols = vm->cfg.cols,
-                                      .rows = vm->cfg.rows};
+    const struct machine_console c = {
+        .opaque = vm, .output = console_output, .input_ready = console_input_ready};
     int rc;
 
     if (vm->cfg.console.kind == CHARDEV_NONE)
@@ -142,9 +145,19 @@ static int attach_console(struct vm *vm, struct err *e)
     return rc;
 }
 
+void vm_console_reset(struct vm *vm)
+{
+    vm->console_used = false;
+    machine_console_resize(vm->machine, 0, 0);
+}
+
 void vm_terminal_size(struct vm *vm, uint16_t cols, uint16_t rows)
 {
-    if (vm->cfg.console.kind == CHARDEV_STDIO)
+    if (vm->cfg.console.kind != CHARDEV_STDIO)
+        return;
+    vm->cfg.cols = cols;
+    vm->cfg.rows = rows;
+    if (vm->console_used)
         machine_console_resize(vm->machine, cols, rows);
 }
 

@@ -46,6 +46,7 @@ struct vm {
 
     /* The main thread's. */
     bool ended, paused;
+    bool console_used; /* by the guest, since the last reset */
     enum vm_end how;
     int timeout_fd;
     struct loop_watch *timeout_watch;
@@ -53,6 +54,7 @@ struct vm {
 
 /* vm_devices.c: disks, network and console, their back ends and I/O threads. */
 int vm_attach_devices(struct vm *vm, struct err *e) MUST_CHECK;
+void vm_console_reset(struct vm *vm); /* the machine was reset */
 int vm_start_io(struct vm *vm, struct err *e) MUST_CHECK;
 void vm_stop_io(struct vm *vm);       /* ends the I/O threads; the devices are paused */
 void vm_close_devices(struct vm *vm); /* after the machine is destroyed */
