@@ -31,7 +31,8 @@ bench: all
 	@bench/run $(ARGS)
 
 install: all
-	@meson install -C $(BUILD) --no-rebuild
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@meson install -C $(BUILD)
 
 fmt:
 	@scripts/setup fmt
