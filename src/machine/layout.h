@@ -63,7 +63,7 @@ struct layout {
     uint64_t pci64_base, pci64_size;
 };
 
-/* phys_bits: the guest's physical address width. A sentence names -m when the size is impossible. */
+/* phys_bits: the guest's physical address width. A sentence names -m for an impossible size. */
 int layout_init(struct layout *l, uint64_t memory, unsigned phys_bits, struct err *e) MUST_CHECK;
 
 /* Creates the RAM with all its regions. */
