@@ -116,6 +116,7 @@ enum bt_exit_reason {
     EXIT_HALT,
     EXIT_SHUTDOWN,
     EXIT_FAULT,   /* a copied instruction raised a host exception: fault_pc, fault_vector */
+    EXIT_VARIANT, /* the block at rip without groups */
     EXIT_ONESHOT, /* run the instruction at rip alone: it writes its own page */
     EXIT_ERROR,
 };
@@ -204,9 +205,11 @@ struct bt_block {
     uint32_t rec;       /* first record */
     uint16_t n_rec;
     uint16_t size;  /* guest bytes */
-    uint32_t key;   /* page id << 12 | offset */
+    uint32_t key;   /* page id << 12 | offset, BT_KEY_VARIANT; 0: runs once */
     uint32_t page2; /* id of the second page of an instruction that straddles two, else 0 */
 };
+
+#define BT_KEY_VARIANT (1u << 31) /* translated without groups (xgroup.c) */
 
 /* Where in the guest and in what state the host instruction at `off` is. Sorted by block, not by
  * offset. */
@@ -245,7 +248,7 @@ struct engine {
     uint32_t stub_end;
     uint32_t hot, cold; /* next free */
     uint64_t stub_mem, stub_post, stub_chain, stub_lookup, stub_helper, stub_exit, stub_kick,
-        stub_page2;
+        stub_page2, stub_group, stub_variant;
 
     struct bt_block *block;
     uint32_t n_block, max_block;
@@ -323,6 +326,8 @@ void bt_stub_chain(void);
 void bt_stub_lookup(void);
 void bt_stub_kick(void);
 void bt_stub_page2(void);
+void bt_stub_group(void);
+void bt_stub_variant(void);
 void bt_vector_out(void);
 void bt_vector_in(void);
 
@@ -353,6 +358,7 @@ int bt_copy_in(struct bt_ctx *c, uint64_t lin, void *buf, unsigned len, unsigned
 int bt_copy_out(struct bt_ctx *c, uint64_t lin, const void *buf, unsigned len, unsigned mmu);
 uint64_t bt_mem_slow(struct bt_ctx *c);
 uint64_t bt_mem_post(struct bt_ctx *c);
+uint64_t bt_group_slow(struct bt_ctx *c);
 void bt_tlb_flush(struct bt_ctx *c, bool global);
 void bt_tlb_invlpg(struct bt_ctx *c, uint64_t lin);
 void bt_tlb_protect(struct bt_ctx *c, uint32_t rpn);
@@ -388,6 +394,7 @@ uint64_t bt_chain(struct bt_ctx *c);
 uint64_t bt_lookup_next(struct bt_ctx *c);
 uint64_t bt_kick_exit(struct bt_ctx *c);
 uint64_t bt_page2_miss(struct bt_ctx *c);
+uint64_t bt_variant(struct bt_ctx *c);
 void bt_exec_flush(struct bt_ctx *c, bool global);
 void bt_exec_invlpg(struct bt_ctx *c, uint64_t lin);
 void bt_exec_drop(struct bt_ctx *c, uint32_t id);
@@ -416,7 +423,7 @@ void bt_sync_segs(struct bt_ctx *c);
 /* translate.c */
 /* Translates the block at ctx->rip (page id known). NULL with the exception recorded, or the cache
  * is full (*full). */
-struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,
+struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot, bool variant,
                               bool *full);
 
 #endif

@@ -75,6 +75,8 @@ int bt_cache_create(struct engine *en, struct err *e)
     en->stub_lookup = thunk(en, bt_stub_lookup);
     en->stub_kick = thunk(en, bt_stub_kick);
     en->stub_page2 = thunk(en, bt_stub_page2);
+    en->stub_group = thunk(en, bt_stub_group);
+    en->stub_variant = thunk(en, bt_stub_variant);
     en->n_rpn = 1;
     for (unsigned i = 0; i < en->n_region; i++) {
         uint64_t end = (en->region[i].offset + en->region[i].size) >> 12;

@@ -74,6 +74,24 @@ void x_rm(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned base)
     modrm_base(x, reg, base);
 }
 
+void x_rmd(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned base, int32_t disp)
+{
+    if (disp == 0) {
+        x_rm(x, w, op, reg, base);
+        return;
+    }
+    bool small = disp >= -128 && disp < 128;
+    rex(x, w, reg, 0, base);
+    opcode(x, op);
+    e8(x, (small ? 0x40 : 0x80) | (reg & 7) << 3 | (base & 7));
+    if ((base & 7) == 4)
+        e8(x, 0x24);
+    if (small)
+        e8(x, (uint8_t)disp);
+    else
+        e32(x, (uint32_t)disp);
+}
+
 void x_lea(struct xlate *x, bool w, unsigned reg, int base, int index, unsigned scale, int32_t disp)
 {
     unsigned s = scale == 8 ? 3 : scale == 4 ? 2 : scale == 2 ? 1 : 0;

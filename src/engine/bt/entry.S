@@ -154,6 +154,7 @@ exit_saved:
         .endm
 
         light_stub bt_stub_mem, bt_mem_slow
+        light_stub bt_stub_group, bt_group_slow
 
 /* With flags kept: after a store into the bounce buffer, an unresolved exit, an indirect jump that missed. */
         .macro flag_stub name, fn
@@ -182,6 +183,7 @@ exit_saved:
         flag_stub bt_stub_lookup, bt_lookup_next
         flag_stub bt_stub_kick, bt_kick_exit
         flag_stub bt_stub_page2, bt_page2_miss
+        flag_stub bt_stub_variant, bt_variant
 
 /* void bt_vector_out(void), void bt_vector_in(void): save the guest's vector state and give C a clean one; and back.
  * Called from general-register helpers around calls into ordinary C. */

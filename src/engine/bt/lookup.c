@@ -306,3 +306,12 @@ uint64_t bt_page2_miss(struct bt_ctx *c)
     c->jc[c->mode][c->rip & (JC_SIZE - 1)].code = 0;
     return leave(c, EXIT_LOOKUP);
 }
+
+uint64_t bt_variant(struct bt_ctx *c)
+{
+    c->rip = bt_helper_rip(c);
+    if (c->kick)
+        return leave(c, EXIT_EVENT);
+    const struct bt_block *b = bt_block_find(c->v->en, c->pc | BT_KEY_VARIANT);
+    return b != NULL ? (uint64_t)c->v->en->code_rx + b->hot : leave(c, EXIT_VARIANT);
+}

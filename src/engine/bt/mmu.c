@@ -687,3 +687,25 @@ uint64_t bt_mem_post(struct bt_ctx *c)
     }
     return 0;
 }
+
+/* The check of a group failed. 0: the span is plain memory, mem_host its address; else to the copy without groups, which
+ * does every access on its own and has its faults in the right place. Dirty bits are not set ahead of a store. */
+uint64_t bt_group_slow(struct bt_ctx *c)
+{
+    unsigned size = c->mem_info & 0x3ff, access = c->mem_info >> 12 & 3, mmu = c->mem_info >> 16 & 3;
+    struct bt_tlb *t = &c->tlb[mmu];
+    uint64_t lin = c->mem_addr, gpa;
+    unsigned i = tlb_slot(lin);
+    uint8_t *host;
+    uint32_t rpn;
+
+    c->v->en->stat.slow++;
+    if (crosses(lin, size) || ((c->mode_key & MODE_LMA) && !bt_canonical(lin)))
+        return site_b(c);
+    if (tlb_fill(c, lin, ACC_R, mmu, &host, &gpa, &rpn) != FILL_RAM)
+        return site_b(c);
+    if ((access & ACC_W) && t->tag_w[i] != (lin & BT_PAGE_MASK))
+        return site_b(c);
+    c->mem_host = (uint64_t)host;
+    return 0;
+}

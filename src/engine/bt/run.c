@@ -258,7 +258,7 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
         c->exit_reason = EXIT_ERROR;
         return;
     }
-    uint32_t id = b->key != 0 ? b->key >> 12 : v->oneshot_id;
+    uint32_t id = b->key != 0 ? (b->key & ~BT_KEY_VARIANT) >> 12 : v->oneshot_id;
     for (unsigned r = 0; r < 16; r++)
         if (rec->spill >> r & 1)
             c->gpr[r] = c->spill[r];
@@ -329,7 +329,7 @@ static void inject(struct engine_vcpu *v, struct bt_ctx *c)
 }
 
 /* Finds or makes the code for ctx->rip. 0: an exception was delivered or the cache emptied, look again. */
-static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone)
+static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, bool variant)
 {
     struct engine *en = v->en;
     bool full;
@@ -353,9 +353,10 @@ static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone)
         }
         return 0;
     }
-    struct bt_block *b = alone ? NULL : bt_block_find(en, id << 12 | (uint32_t)(c->rip & 0xfff));
+    uint32_t key = id << 12 | (uint32_t)(c->rip & 0xfff) | (variant ? BT_KEY_VARIANT : 0);
+    struct bt_block *b = alone ? NULL : bt_block_find(en, key);
     if (b == NULL) {
-        b = bt_translate(c, c->rip, id, alone, &full);
+        b = bt_translate(c, c->rip, id, alone, variant, &full);
         if (b == NULL && full) {
             v->flush_wanted = true;
             return 0;
@@ -407,7 +408,8 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         inject(v, c);
     c->exit_reason = EXIT_LOOKUP;
     for (;;) {
-        bool alone = c->exit_reason == EXIT_ONESHOT, chain = c->exit_reason == EXIT_CHAIN;
+        bool alone = c->exit_reason == EXIT_ONESHOT, chain = c->exit_reason == EXIT_CHAIN,
+             variant = c->exit_reason == EXIT_VARIANT;
         uint32_t flushes = (uint32_t)en->stat.flushes;
         if (atomic_exchange(&v->stop, false))
             break;
@@ -423,6 +425,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
                     break;
                 }
                 chain = chain && rip == c->rip;
+                variant = variant && rip == c->rip;
                 if (v->shadow_rip == c->rip) {
                     alone = true;
                     v->shadow_rip = ~0ull;
@@ -432,7 +435,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
                 c->kick = 1;
             }
         }
-        uint64_t rip = c->rip, code = code_for(v, c, alone);
+        uint64_t rip = c->rip, code = code_for(v, c, alone, variant && !alone);
         if (code == 0) {
             if (c->exit_reason == EXIT_SHUTDOWN) {
                 why = ENGINE_EXIT_SHUTDOWN;
@@ -450,7 +453,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         }
         if (chain && flushes == (uint32_t)en->stat.flushes && c->exit_site != 0)
             link_exit(v, c, code, rip);
-        if (!alone && !(c->mode_key & MODE_TF))
+        if (!alone && !variant && !(c->mode_key & MODE_TF))
             bt_jc_insert(c, rip, code);
         bool step = c->mode_key & MODE_TF;
         uint64_t events = en->stat.exc + en->stat.irq;

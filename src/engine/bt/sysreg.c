@@ -101,8 +101,10 @@ static int set_cr4(struct bt_ctx *c, uint64_t v)
     cpu->cr4 = v;
     if ((v ^ old) & CR4_FLUSH)
         flush_all(c);
-    if ((v ^ old) & CR4_TSD)
-        c->v->flush_wanted = c->kick = true;
+    if ((v ^ old) & CR4_TSD) {
+        c->v->flush_wanted = true;
+        c->kick = 1;
+    }
     bt_mode_update(c);
     return 0;
 }

@@ -426,7 +426,7 @@ static void plain(struct xlate *x, struct insn *in)
     } else if (in->has_mem) {
         x_access(x, in, &in->mem, 0, &a);
         x_flags_for(x, in);
-        x_reencode(x, in, a.t1);
+        x_reencode(x, in, &a);
         x_access_done(x, &a);
     } else {
         x_flags_for(x, in);
@@ -435,7 +435,7 @@ static void plain(struct xlate *x, struct insn *in)
             x_record(x, in);
         copy_bytes(x, in);
     }
-    x->spilled &= (uint16_t)~in->full;
+    x_written(x, in->full);
 }
 
 /* ---- the block
@@ -530,7 +530,7 @@ static void emit_block(struct xlate *x)
     }
 }
 
-static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot)
+static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, bool variant)
 {
     struct engine *en = c->v->en;
     unsigned bits = c->mode_key & MODE_L ? 64 : c->mode_key & MODE_D ? 32 : 16;
@@ -549,11 +549,14 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot)
     x->out = en->code_rw + en->hot;
     x->cold = en->code_rw + en->cold;
     x->in_cold = x->overflow = x->flags_saved = x->ended = false;
-    x->spilled = x->held = 0;
+    x->spilled = x->held = x->pinned = 0;
+    memset(x->group_reg, -1, sizeof(x->group_reg));
+    x->nogroup = variant;
     insn_decoder_init(&x->dec, bits, c->mode_key & MODE_LMA);
 }
 
-struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot, bool *full)
+struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot, bool variant,
+                              bool *full)
 {
     struct engine *en = c->v->en;
     struct xlate *x = c->v->xlate;
@@ -564,11 +567,12 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
         *full = true;
         return NULL;
     }
-    setup(x, c, id, oneshot);
+    setup(x, c, id, oneshot, variant);
     enum insn_result r = decode_block(x, rip);
     if (r == INSN_MORE)
         return NULL;
-    struct bt_block *b = bt_block_new(en, oneshot ? 0 : id << 12 | (uint32_t)(rip & 0xfff));
+    uint32_t key = id << 12 | (uint32_t)(rip & 0xfff) | (variant ? BT_KEY_VARIANT : 0);
+    struct bt_block *b = bt_block_new(en, oneshot ? 0 : key);
     if (b == NULL) {
         *full = true;
         return NULL;
@@ -583,6 +587,7 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
         x_invalid(x, &x->in[0]);
     } else {
         liveness(x);
+        x_groups(x);
         emit_block(x);
     }
     mark_lines(x);

@@ -37,8 +37,7 @@ static uint8_t *kick_check(struct xlate *x)
 static void emit_exit(struct xlate *x, const struct exit_info *ex, uint16_t live)
 {
     uint8_t *guard = NULL, *miss = NULL, *kicked = NULL;
-    uint16_t spilled;
-    bool saved, nested = x->in_cold;
+    bool nested = x->in_cold;
 
     if ((ex->guarded || ex->kick) && live)
         x_flags_save(x);
@@ -53,16 +52,14 @@ static void emit_exit(struct xlate *x, const struct exit_info *ex, uint16_t live
     }
     if (ex->kick)
         kicked = kick_check(x);
-    spilled = x->spilled;
-    saved = x->flags_saved;
+    struct x_state s = x_state_get(x);
     x_canon(x);
     uint8_t *site = x_jcc(x, CC_JMP);
     if (!nested)
         x_to_cold(x);
     if (kicked != NULL) {
         x_here(x, kicked);
-        x->spilled = spilled;
-        x->flags_saved = saved;
+        x_state_set(x, &s);
         x_canon(x);
         x_store_imm(x, x->id, TLS_OFF(exit_id));
         x_store_imm(x, (uint32_t)ex->delta, TLS_OFF(exit_delta));
@@ -70,8 +67,7 @@ static void emit_exit(struct xlate *x, const struct exit_info *ex, uint16_t live
     }
     if (miss != NULL) {
         x_here(x, miss);
-        x->spilled = spilled;
-        x->flags_saved = saved;
+        x_state_set(x, &s);
         x_canon(x);
     }
     x_here(x, site);
@@ -249,28 +245,11 @@ static int condition(ZydisMnemonic m)
     }
 }
 
-struct saved_state {
-    uint16_t spilled, held;
-    bool flags_saved;
-};
-
-static struct saved_state state_get(const struct xlate *x)
-{
-    return (struct saved_state){x->spilled, x->held, x->flags_saved};
-}
-
-static void state_set(struct xlate *x, struct saved_state s)
-{
-    x->spilled = s.spilled;
-    x->held = s.held;
-    x->flags_saved = s.flags_saved;
-}
-
 static void side_exit(struct xlate *x, const struct insn *in, unsigned cc)
 {
     int64_t delta = branch_target(x, in);
     bool near_fwd = delta > in->off && delta < BT_PAGE_SIZE && !x->oneshot;
-    struct saved_state s = state_get(x);
+    struct x_state s = x_state_get(x);
 
     if (near_fwd && x->spilled == 0) {
         uint8_t *rel = x_jcc(x, cc);
@@ -289,7 +268,7 @@ static void side_exit(struct xlate *x, const struct insn *in, unsigned cc)
         exit_to(x, delta, x->live_exit[x->i]);
         x_here(x, rel);
     }
-    state_set(x, s);
+    x_state_set(x, &s);
     x->ended = false;
 }
 
@@ -331,7 +310,7 @@ static void loop_insn(struct xlate *x, const struct insn *in)
     *over = (uint8_t)(x->out - (over + 1));
     if (width == 2)
         x_rr(x, true, 0x8b, X86_RCX, t);
-    struct saved_state s = state_get(x);
+    struct x_state s = x_state_get(x);
     if (jcxz) { /* not zero: fall through; zero: taken */
         uint8_t *fall = x_jcc(x, CC_JMP);
         x_here(x, zero);
@@ -347,7 +326,7 @@ static void loop_insn(struct xlate *x, const struct insn *in)
         for (unsigned k = 0; k < n; k++)
             x_here(x, skip[k]);
     }
-    state_set(x, s);
+    x_state_set(x, &s);
     x->ended = false;
 }
 
@@ -361,8 +340,8 @@ static unsigned branch_operand(struct xlate *x, const struct insn *in)
     if (in->has_mem) {
         struct access a;
         x_access(x, in, &in->mem, 0, &a);
-        t = a.t1;
-        x_rm(x, in->opsize == 8, in->opsize == 2 ? 0x0fb7 : 0x8b, t, t);
+        t = a.member ? a.t2 : a.t1;
+        x_rmd(x, in->opsize == 8, in->opsize == 2 ? 0x0fb7 : 0x8b, t, a.t1, a.disp);
         x_access_done(x, &a);
     } else {
         unsigned r = (unsigned)insn_gpr(o->reg.value, &high);
@@ -385,7 +364,7 @@ static void push_return(struct xlate *x, const struct insn *in)
     x_lea(x, true, a.t2, (int)a.t2, -1, 1, in->off + in->len);
     if (size == 2)
         e8(x, 0x66);
-    x_rm(x, size == 8, 0x89, a.t2, a.t1);
+    x_rmd(x, size == 8, 0x89, a.t2, a.t1, a.disp);
     x_access_done(x, &a);
     x_move_sp(x, -(int32_t)size);
 }
@@ -412,11 +391,12 @@ static void ret(struct xlate *x, const struct insn *in)
 
     x_stack_mem(x, &m, 0, size, ACC_R);
     x_access(x, in, &m, 0, &a);
-    x_rm(x, size == 8, size == 2 ? 0x0fb7 : 0x8b, a.t1, a.t1);
+    unsigned t = a.member ? a.t2 : a.t1;
+    x_rmd(x, size == 8, size == 2 ? 0x0fb7 : 0x8b, t, a.t1, a.disp);
     x_access_done(x, &a);
-    x->held |= (uint16_t)(1u << a.t1);
+    x->held |= (uint16_t)(1u << t);
     x_move_sp(x, (int32_t)size + extra);
-    x_exit_indirect(x, a.t1);
+    x_exit_indirect(x, t);
 }
 
 bool x_flow(struct xlate *x, const struct insn *in)
@@ -459,11 +439,11 @@ bool x_flow(struct xlate *x, const struct insn *in)
 /* ---- PUSH, POP, ENTER, LEAVE
  * ----------------------------------------------------------------------------------------- */
 
-static void store_value(struct xlate *x, unsigned size, unsigned reg, unsigned base)
+static void store_value(struct xlate *x, unsigned size, unsigned reg, const struct access *a)
 {
     if (size == 2)
         e8(x, 0x66);
-    x_rm(x, size == 8, 0x89, reg, base);
+    x_rmd(x, size == 8, 0x89, reg, a->t1, a->disp);
 }
 
 static void push(struct xlate *x, const struct insn *in)
@@ -488,11 +468,11 @@ static void push(struct xlate *x, const struct insn *in)
     x_stack_mem(x, &m, -(int64_t)size, size, ACC_W);
     x_access(x, in, &m, 0, &a);
     if (v < 16) {
-        store_value(x, size, v, a.t1);
+        store_value(x, size, v, &a);
     } else {
         if (size == 2)
             e8(x, 0x66);
-        x_rm(x, size == 8, 0xc7, 0, a.t1);
+        x_rmd(x, size == 8, 0xc7, 0, a.t1, a.disp);
         uint64_t imm = o->imm.value.u;
         if (size == 2) {
             e8(x, imm & 0xff);
@@ -521,9 +501,9 @@ static void pop(struct xlate *x, const struct insn *in)
         x_access(x, in, &m, 0, &a);
         if (size == 2)
             e8(x, 0x66);
-        x_rm(x, size == 8, 0x8b, r, a.t1);
+        x_rmd(x, size == 8, 0x8b, r, a.t1, a.disp);
         x_access_done(x, &a);
-        x->spilled &= (uint16_t) ~(size == 2 ? 0 : 1u << r);
+        x_written(x, size == 2 ? 0 : (uint16_t)(1u << r));
         if (r != X86_RSP)
             x_move_sp(x, (int32_t)size);
         return;
@@ -540,7 +520,7 @@ static void pop(struct xlate *x, const struct insn *in)
     dst.access = ACC_W;
     dst.size = (uint16_t)size;
     x_access(x, in, &dst, 0, &d);
-    store_value(x, size, a.t1, d.t1);
+    store_value(x, size, a.t1, &d);
     x_access_done(x, &d);
     x->held = 0;
     x_move_sp(x, (int32_t)size);
@@ -556,10 +536,10 @@ static void leave_insn(struct xlate *x, const struct insn *in)
     x_stack_mem(x, &m, 0, size, ACC_R);
     m.base = X86_RBP;
     x_access(x, in, &m, 1u << X86_RBP, &a);
-    t = a.t1;
+    t = a.member ? a.t2 : a.t1;
     if (size == 2)
         e8(x, 0x66);
-    x_rm(x, size == 8, 0x8b, t, t);
+    x_rmd(x, size == 8, 0x8b, t, a.t1, a.disp);
     x_access_done(x, &a);
     if (m.addrsize == 2)
         e8(x, 0x66);

@@ -100,28 +100,120 @@ static bool high_byte(const struct insn *in)
     return high;
 }
 
-void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
-              struct access *a)
+/* t1 = host address of [t1, t1 + size), or off to the slow path. */
+static void check(struct xlate *x, struct access *a, unsigned size, bool write)
+{
+    tlb_index(x, a->t2, a->t1);
+    x_fs_idx8(x, true, 0x2b, a->t1, a->t2, tlb_off(x, write, false)); /* sub t1, tag */
+    x_alu_imm(x, true, 7, a->t1, (int32_t)(BT_PAGE_SIZE - size));     /* cmp */
+    a->slow_jcc = x_jcc(x, CC_A);
+    x_fs_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, false, true)); /* add t1, host */
+}
+
+static void slow_call(struct xlate *x, const struct insn *in, const struct access *a, bool write, uint64_t stub)
+{
+    x_here(x, a->slow_jcc);
+    x_fs_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, write, false));
+    x_store(x, a->t1, TLS_OFF(mem_addr));
+    x_store_imm(x, a->info, TLS_OFF(mem_info));
+    x_store_imm(x, a->spilled | (a->flags_saved ? STATE_FLAGS_SAVED : 0), TLS_OFF(mem_state));
+    x_store_imm(x, x->id << 12 | in->off, TLS_OFF(pc));
+    uint8_t *site = x->out + 8; /* the immediate of the next store */
+    x_store_imm(x, 0, TLS_OFF(site));
+    x_jmp_abs(x, stub);
+    uint32_t a_off = code_off(x, x->out);
+    __builtin_memcpy(site, &a_off, 4);
+    uint8_t *start = x->out;
+    x_load(x, a->t1, TLS_OFF(mem_host));
+    x_jmp_to(x, a->op);
+    while (x->out < start + 16)
+        e8(x, 0x90);
+}
+
+/* The first access of a group: one check for the whole span. Where that fails for good (two pages, a device, code in
+ * the page) the block goes on in a copy of itself without groups, from this instruction on. */
+static void group_head(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
+                       struct access *a)
+{
+    const struct member *me = &x->member[x->i];
+    struct insn_mem low = *m;
+    uint32_t size;
+    int32_t at;
+    bool write;
+
+    x_group_span(x, &at, &size, &write);
+    avoid |= in->write; /* the address outlives this instruction */
+    low.disp += at - me->at;
+    a->t1 = x_scratch(x, avoid);
+    x->held |= (uint16_t)(1u << a->t1);
+    a->t2 = x_scratch(x, avoid);
+    x_address(x, in, &low, a->t1, 16);
+    check(x, a, size, write);
+    a->op = x->out;
+    a->info = size | (uint32_t)(write ? ACC_R | ACC_W : ACC_R) << 12 | x->mmu << 16;
+    a->spilled = x->spilled;
+    a->flags_saved = x->flags_saved;
+    x_to_cold(x);
+    slow_call(x, in, a, write, x->en->stub_group);
+    x_canon_copy(x);
+    x_jmp_abs(x, x->en->stub_variant);
+    x_to_hot(x);
+    x->group_reg[me->group] = (int8_t)a->t1;
+    x->group_at[me->group] = at;
+    x->pinned |= (uint16_t)(1u << a->t1);
+    x->held &= (uint16_t) ~(1u << a->t1);
+}
+
+static bool grouped(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
+                    struct access *a)
+{
+    const struct member *me = &x->member[x->i];
+    uint32_t size;
+    int32_t at;
+    bool write;
+
+    if (me->group == GROUP_NONE || x->nogroup)
+        return false;
+    if (x->group_reg[me->group] < 0) {
+        if (__builtin_popcount(x->pinned) >= 4 || !x_group_span(x, &at, &size, &write))
+            return false;
+        if (x->live[x->i])
+            x_flags_save(x);
+        group_head(x, in, m, avoid, a);
+    }
+    a->t1 = (unsigned)x->group_reg[me->group];
+    if (high_byte(in) && a->t1 >= 8)
+        return false;
+    a->disp = me->at - x->group_at[me->group];
+    a->member = true;
+    a->t2 = x_scratch(x, avoid);
+    x->held |= (uint16_t)(1u << a->t1);
+    a->op = x->out;
+    x_record(x, in);
+    return true;
+}
+
+void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid, struct access *a)
 {
     bool write = m->access & ACC_W;
     unsigned size = m->size ? m->size : 1;
 
-    if (x->live[x->i])
-        x_flags_save(x);
     avoid |= in->read | (uint16_t)(in->write & ~in->full);
     if (write)
         avoid |= in->write;
     if (high_byte(in))
         avoid |= 0xff00;
+    if (grouped(x, in, m, avoid, a))
+        return;
+    if (x->live[x->i])
+        x_flags_save(x);
+    a->member = false;
+    a->disp = 0;
     a->t1 = x_scratch(x, avoid);
     x->held |= (uint16_t)(1u << a->t1);
     a->t2 = x_scratch(x, avoid);
     x_address(x, in, m, a->t1, 16);
-    tlb_index(x, a->t2, a->t1);
-    x_fs_idx8(x, true, 0x2b, a->t1, a->t2, tlb_off(x, write, false)); /* sub t1, tag */
-    x_alu_imm(x, true, 7, a->t1, (int32_t)(BT_PAGE_SIZE - size));    /* cmp */
-    a->slow_jcc = x_jcc(x, CC_A);
-    x_fs_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, false, true)); /* add t1, host */
+    check(x, a, size, write);
     a->op = x->out;
     a->info = size | (uint32_t)m->access << 12 | x->mmu << 16 | (m->seg == X86_SS ? INFO_STACK : 0) |
               (x->long64 ? 0 : INFO_LIN32) | (insn_masked(in) ? INFO_MASKED : 0) |
@@ -131,30 +223,30 @@ void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, 
     x_record(x, in);
 }
 
+static void member_done(struct xlate *x, const struct access *a)
+{
+    unsigned g = x->member[x->i].group;
+
+    x->held &= (uint16_t) ~(1u << a->t1);
+    if (!x_group_last(x))
+        return;
+    x->pinned &= (uint16_t) ~(1u << a->t1);
+    x->group_reg[g] = -1;
+}
+
 void x_access_done(struct xlate *x, struct access *a)
 {
     const struct insn *in = &x->in[x->i];
     uint8_t *end = x->out;
     bool write = a->info >> 12 & ACC_W;
 
+    if (a->member) {
+        member_done(x, a);
+        return;
+    }
     x->held &= (uint16_t) ~(1u << a->t1);
     x_to_cold(x);
-    x_here(x, a->slow_jcc);
-    x_fs_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, write, false));
-    x_store(x, a->t1, TLS_OFF(mem_addr));
-    x_store_imm(x, a->info, TLS_OFF(mem_info));
-    x_store_imm(x, a->spilled | (a->flags_saved ? STATE_FLAGS_SAVED : 0), TLS_OFF(mem_state));
-    x_store_imm(x, x->id << 12 | in->off, TLS_OFF(pc));
-    uint8_t *site = x->out + 8; /* the immediate of the next store */
-    x_store_imm(x, 0, TLS_OFF(site));
-    x_jmp_abs(x, x->en->stub_mem);
-    uint32_t a_off = code_off(x, x->out);
-    __builtin_memcpy(site, &a_off, 4);
-    uint8_t *start = x->out;
-    x_load(x, a->t1, TLS_OFF(mem_host));
-    x_jmp_to(x, a->op);
-    while (x->out < start + 16)
-        e8(x, 0x90);
+    slow_call(x, in, a, write, x->en->stub_mem);
     if (write) {
         x_load(x, a->t1, TLS_OFF(mem_host));
         struct engine *en = x->en;
@@ -176,17 +268,20 @@ void x_access_done(struct xlate *x, struct access *a)
  * --------------------------------------------------------------------------------------------------------
  */
 
-static void modrm_mem(struct xlate *x, unsigned reg, unsigned t)
+/* wide: EVEX scales 8-bit displacements, so it gets 32-bit ones. */
+static void modrm_mem(struct xlate *x, unsigned reg, unsigned t, int32_t disp, bool wide)
 {
-    if ((t & 7) == 4) {
-        e8(x, reg << 3 | 4);
+    bool none = disp == 0 && (t & 7) != 5, small = disp == 0 || (!wide && disp >= -128 && disp < 128);
+
+    e8(x, (none ? 0 : small ? 0x40 : 0x80) | reg << 3 | (t & 7));
+    if ((t & 7) == 4)
         e8(x, 0x24);
-    } else if ((t & 7) == 5) {
-        e8(x, 0x40 | reg << 3 | 5);
-        e8(x, 0);
-    } else {
-        e8(x, reg << 3 | (t & 7));
-    }
+    if (none)
+        return;
+    if (small)
+        e8(x, (uint8_t)disp);
+    else
+        e32(x, (uint32_t)disp);
 }
 
 bool x_is_prefix(unsigned b)
@@ -253,20 +348,17 @@ static void encode_evex(struct xlate *x, const struct insn *in, unsigned t)
         e8(x, in->raw[k]);
 }
 
-void x_reencode(struct xlate *x, const struct insn *in, unsigned t)
+void x_reencode(struct xlate *x, const struct insn *in, const struct access *a)
 {
-    switch (in->z.encoding) {
-    case ZYDIS_INSTRUCTION_ENCODING_VEX:
-        encode_vex(x, in, t);
-        break;
-    case ZYDIS_INSTRUCTION_ENCODING_EVEX:
-        encode_evex(x, in, t);
-        break;
-    default:
-        encode_legacy(x, in, t);
-        break;
-    }
-    modrm_mem(x, in->z.raw.modrm.reg, t);
+    bool evex = in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
+
+    if (evex)
+        encode_evex(x, in, a->t1);
+    else if (in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX)
+        encode_vex(x, in, a->t1);
+    else
+        encode_legacy(x, in, a->t1);
+    modrm_mem(x, in->z.raw.modrm.reg, a->t1, a->disp, evex);
     unsigned k = in->z.raw.modrm.offset + 1u;
     if (in->z.raw.sib.offset != 0)
         k++;

@@ -28,7 +28,7 @@ unsigned x_scratch(struct xlate *x, uint16_t avoid)
 {
     unsigned best = 16, far = 0;
 
-    avoid |= x->held | 1u << X86_RSP;
+    avoid |= x->held | x->pinned | 1u << X86_RSP;
     for (unsigned r = 0; r < 16; r++)
         if ((x->spilled & ~avoid) >> r & 1)
             return r;
@@ -53,12 +53,22 @@ void x_need(struct xlate *x, uint16_t mask)
     for (unsigned r = 0; m >> r; r++)
         if (m >> r & 1)
             x_load(x, r, spill_slot(r));
+    x_written(x, mask); /* a group gives its register up; its next access checks anew */
+}
+
+void x_written(struct xlate *x, uint16_t mask)
+{
+    if (mask & x->pinned)
+        for (unsigned g = 0; g < GROUPS_MAX; g++)
+            if (x->group_reg[g] >= 0 && (mask >> x->group_reg[g] & 1))
+                x->group_reg[g] = -1;
+    x->pinned &= (uint16_t)~mask;
     x->spilled &= (uint16_t)~mask;
 }
 
 static bool rax_is_free(const struct xlate *x)
 {
-    return (x->spilled & 1) && !(x->held & 1);
+    return (x->spilled & 1) && !((x->held | x->pinned) & 1);
 }
 
 void x_flags_save(struct xlate *x)
@@ -111,20 +121,35 @@ void x_flags_for(struct xlate *x, const struct insn *in)
         x->flags_saved = false;
 }
 
+struct x_state x_state_get(const struct xlate *x)
+{
+    struct x_state s = {x->spilled, x->pinned, x->held, x->flags_saved, {0}};
+
+    __builtin_memcpy(s.group_reg, x->group_reg, sizeof(s.group_reg));
+    return s;
+}
+
+void x_state_set(struct xlate *x, const struct x_state *s)
+{
+    x->spilled = s->spilled;
+    x->pinned = s->pinned;
+    x->held = s->held;
+    x->flags_saved = s->flags_saved;
+    __builtin_memcpy(x->group_reg, s->group_reg, sizeof(s->group_reg));
+}
+
 void x_canon_copy(struct xlate *x)
 {
-    uint16_t spilled = x->spilled, held = x->held;
-    bool saved = x->flags_saved;
+    struct x_state s = x_state_get(x);
 
     x_canon(x);
-    x->spilled = spilled;
-    x->held = held;
-    x->flags_saved = saved;
+    x_state_set(x, &s);
 }
 
 void x_canon(struct xlate *x)
 {
     x->held = 0;
+    x_groups_drop(x);
     x_flags_restore(x);
     x_need(x, 0xffff);
 }

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Groups: accesses of one block whose addresses differ only by constants share one check.
+ *
+ * The analysis walks the block and gives every register a version, which changes when the register is written with
+ * anything but itself plus a constant; such constants are summed up. Two accesses with the same registers in the same
+ * versions then lie a known distance apart. A group is a set of such accesses that spans less than SPAN_MAX bytes; the
+ * first one checks the whole span against one page and keeps the host address in a scratch register.
+ *
+ * Invariant: between the check and the last member nothing runs that changes mappings, flushes the TLB or brings code
+ * into the page, for these are done by helpers, and helpers end all groups (x_canon). What the slow path of another access
+ * does in between only adds translations.
+ */
+#include "xlate.h"
+
+#define SPAN_MAX 512
+
+struct place {
+    int8_t base, index; /* -2: RIP */
+    uint8_t scale, seg;
+    uint32_t base_version, index_version;
+    int64_t at;
+};
+
+struct analysis {
+    uint32_t version[16];
+    int64_t sum[16];
+    struct {
+        struct place p; /* of the first member */
+        int64_t low, high;
+        unsigned count;
+    } group[GROUPS_MAX];
+    unsigned n;
+};
+
+static bool two_accesses(const struct insn *in)
+{
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_PUSH:
+    case ZYDIS_MNEMONIC_POP:
+    case ZYDIS_MNEMONIC_CALL:
+        return in->has_mem;
+    default:
+        return false;
+    }
+}
+
+static bool stack_access(const struct insn *in, struct insn_mem *m)
+{
+    int64_t size = in->opsize;
+
+    *m = (struct insn_mem){.base = X86_RSP, .index = -1, .scale = 1, .seg = X86_SS, .addrsize = 8, .size = in->opsize};
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_PUSH:
+    case ZYDIS_MNEMONIC_CALL:
+        m->disp = -size;
+        m->access = ACC_W;
+        return true;
+    case ZYDIS_MNEMONIC_POP:
+    case ZYDIS_MNEMONIC_RET:
+        m->access = ACC_R;
+        return true;
+    case ZYDIS_MNEMONIC_LEAVE:
+        m->base = X86_RBP;
+        m->access = ACC_R;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The one access of a plain or stack instruction. */
+static bool access_of(const struct insn *in, struct insn_mem *m)
+{
+    if (two_accesses(in) || x_is_special(in) || in->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+        return false;
+    if (in->has_mem && in->z.mnemonic != ZYDIS_MNEMONIC_LEA) {
+        *m = in->mem;
+        bool bits = in->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                    (in->z.mnemonic == ZYDIS_MNEMONIC_BT || in->z.mnemonic == ZYDIS_MNEMONIC_BTS ||
+                     in->z.mnemonic == ZYDIS_MNEMONIC_BTR || in->z.mnemonic == ZYDIS_MNEMONIC_BTC);
+        return !bits && !m->vsib && m->access != 0 && m->size > 0 && m->size <= 64 && in->z.raw.modrm.offset != 0 &&
+               !insn_masked(in);
+    }
+    return stack_access(in, m);
+}
+
+static struct place place_of(const struct analysis *an, const struct insn *in, const struct insn_mem *m)
+{
+    struct place p = {.base = m->rip ? -2 : m->base, .index = m->index, .scale = m->scale,
+                      .seg = m->seg >= X86_FS ? m->seg : 0, .at = m->disp};
+
+    if (m->rip)
+        p.at += in->off + in->len;
+    else if (m->base >= 0) {
+        p.base_version = an->version[m->base];
+        p.at += an->sum[m->base];
+    }
+    if (m->index >= 0) {
+        p.index_version = an->version[m->index];
+        p.at += an->sum[m->index] * m->scale;
+    }
+    return p;
+}
+
+static bool same_kind(const struct place *a, const struct place *b)
+{
+    return a->base == b->base && a->index == b->index && a->scale == b->scale && a->seg == b->seg &&
+           a->base_version == b->base_version && a->index_version == b->index_version;
+}
+
+static uint8_t join(struct analysis *an, const struct place *p, unsigned size)
+{
+    for (unsigned g = an->n; g-- > 0;) {
+        if (!same_kind(&an->group[g].p, p))
+            continue;
+        int64_t low = p->at < an->group[g].low ? p->at : an->group[g].low;
+        int64_t high = p->at + size > an->group[g].high ? p->at + size : an->group[g].high;
+        if (high - low > SPAN_MAX)
+            continue;
+        an->group[g].low = low;
+        an->group[g].high = high;
+        an->group[g].count++;
+        return (uint8_t)g;
+    }
+    if (an->n == GROUPS_MAX)
+        return GROUP_NONE;
+    an->group[an->n].p = *p;
+    an->group[an->n].low = p->at;
+    an->group[an->n].high = p->at + size;
+    an->group[an->n].count = 1;
+    return (uint8_t)an->n++;
+}
+
+/* Register += constant, as 64-bit arithmetic. */
+static bool constant_add(const struct insn *in, unsigned *reg, int64_t *c)
+{
+    bool high;
+
+    if (in->op[0].type != ZYDIS_OPERAND_TYPE_REGISTER || in->op[0].size != 64)
+        return false;
+    int r = insn_gpr(in->op[0].reg.value, &high);
+    if (r < 0)
+        return false;
+    *reg = (unsigned)r;
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_INC:
+        *c = 1;
+        return true;
+    case ZYDIS_MNEMONIC_DEC:
+        *c = -1;
+        return true;
+    case ZYDIS_MNEMONIC_ADD:
+        *c = in->op[1].imm.value.s;
+        return in->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+    case ZYDIS_MNEMONIC_SUB:
+        *c = -in->op[1].imm.value.s;
+        return in->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+    case ZYDIS_MNEMONIC_LEA:
+        *c = in->mem.disp;
+        return in->mem.base == r && in->mem.index < 0 && !in->mem.rip && in->mem.addrsize == 8;
+    default:
+        return false;
+    }
+}
+
+static void forget(struct analysis *an, uint16_t regs)
+{
+    for (unsigned r = 0; r < 16; r++)
+        if (regs >> r & 1) {
+            an->version[r]++;
+            an->sum[r] = 0;
+        }
+}
+
+static void step(struct analysis *an, const struct insn *in)
+{
+    uint16_t written = in->write;
+    unsigned r;
+    int64_t c;
+
+    if (constant_add(in, &r, &c)) {
+        an->sum[r] += c;
+        return;
+    }
+    if (x_is_special(in)) { /* a helper: everything may have changed */
+        forget(an, 0xffff);
+        return;
+    }
+    if (in->z.mnemonic == ZYDIS_MNEMONIC_PUSH || in->z.mnemonic == ZYDIS_MNEMONIC_POP) {
+        bool push = in->z.mnemonic == ZYDIS_MNEMONIC_PUSH, high;
+        an->sum[X86_RSP] += push ? -(int64_t)in->opsize : in->opsize;
+        written = 0;
+        if (!push && in->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER)
+            written = (uint16_t)(1u << insn_gpr(in->op[0].reg.value, &high));
+    }
+    forget(an, written);
+}
+
+void x_groups(struct xlate *x)
+{
+    struct analysis an = {.n = 0};
+    struct insn_mem m;
+
+    for (unsigned i = 0; i < x->n; i++)
+        x->member[i].group = GROUP_NONE;
+    if (!x->long64 || x->nogroup || x->oneshot)
+        return;
+    for (unsigned i = 0; i < x->n; i++) {
+        const struct insn *in = &x->in[i];
+        if (access_of(in, &m) && m.addrsize == 8) {
+            struct place p = place_of(&an, in, &m);
+            if (p.at == (int32_t)p.at)
+                x->member[i] = (struct member){.group = join(&an, &p, m.size), .write = m.access & ACC_W, .size = m.size,
+                                               .at = (int32_t)p.at};
+        }
+        step(&an, in);
+    }
+}
+
+void x_groups_drop(struct xlate *x)
+{
+    __builtin_memset(x->group_reg, -1, sizeof(x->group_reg));
+    x->pinned = 0;
+}
+
+bool x_group_span(const struct xlate *x, int32_t *at, uint32_t *size, bool *write)
+{
+    unsigned g = x->member[x->i].group, members = 0;
+    int32_t low = x->member[x->i].at, high = low + x->member[x->i].size;
+
+    *write = false;
+    for (unsigned k = x->i; k < x->n; k++) {
+        const struct member *m = &x->member[k];
+        if (m->group != g)
+            continue;
+        members++;
+        low = m->at < low ? m->at : low;
+        high = m->at + m->size > high ? m->at + m->size : high;
+        *write |= m->write;
+    }
+    *at = low;
+    *size = (uint32_t)(high - low);
+    return members > 1;
+}
+
+bool x_group_last(const struct xlate *x)
+{
+    for (unsigned k = x->i + 1; k < x->n; k++)
+        if (x->member[k].group == x->member[x->i].group)
+            return false;
+    return true;
+}
