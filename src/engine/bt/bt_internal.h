@@ -66,7 +66,7 @@ enum bt_mmu { MMU_USER, MMU_KERNEL, MMU_KSMAP, MMU_COUNT };
 
 #define TLB_BITS 16
 #define TLB_SIZE (1u << TLB_BITS)
-#define TLB_FILLS 8192 /* entries of one kind between two flushes; more flush */
+#define TLB_FILLS 32768 /* entries of one kind between two flushes; more flush */
 
 /* Direct-mapped by bits 12-27 of the linear address. Reach matters more than size: only touched lines are in the
  * host's caches. A tag that does not translate is the page of a neighbouring index, which never matches. */
