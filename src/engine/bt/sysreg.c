@@ -369,8 +369,10 @@ static bool rd(struct bt_ctx *c, uint32_t i, uint64_t *v)
     case MSR_MCG_STATUS:
     case MSR_DEBUGCTL:
     case MSR_AMD_SYSCFG:
-    case MSR_AMD_HWCR:
         *v = 0;
+        return true;
+    case MSR_AMD_HWCR:
+        *v = 1u << 24; /* TscFreqSel: the TSC counts at the P0 frequency */
         return true;
     case MSR_AMD_DE_CFG:
         *v = 2; /* LFENCE serializes */
