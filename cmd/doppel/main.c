@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* doppel: choice of the command, and what the commands share. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,10 +74,19 @@ static int help(int argc, char **argv)
     return 0;
 }
 
+/* A descriptor that the caller closed must not become some file of ours. */
+static void open_standard_files(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
+}
+
 int main(int argc, char **argv)
 {
     const struct arg_command *c;
 
+    open_standard_files();
     if (argc < 2) {
         fputs("doppel: no command was given; 'doppel --help' lists them\n", stderr);
         return EXIT_USAGE;

@@ -169,7 +169,7 @@ static const struct arg_option options[] = {
     {"cpus", 'c', "N", "virtual CPUs (default 1)", set_cpus},
     {"kernel", 0, "FILE", "kernel to boot: bzImage or ELF (PVH too)", set_kernel},
     {"initrd", 0, "FILE", "initial RAM disk", set_initrd},
-    {"append", 0, "TEXT", "kernel command line", set_append},
+    {"append", 0, "TEXT", "kernel command line (default console=ttyS0)", set_append},
     {"disk", 0, "FILE[,readonly][,snapshot]", "virtio disk; may be repeated", set_disk},
     {"net", 0, "user[,hostfwd=...]|none", "network (default user: NAT)", set_net},
     {"publish", 'p', "[ADDR:]PORT:GUESTPORT[/udp]", "forward a port of the host", set_publish},
@@ -229,6 +229,8 @@ static int check(struct run *r, struct err *e)
 
     if (!r->serial_given && r->cfg.console.kind == CHARDEV_STDIO)
         r->cfg.serial.kind = CHARDEV_NONE;
+    if (r->cfg.append == NULL)
+        r->cfg.append = r->cfg.console.kind == CHARDEV_STDIO ? "console=hvc0" : "console=ttyS0";
     if (r->cfg.serial.kind == CHARDEV_STDIO && r->cfg.console.kind == CHARDEV_STDIO)
         return err_usage(e,
                          "--console: stdio is taken by --serial; give one of them another place");

@@ -250,6 +250,13 @@ class Checks:
         with open(os.path.join(self.files.dir, "out")) as f:
             assert f.read() == "A"
 
+    def closed_files(self):
+        """Descriptors that the caller closed do no harm."""
+        for fd in (0, 1, 2):
+            done = subprocess.run([DOPPEL, "run", "-m", "16M", "--net", "none", "off.elf"],
+                                  cwd=self.files.dir, timeout=20, preexec_fn=lambda: os.close(fd))
+            assert done.returncode == 0, f"without {fd}: status {done.returncode}"
+
     def unreadable(self):
         if os.geteuid() == 0:
             return  # root reads everything
@@ -353,7 +360,7 @@ def main():
         for line, status, words in WRONG:
             c.run(f"refuses: {line[:60]}", lambda a=(line, status, words): c.wrong(*a))
         for name in ("helps", "version", "doctor", "power_off", "debug_exit", "triple_fault",
-                     "timeout", "output", "unreadable", "port_taken", "escape_quits",
+                     "timeout", "output", "closed_files", "unreadable", "port_taken", "escape_quits",
                      "escape_help", "interrupt_key_is_the_guests", "signals", "crash",
                      "pty_back_end"):
             c.run(name.replace("_", " "), getattr(c, name))
