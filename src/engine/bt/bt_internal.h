@@ -29,9 +29,8 @@
 #define BT_PAGE_SIZE 4096u
 #define BT_PAGE_MASK (~(uint64_t)0xfff)
 
-/* ---- modes
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- modes --------------------------------------------------------------------------------------
+ * ---------------- */
 
 /* The CPU state that changes what instruction bytes mean. Two CPUs in equal modes run the same
  * translation. */
@@ -68,8 +67,9 @@ enum bt_mmu { MMU_USER, MMU_KERNEL, MMU_KSMAP, MMU_COUNT };
 #define TLB_SIZE (1u << TLB_BITS)
 #define TLB_FILLS 32768 /* entries of one kind between two flushes; more flush */
 
-/* Direct-mapped by bits 12-27 of the linear address. Reach matters more than size: only touched lines are in the
- * host's caches. A tag that does not translate is the page of a neighbouring index, which never matches. */
+/* Direct-mapped by bits 12-27 of the linear address. Reach matters more than size: only touched
+ * lines are in the host's caches. A tag that does not translate is the page of a neighbouring
+ * index, which never matches. */
 struct bt_tlb {
     uint64_t tag_r[TLB_SIZE]; /* linear page that may be read */
     uint64_t tag_w[TLB_SIZE]; /* linear page that may be written */
@@ -77,7 +77,9 @@ struct bt_tlb {
     uint32_t rpn[TLB_SIZE];   /* page number in the RAM backing */
     uint32_t n_fill[2];       /* entries made since the last flush: [0] not global, [1] global */
     uint16_t fill[2][TLB_FILLS];
-    uint64_t large[2];        /* bit (linear >> 21) & 63: a large page is entered there; [0] low half, [1] high half */
+    uint64_t large
+        /* bit (linear >> 21) & 63: a large page is entered there; [0] low half, [1] high half */
+        [2];
 };
 
 /* ---- jump cache
@@ -105,9 +107,8 @@ struct bt_xmap {
 
 #define BT_VALID_MAX 8192u
 
-/* ---- context
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- context ------------------------------------------------------------------------------------
+ * ---------------- */
 
 enum bt_exit_reason {
     EXIT_LOOKUP, /* rip set: find or translate, go on */
@@ -241,6 +242,7 @@ struct engine {
     struct ram_region region[RAM_MAX_REGIONS]; /* a copy: looked up without leaving this folder */
     unsigned n_region;
     bool bmi2; /* of the host */
+    bool amd;  /* the guest's CPU says so */
 
     /* Code cache: one memfd mapped twice, executable and writable. */
     uint8_t *code_rx, *code_rw;
@@ -258,7 +260,7 @@ struct engine {
     uint32_t n_rec, max_rec;
     struct bt_code_page *page; /* by id */
     uint32_t n_page;
-    uint32_t *rpn_page; /* rpn -> first live id or 0 */
+    uint32_t *rpn_page;   /* rpn -> first live id or 0 */
     uint8_t *rpn_written; /* rpn may have a writable TLB entry */
     uint32_t n_rpn;
     uint32_t mode_key[BT_MODES];
@@ -275,18 +277,19 @@ struct engine {
 struct engine_vcpu {
     struct engine *en;
     unsigned index;
-    struct x86_cpu cpu; /* all that is not in bt_ctx */
-    struct bt_ctx *ctx; /* while its thread lives, else NULL */
+    struct x86_cpu cpu;  /* all that is not in bt_ctx */
+    struct bt_ctx *ctx;  /* while its thread lives, else NULL */
     uint64_t tsc_offset; /* while not loaded */
     _Atomic bool stop;
-    bool flush_wanted; /* the run loop empties the cache before it goes on */
+    bool flush_wanted;   /* the run loop empties the cache before it goes on */
     uint64_t shadow_rip; /* the instruction here runs before an interrupt is taken (STI, MOV SS) */
     bool loaded;
+    bool halted;             /* in HLT: only an interrupt goes on */
     _Atomic bool first_look; /* look for interrupts before the first block */
-    uint32_t oneshot_id; /* page of the block entered last from the run loop */
+    uint32_t oneshot_id;     /* page of the block entered last from the run loop */
     void *altstack;
     struct xlate *xlate;
-    uint8_t *xbuf; /* 4 KB, page aligned: XSAVE images on their way */
+    uint8_t *xbuf;     /* 4 KB, page aligned: XSAVE images on their way */
     unsigned xsize[2]; /* of the XSAVE area for the RFBM in xsize_key: standard, compacted */
     uint64_t xsize_key[2];
     char error[160];
@@ -423,7 +426,7 @@ void bt_sync_segs(struct bt_ctx *c);
 /* translate.c */
 /* Translates the block at ctx->rip (page id known). NULL with the exception recorded, or the cache
  * is full (*full). */
-struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot, bool variant,
-                              bool *full);
+struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,
+                              bool variant, bool *full);
 
 #endif

@@ -2,12 +2,12 @@
 /*
  * The border between C and translated code.
  *
- * Translated code runs with the guest's registers in the host's, RSP included, so it has no stack: it reaches the
- * stubs below by jumps and tells them where to go on in the context (%fs, initial-exec TLS). The host stack pointer of
- * the C caller is kept in the context; the stubs switch to it.
+ * Translated code runs with the guest's registers in the host's, RSP included, so it has no stack:
+ * it reaches the stubs below by jumps and tells them where to go on in the context (%fs, initial-
+ * exec TLS). The host stack pointer of the C caller is kept in the context; the stubs switch to it.
  *
- * Helpers called by the stubs are compiled for general registers only, so the guest's vector state stays in the
- * registers; only bt_stub_exit and bt_vector_out save it.
+ * Helpers called by the stubs are compiled for general registers only, so the guest's vector state
+ * stays in the registers; only bt_stub_exit and bt_vector_out save it.
  */
 #include "bt_asm.h"
 
@@ -61,7 +61,8 @@
 \name:
         .endm
 
-/* void bt_enter(void): runs translated code at ctx->jmp_target until something jumps to bt_stub_exit. */
+/* void bt_enter(void): runs translated code at ctx->jmp_target until something jumps to
+ * bt_stub_exit. */
         func bt_enter
         push %rbp
         push %rbx
@@ -104,8 +105,9 @@ exit_saved:
         pop %rbp
         ret
 
-/* Calls helper number (arg & 0xff) of bt_helpers with (ctx, arg >> 8). It returns 0: go on at code_base + site; 1: leave
- * translated code; else the host address to go on at. Guest registers and flags are in the context meanwhile. */
+/* Calls helper number (arg & 0xff) of bt_helpers with (ctx, arg >> 8). It returns 0: go on at
+ * code_base + site; 1: leave translated code; else the host address to go on at. Guest registers
+ * and flags are in the context meanwhile. */
         func bt_stub_helper
         save_gprs
         mov C(CTX_HOST_RSP), %rsp
@@ -129,8 +131,8 @@ exit_saved:
         load_gprs
         jmp *C(CTX_JMP_TARGET)
 
-/* The same without the flags, for sites where they are dead or already saved: uint64_t bt_mem_slow(ctx). Returns as a
- * helper does; 0: at code_base + site. */
+/* The same without the flags, for sites where they are dead or already saved: uint64_t
+ * bt_mem_slow(ctx). Returns as a helper does; 0: at code_base + site. */
         .macro light_stub name, fn
         func \name
         save_gprs
@@ -156,7 +158,8 @@ exit_saved:
         light_stub bt_stub_mem, bt_mem_slow
         light_stub bt_stub_group, bt_group_slow
 
-/* With flags kept: after a store into the bounce buffer, an unresolved exit, an indirect jump that missed. */
+/* With flags kept: after a store into the bounce buffer, an unresolved exit, an indirect jump that
+ * missed. */
         .macro flag_stub name, fn
         func \name
         save_gprs
@@ -185,8 +188,8 @@ exit_saved:
         flag_stub bt_stub_page2, bt_page2_miss
         flag_stub bt_stub_variant, bt_variant
 
-/* void bt_vector_out(void), void bt_vector_in(void): save the guest's vector state and give C a clean one; and back.
- * Called from general-register helpers around calls into ordinary C. */
+/* void bt_vector_out(void), void bt_vector_in(void): save the guest's vector state and give C a
+ * clean one; and back. Called from general-register helpers around calls into ordinary C. */
         func bt_vector_out
         mov C(CTX_XSAVE), %rdi
         mov C(CTX_XMASK_LO), %eax
@@ -205,8 +208,8 @@ exit_saved:
         xrstor64 (%rdi)
         ret
 
-/* int bt_try_xrstor(p, lo, hi, wide), bt_try_fxrstor(p, wide): the signal handler sends a fault between bt_try_begin and
- * bt_try_end to bt_try_failed. */
+/* int bt_try_xrstor(p, lo, hi, wide), bt_try_fxrstor(p, wide): the signal handler sends a fault
+ * between bt_try_begin and bt_try_end to bt_try_failed. */
         .globl bt_try_begin, bt_try_end, bt_try_failed
         .hidden bt_try_begin, bt_try_end, bt_try_failed
 bt_try_begin:

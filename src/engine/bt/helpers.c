@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Helpers: control transfers between privilege levels, flags, segments, ports, odd instructions. See helpers.h. */
+/* Helpers: control transfers between privilege levels, flags, segments, ports, odd instructions.
+ * See helpers.h. */
 #include "helpers.h"
 
 #include "event.h"
@@ -50,7 +51,8 @@ uint64_t bt_h_raise(struct bt_ctx *c, uint32_t arg)
 uint64_t bt_h_cpuid(struct bt_ctx *c, uint32_t arg)
 {
     struct x86_cpu *cpu = &c->v->cpu;
-    struct cpuid_dynamic dyn = {.cr4 = cpu->cr4, .xcr0 = cpu->xcr0, .apic_id = c->v->index, .apic_enabled = true};
+    struct cpuid_dynamic dyn = {
+        .cr4 = cpu->cr4, .xcr0 = cpu->xcr0, .apic_id = c->v->index, .apic_enabled = true};
     uint32_t out[4];
 
     (void)arg;
@@ -62,7 +64,7 @@ uint64_t bt_h_cpuid(struct bt_ctx *c, uint32_t arg)
     return 0;
 }
 
-/* ---- SYSCALL and kin (Intel SDM vol. 2; AMD APM vol. 3) -------------------------------------------------------------- */
+/* ---- SYSCALL and kin (Intel SDM vol. 2; AMD APM vol. 3) -------------------------------------- */
 
 static void flat_code(struct bt_ctx *c, uint16_t sel, unsigned cpl, bool l)
 {
@@ -74,7 +76,8 @@ static void flat_code(struct bt_ctx *c, uint16_t sel, unsigned cpl, bool l)
 
 static void flat_stack(struct bt_ctx *c, uint16_t sel, unsigned cpl)
 {
-    bt_set_flat(&c->v->cpu.seg[X86_SS], (uint16_t)((sel & ~3u) | cpl), (uint16_t)(0xc093 | cpl << 5));
+    bt_set_flat(&c->v->cpu.seg[X86_SS], (uint16_t)((sel & ~3u) | cpl),
+                (uint16_t)(0xc093 | cpl << 5));
     c->seg_base[X86_SS] = 0;
 }
 
@@ -121,6 +124,8 @@ uint64_t bt_h_sysenter(struct bt_ctx *c, uint32_t arg)
     bool lma = c->mode_key & MODE_LMA;
 
     (void)arg;
+    if (lma && c->v->en->amd) /* AMD's processors have it in legacy mode only */
+        return h_ud(c);
     if (!(c->mode_key & MODE_PE) || sel == 0)
         return h_gp0(c);
     c->sys_flags &= ~BT_VM;
@@ -139,6 +144,8 @@ uint64_t bt_h_sysexit(struct bt_ctx *c, uint32_t arg)
     uint16_t sel = (uint16_t)(cpu->sysenter_cs & ~3ull);
     bool wide = arg >> 4 & 1;
 
+    if ((c->mode_key & MODE_LMA) && c->v->en->amd)
+        return h_ud(c);
     if (sel == 0 || c->cpl != 0)
         return h_gp0(c);
     c->gpr[X86_RSP] = wide ? c->gpr[X86_RCX] : (uint32_t)c->gpr[X86_RCX];
@@ -149,7 +156,7 @@ uint64_t bt_h_sysexit(struct bt_ctx *c, uint32_t arg)
     return bt_next(c);
 }
 
-/* ---- interrupts ------------------------------------------------------------------------------------------------------- */
+/* ---- interrupts ------------------------------------------------------------------------------ */
 
 uint64_t bt_h_int(struct bt_ctx *c, uint32_t arg)
 {
@@ -175,7 +182,8 @@ static int iret_pop(struct bt_ctx *c, unsigned size, struct iret_frame *f)
         return 1;
     f->cs &= 0xffff;
     if (stack || (f->cs & 3) > c->cpl)
-        if (h_stack_read(c, 3 * (int)size, size, &f->rsp) || h_stack_read(c, 4 * (int)size, size, &f->ss))
+        if (h_stack_read(c, 3 * (int)size, size, &f->rsp) ||
+            h_stack_read(c, 4 * (int)size, size, &f->ss))
             return 1;
     return 0;
 }
@@ -225,7 +233,9 @@ uint64_t bt_h_iret(struct bt_ctx *c, uint32_t arg)
         return h_fault(c);
     }
     if (stack)
-        c->gpr[X86_RSP] = to64 ? f.rsp : size == 2 ? (c->gpr[X86_RSP] & ~0xffffull) | (uint16_t)f.rsp : (uint32_t)f.rsp;
+        c->gpr[X86_RSP] = to64        ? f.rsp
+                          : size == 2 ? (c->gpr[X86_RSP] & ~0xffffull) | (uint16_t)f.rsp
+                                      : (uint32_t)f.rsp;
     else
         h_move_sp(c, 3 * (int)size);
     c->rip = to64 ? f.rip : size == 2 ? (uint16_t)f.rip : (uint32_t)f.rip;
@@ -246,7 +256,7 @@ uint64_t bt_h_hlt(struct bt_ctx *c, uint32_t arg)
     return 1;
 }
 
-/* ---- flags -------------------------------------------------------------------------------------------------------------- */
+/* ---- flags ----------------------------------------------------------------------------------- */
 
 static bool iopl_denied(const struct bt_ctx *c)
 {
@@ -310,7 +320,7 @@ uint64_t bt_h_popf(struct bt_ctx *c, uint32_t arg)
     return h_resume(c, arg);
 }
 
-/* ---- segments ------------------------------------------------------------------------------------------------------------ */
+/* ---- segments -------------------------------------------------------------------------------- */
 
 uint64_t bt_h_seg_get(struct bt_ctx *c, uint32_t arg)
 {
@@ -362,7 +372,8 @@ uint64_t bt_h_seg_far(struct bt_ctx *c, uint32_t arg)
     uint64_t off, sel;
 
     if (bt_read(c, c->mem_addr, size, bt_data_mmu(c), &off) ||
-        bt_read(c, c->mem_addr + size, 2, bt_data_mmu(c), &sel) || bt_load_seg(c, seg, (uint16_t)sel))
+        bt_read(c, c->mem_addr + size, 2, bt_data_mmu(c), &sel) ||
+        bt_load_seg(c, seg, (uint16_t)sel))
         return h_fault(c);
     h_set_gpr(c, arg >> 8 & 15, size, off);
     return h_resume(c, arg);
@@ -429,7 +440,8 @@ uint64_t bt_h_seg_query(struct bt_ctx *c, uint32_t arg)
 
 uint64_t bt_h_fsgsbase(struct bt_ctx *c, uint32_t arg)
 {
-    unsigned which = arg >> 4 & 3, r = arg >> 8 & 15, size = arg >> 12 & 15, seg = which & 1 ? X86_GS : X86_FS;
+    unsigned which = arg >> 4 & 3, r = arg >> 8 & 15, size = arg >> 12 & 15,
+             seg = which & 1 ? X86_GS : X86_FS;
 
     if (!(c->v->cpu.cr4 >> 16 & 1) || !(c->mode_key & MODE_L))
         return h_ud(c);
@@ -456,7 +468,7 @@ uint64_t bt_h_swapgs(struct bt_ctx *c, uint32_t arg)
     return h_resume(c, arg);
 }
 
-/* ---- far transfers ------------------------------------------------------------------------------------------------------ */
+/* ---- far transfers --------------------------------------------------------------------------- */
 
 uint64_t bt_h_far_jump(struct bt_ctx *c, uint32_t arg)
 {
@@ -539,7 +551,7 @@ uint64_t bt_h_far_return(struct bt_ctx *c, uint32_t arg)
     return bt_next(c);
 }
 
-/* ---- ports ---------------------------------------------------------------------------------------------------------------- */
+/* ---- ports ----------------------------------------------------------------------------------- */
 
 /* The I/O permission bitmap (Intel SDM vol. 1, 19.5.2). */
 static int port_denied(struct bt_ctx *c, unsigned port, unsigned size)
@@ -591,7 +603,8 @@ int bt_port_check(struct bt_ctx *c, unsigned port, unsigned size)
 
 uint64_t bt_h_in(struct bt_ctx *c, uint32_t arg)
 {
-    unsigned size = arg >> 4 & 15, port = arg >> 8 & 1 ? c->gpr[X86_RDX] & 0xffff : arg >> 12 & 0xff;
+    unsigned size = arg >> 4 & 15,
+             port = arg >> 8 & 1 ? c->gpr[X86_RDX] & 0xffff : arg >> 12 & 0xff;
 
     if (port_denied(c, port, size))
         return h_fault(c);
@@ -605,7 +618,8 @@ uint64_t bt_h_in(struct bt_ctx *c, uint32_t arg)
 
 uint64_t bt_h_out(struct bt_ctx *c, uint32_t arg)
 {
-    unsigned size = arg >> 4 & 15, port = arg >> 8 & 1 ? c->gpr[X86_RDX] & 0xffff : arg >> 12 & 0xff;
+    unsigned size = arg >> 4 & 15,
+             port = arg >> 8 & 1 ? c->gpr[X86_RDX] & 0xffff : arg >> 12 & 0xff;
     uint32_t v = (uint32_t)c->gpr[X86_RAX];
 
     if (port_denied(c, port, size))
@@ -614,7 +628,7 @@ uint64_t bt_h_out(struct bt_ctx *c, uint32_t arg)
     return c->kick ? h_resume(c, arg) : 0;
 }
 
-/* ---- odd ones ------------------------------------------------------------------------------------------------------------- */
+/* ---- odd ones -------------------------------------------------------------------------------- */
 
 uint64_t bt_h_enter(struct bt_ctx *c, uint32_t arg)
 {
@@ -629,7 +643,8 @@ uint64_t bt_h_enter(struct bt_ctx *c, uint32_t arg)
     for (unsigned i = 1; i < level; i++) {
         uint64_t at = (c->gpr[X86_RBP] - (uint64_t)i * size) & mask;
         off -= size;
-        if (bt_read(c, at + c->seg_base[X86_SS], size, bt_data_mmu(c), &v) || h_stack_write(c, off, size, v))
+        if (bt_read(c, at + c->seg_base[X86_SS], size, bt_data_mmu(c), &v) ||
+            h_stack_write(c, off, size, v))
             return h_fault(c);
     }
     if (level > 0) {

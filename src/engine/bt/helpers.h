@@ -145,6 +145,7 @@ void bt_port_out(struct bt_ctx *c, unsigned port, unsigned size, uint32_t value)
 
 /* Real and virtual-8086 mode forms (legacy.c). */
 uint64_t bt_iret_real(struct bt_ctx *c, unsigned size);
-uint64_t bt_far_real(struct bt_ctx *c, unsigned size, bool call, uint16_t sel, uint64_t off, uint64_t next);
+uint64_t bt_far_real(struct bt_ctx *c, unsigned size, bool call, uint16_t sel, uint64_t off,
+                     uint64_t next);
 
 #endif

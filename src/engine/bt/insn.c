@@ -129,6 +129,13 @@ static void take_flags(struct insn *in)
     }
 }
 
+static enum insn_result failure(ZyanStatus st, unsigned avail)
+{
+    if (st == ZYDIS_STATUS_NO_MORE_DATA)
+        return avail < 15 ? INSN_MORE : INSN_TOO_LONG;
+    return st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ? INSN_TOO_LONG : INSN_INVALID;
+}
+
 enum insn_result insn_peek(const struct insn_decoder *d, const uint8_t *bytes, unsigned avail,
                            struct insn *in)
 {
@@ -137,7 +144,7 @@ enum insn_result insn_peek(const struct insn_decoder *d, const uint8_t *bytes, u
         ZydisDecoderDecodeInstruction(&d->z, &zc, bytes, avail > 15 ? 15 : avail, &in->z);
 
     if (!ZYAN_SUCCESS(st))
-        return st == ZYDIS_STATUS_NO_MORE_DATA && avail < 15 ? INSN_MORE : INSN_INVALID;
+        return failure(st, avail);
     in->len = in->z.length;
     in->fl_read = in->fl_kill = in->fl_mod = 0;
     take_flags(in);
@@ -150,7 +157,7 @@ enum insn_result insn_decode(const struct insn_decoder *d, const uint8_t *bytes,
     ZyanStatus st = ZydisDecoderDecodeFull(&d->z, bytes, avail > 15 ? 15 : avail, &in->z, in->op);
 
     if (!ZYAN_SUCCESS(st))
-        return st == ZYDIS_STATUS_NO_MORE_DATA && avail < 15 ? INSN_MORE : INSN_INVALID;
+        return failure(st, avail);
     in->len = in->z.length;
     memcpy(in->raw, bytes, in->len);
     in->opsize = in->z.operand_width / 8;

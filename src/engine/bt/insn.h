@@ -47,7 +47,7 @@ struct insn_decoder {
 
 void insn_decoder_init(struct insn_decoder *d, unsigned bits, bool long_mode);
 
-enum insn_result { INSN_OK, INSN_INVALID, INSN_MORE };
+enum insn_result { INSN_OK, INSN_INVALID, INSN_TOO_LONG, INSN_MORE };
 /* Decodes at most `avail` bytes. INSN_MORE: the instruction goes on beyond them. */
 enum insn_result insn_decode(const struct insn_decoder *d, const uint8_t *bytes, unsigned avail,
                              struct insn *in);

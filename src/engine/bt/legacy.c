@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Event delivery and far transfers outside long mode: real-address mode and protected-mode interrupt and trap gates
- * (Intel SDM vol. 3, 6.12 and chapter 20). General registers only.
+ * Event delivery and far transfers outside long mode: real-address mode and protected-mode
+ * interrupt and trap gates (Intel SDM vol. 3, 6.12 and chapter 20). General registers only.
  */
 #include "event.h"
 #include "helpers.h"
@@ -23,7 +23,8 @@ static int deliver_real(struct bt_ctx *c, unsigned vector, uint64_t rip)
         return bt_fault_err(c, 13, vector * 8 + 2);
     if (bt_read(c, cpu->idtr.base + vector * 4, 4, MMU_KERNEL, &entry))
         return 1;
-    if (h_stack_write(c, -2, 2, bt_rflags(c)) || h_stack_write(c, -4, 2, cpu->seg[X86_CS].selector) ||
+    if (h_stack_write(c, -2, 2, bt_rflags(c)) ||
+        h_stack_write(c, -4, 2, cpu->seg[X86_CS].selector) ||
         h_stack_write(c, -6, 2, rip - cpu->seg[X86_CS].base))
         return 1;
     h_move_sp(c, -6);
@@ -83,8 +84,8 @@ static int inner_stack(struct bt_ctx *c, unsigned cpl, uint64_t *esp, uint16_t *
     return 0;
 }
 
-static int push_frame(struct bt_ctx *c, uint64_t base, uint64_t mask, uint64_t *sp, const uint64_t *v, unsigned n,
-                      unsigned size, unsigned mmu)
+static int push_frame(struct bt_ctx *c, uint64_t base, uint64_t mask, uint64_t *sp,
+                      const uint64_t *v, unsigned n, unsigned size, unsigned mmu)
 {
     uint64_t at = *sp;
 
@@ -97,7 +98,8 @@ static int push_frame(struct bt_ctx *c, uint64_t base, uint64_t mask, uint64_t *
     return 0;
 }
 
-int bt_deliver_legacy(struct bt_ctx *c, unsigned vector, bool soft, bool has_error, uint32_t error, uint64_t rip)
+int bt_deliver_legacy(struct bt_ctx *c, unsigned vector, bool soft, bool has_error, uint32_t error,
+                      uint64_t rip)
 {
     struct x86_cpu *cpu = &c->v->cpu;
     struct gate g = {.vector = vector, .ext = soft ? 0 : 1};
@@ -132,7 +134,8 @@ int bt_deliver_legacy(struct bt_ctx *c, unsigned vector, bool soft, bool has_err
     if (has_error)
         frame[n++] = error;
     uint64_t mask = cpu->seg[X86_SS].attr & 0x4000 ? 0xffffffff : 0xffff;
-    if (push_frame(c, c->seg_base[X86_SS], mask, &sp, frame, n, g.size, cpl == 3 ? MMU_USER : bt_sys_mmu(c)) ||
+    if (push_frame(c, c->seg_base[X86_SS], mask, &sp, frame, n, g.size,
+                   cpl == 3 ? MMU_USER : bt_sys_mmu(c)) ||
         bt_set_code(c, g.sel, &d, cpl)) {
         cpu->seg[X86_SS] = old_ss;
         c->seg_base[X86_SS] = old_ss.base;
@@ -151,17 +154,20 @@ uint64_t bt_iret_real(struct bt_ctx *c, unsigned size)
 {
     uint64_t ip, cs, fl;
 
-    if (h_stack_read(c, 0, size, &ip) || h_stack_read(c, size, size, &cs) || h_stack_read(c, 2 * (int)size, size, &fl))
+    if (h_stack_read(c, 0, size, &ip) || h_stack_read(c, size, size, &cs) ||
+        h_stack_read(c, 2 * (int)size, size, &fl))
         return h_fault(c);
     h_move_sp(c, 3 * (int)size);
     load_real(c, X86_CS, (uint16_t)cs);
     c->rip = c->seg_base[X86_CS] + ip;
-    bt_set_rflags(c, size == 2 ? (bt_rflags(c) & ~0xffffull) | (fl & 0xffff) : fl & ~(uint64_t)BT_VM);
+    bt_set_rflags(c,
+                  size == 2 ? (bt_rflags(c) & ~0xffffull) | (fl & 0xffff) : fl & ~(uint64_t)BT_VM);
     bt_mode_update(c);
     return bt_next(c);
 }
 
-uint64_t bt_far_real(struct bt_ctx *c, unsigned size, bool call, uint16_t sel, uint64_t off, uint64_t next)
+uint64_t bt_far_real(struct bt_ctx *c, unsigned size, bool call, uint16_t sel, uint64_t off,
+                     uint64_t next)
 {
     if (call) {
         if (h_stack_write(c, -(int64_t)size, size, c->v->cpu.seg[X86_CS].selector) ||

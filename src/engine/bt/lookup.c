@@ -5,7 +5,8 @@
  */
 #include "bt_internal.h"
 
-#define SALT_STEP (1ull << 48) /* canonical RIPs differ only below bit 48 or in all bits above it \
+#define SALT_STEP \
+    (1ull << 48) /* canonical RIPs differ only below bit 48 or in all bits above it \
                                 */
 
 static void salt_bump(struct bt_ctx *c, unsigned mode)
@@ -16,9 +17,8 @@ static void salt_bump(struct bt_ctx *c, unsigned mode)
             c->jc[mode][i].tag = c->jc[mode][i].code = 0;
 }
 
-/* ---- modes
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- modes --------------------------------------------------------------------------------------
+ * -------------------- */
 
 static uint32_t mode_key(const struct bt_ctx *c)
 {
@@ -174,9 +174,8 @@ uint32_t bt_code_page_at(struct bt_ctx *c, uint64_t rip)
     return id;
 }
 
-/* ---- jumps
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- jumps --------------------------------------------------------------------------------------
+ * -------------------- */
 
 void bt_jc_insert(struct bt_ctx *c, uint64_t rip, uint64_t code)
 {
@@ -285,7 +284,8 @@ uint64_t bt_chain(struct bt_ctx *c)
     return code;
 }
 
-/* The second page of a straddling instruction is not (known to be) where it was: check, or give the block up. */
+/* The second page of a straddling instruction is not (known to be) where it was: check, or give the
+ * block up. */
 uint64_t bt_page2_miss(struct bt_ctx *c)
 {
     struct engine *en = c->v->en;

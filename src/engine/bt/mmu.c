@@ -157,9 +157,8 @@ retry:;
     }
 }
 
-/* ---- TLB
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- TLB ----------------------------------------------------------------------------------------
+ * ------------------ */
 
 static uint64_t no_match(unsigned i)
 {
@@ -302,9 +301,8 @@ static enum fill_result page_for(struct bt_ctx *c, uint64_t lin, unsigned access
     return tlb_fill(c, lin, access, mmu, host, gpa, rpn);
 }
 
-/* ---- devices
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- devices ------------------------------------------------------------------------------------
+ * ------------------ */
 
 static unsigned chunk(uint64_t gpa, unsigned len)
 {
@@ -580,13 +578,16 @@ static uint64_t bounce(struct bt_ctx *c, struct piece *p, unsigned n, unsigned s
 /* Records the fault of a non-canonical address. */
 static int off_canonical(struct bt_ctx *c, uint64_t lin, unsigned size)
 {
-    if (!(c->mode_key & MODE_LMA) || (c->mem_info & INFO_LIN32) || (bt_canonical(lin) && bt_canonical(lin + size - 1)))
+    if (!(c->mode_key & MODE_LMA) || (c->mem_info & INFO_LIN32) ||
+        (bt_canonical(lin) && bt_canonical(lin + size - 1)))
         return 0;
     return bt_fault_err(c, c->mem_info & INFO_STACK ? 12 : 13, 0);
 }
 
-/* An access with a mask: pages without an active byte are not looked at. All goes through the bounce buffer. */
-static uint64_t masked_access(struct bt_ctx *c, struct piece *p, unsigned n, unsigned size, unsigned access, unsigned mmu)
+/* An access with a mask: pages without an active byte are not looked at. All goes through the
+ * bounce buffer. */
+static uint64_t masked_access(struct bt_ctx *c, struct piece *p, unsigned n, unsigned size,
+                              unsigned access, unsigned mmu)
 {
     uint64_t active;
     unsigned at = 0;
@@ -652,7 +653,8 @@ uint64_t bt_mem_slow(struct bt_ctx *c)
     return 0;
 }
 
-static void write_piece(struct bt_ctx *c, unsigned i, const uint8_t *b, unsigned len, uint64_t active)
+static void write_piece(struct bt_ctx *c, unsigned i, const uint8_t *b, unsigned len,
+                        uint64_t active)
 {
     uint64_t to = c->post.target[i];
 
@@ -688,11 +690,13 @@ uint64_t bt_mem_post(struct bt_ctx *c)
     return 0;
 }
 
-/* The check of a group failed. 0: the span is plain memory, mem_host its address; else to the copy without groups, which
- * does every access on its own and has its faults in the right place. Dirty bits are not set ahead of a store. */
+/* The check of a group failed. 0: the span is plain memory, mem_host its address; else to the copy
+ * without groups, which does every access on its own and has its faults in the right place. Dirty
+ * bits are not set ahead of a store. */
 uint64_t bt_group_slow(struct bt_ctx *c)
 {
-    unsigned size = c->mem_info & 0x3ff, access = c->mem_info >> 12 & 3, mmu = c->mem_info >> 16 & 3;
+    unsigned size = c->mem_info & 0x3ff, access = c->mem_info >> 12 & 3,
+             mmu = c->mem_info >> 16 & 3;
     struct bt_tlb *t = &c->tlb[mmu];
     uint64_t lin = c->mem_addr, gpa;
     unsigned i = tlb_slot(lin);

@@ -30,7 +30,8 @@ AT(xmask_lo, CTX_XMASK_LO);
 AT(xmask_hi, CTX_XMASK_HI);
 AT(xinit, CTX_XINIT);
 
-/* x87, SSE, AVX, AVX-512; never PKRU (it guards the monitor's own memory) nor AMX (needs a permission). */
+/* x87, SSE, AVX, AVX-512; never PKRU (it guards the monitor's own memory) nor AMX (needs a
+ * permission). */
 #define XCOMPONENTS 0xe7ull
 
 static uint8_t xinit_image[X86_XSAVE_SIZE] __attribute__((aligned(64)));
@@ -56,7 +57,8 @@ static int bt_probe(struct err *e)
     uint32_t a = 1, b, cx = 0, d;
     __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(cx), "=d"(d));
     if (!(cx >> 27 & 1))
-        return err_set(e, ENODEV, "the translator needs XSAVE, which this processor or kernel does not offer");
+        return err_set(e, ENODEV,
+                       "the translator needs XSAVE, which this processor or kernel does not offer");
     return 0;
 }
 
@@ -98,11 +100,16 @@ static int bt_create(const struct engine_config *cfg, struct engine **out, struc
     pthread_mutex_init(&en->lock, NULL);
     if (cfg->vcpus != 1) {
         free(en);
-        return err_set(e, EINVAL, "the translator runs one virtual CPU, not %u; use --cpus 1", cfg->vcpus);
+        return err_set(e, EINVAL, "the translator runs one virtual CPU, not %u; use --cpus 1",
+                       cfg->vcpus);
     }
     r = ram_regions(cfg->ram, &en->n_region);
     memcpy(en->region, r, sizeof(*r) * en->n_region);
     en->phys_mask = (1ull << cpuid_phys_bits(cfg->cpuid)) - 1;
+    struct cpuid_dynamic dyn = {0};
+    uint32_t id[4];
+    cpuid_execute(cfg->cpuid, &dyn, 0, 0, id);
+    en->amd = id[2] == 0x444d4163; /* "cAMD" */
     en->bmi2 = __builtin_cpu_supports("bmi2");
     en->tsc_khz = measure_tsc_khz();
     int rc = bt_cache_create(en, e);
@@ -116,7 +123,8 @@ static int bt_create(const struct engine_config *cfg, struct engine **out, struc
     return 0;
 }
 
-static int bt_vcpu_create(struct engine *en, unsigned index, struct engine_vcpu **out, struct err *e)
+static int bt_vcpu_create(struct engine *en, unsigned index, struct engine_vcpu **out,
+                          struct err *e)
 {
     struct engine_vcpu *v = aligned_alloc(64, (sizeof(*v) + 63) & ~63ul);
 
@@ -153,7 +161,7 @@ static void bt_vcpu_destroy(struct engine_vcpu *v)
     free(v);
 }
 
-/* ---- state -------------------------------------------------------------------------------------------------------------- */
+/* ---- state ----------------------------------------------------------------------------------- */
 
 /* struct x86_cpu -> context. */
 static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
@@ -173,6 +181,7 @@ static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
     bt_tlb_flush(c, true);
     bt_exec_flush(c, true);
     bt_mode_update(c);
+    v->halted = cpu->mp_state == X86_MP_HALTED;
     v->loaded = true;
 }
 
@@ -190,6 +199,7 @@ static void save_state(struct engine_vcpu *v, const struct bt_ctx *c)
     v->tsc_offset = c->tsc_offset;
     cpu->tsc = rdtsc_now() + v->tsc_offset;
     cpu->interrupt_shadow = v->shadow_rip == c->rip;
+    cpu->mp_state = v->halted ? X86_MP_HALTED : X86_MP_RUNNABLE;
 }
 
 static int bind(struct engine_vcpu *v)
@@ -209,7 +219,8 @@ static int bind(struct engine_vcpu *v)
     c->xmask_lo = (uint32_t)mask;
     c->xmask_hi = (uint32_t)(mask >> 32);
     c->xinit = xinit_image;
-    *(uint32_t *)(xinit_image + 24) = 0x1f80; /* MXCSR is restored from the image even when SSE is initial */
+    *(uint32_t *)(xinit_image + 24) =
+        0x1f80; /* MXCSR is restored from the image even when SSE is initial */
     *(uint64_t *)(xinit_image + 512) = 0;
     bt_tlb_init(c);
     for (uint32_t id = 0; id < BT_MAX_PAGES; id++)
@@ -245,7 +256,7 @@ static int bt_set_state(struct engine_vcpu *v, const struct x86_cpu *cpu, struct
     return 0;
 }
 
-/* ---- run ------------------------------------------------------------------------------------------------------------------ */
+/* ---- run ------------------------------------------------------------------------------------- */
 
 static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
 {
@@ -253,8 +264,10 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
     const struct bt_block *b = bt_block_at(v->en, c->fault_pc, &rec);
 
     if (b == NULL || c->fault_vector == 14) {
-        snprintf(v->error, sizeof(v->error), "host exception %u at translated code %#lx, address %#lx", c->fault_vector,
-                 (unsigned long)(c->fault_pc - (uint64_t)v->en->code_rx), (unsigned long)c->fault_error);
+        snprintf(v->error, sizeof(v->error),
+                 "host exception %u at translated code %#lx, address %#lx", c->fault_vector,
+                 (unsigned long)(c->fault_pc - (uint64_t)v->en->code_rx),
+                 (unsigned long)c->fault_error);
         c->exit_reason = EXIT_ERROR;
         return;
     }
@@ -272,8 +285,8 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
         bt_fault_err(c, c->fault_vector, 0);
     else
         bt_fault(c, c->fault_vector);
-    if (c->fault_vector == 16 && !(v->cpu.cr0 >> 5 & 1))
-        bt_fault(c, 16);
+    if (c->fault_vector == 19 && !(v->cpu.cr4 >> 10 & 1)) /* OSXMMEXCPT */
+        bt_fault(c, 6);
     c->exit_reason = EXIT_LOOKUP;
     if (bt_exception(c) == 1 && c->exit_reason == EXIT_SHUTDOWN)
         return;
@@ -281,33 +294,35 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
 }
 
 /* Takes an NMI or an interrupt if there is one that may come now. */
-static void take_events(struct engine_vcpu *v, struct bt_ctx *c)
+/* True if one was taken. */
+static bool take_events(struct engine_vcpu *v, struct bt_ctx *c)
 {
     const struct engine_host *h = v->en->host;
     int vector;
 
     if (v->shadow_rip == c->rip)
-        return;
+        return false;
     if (!v->cpu.nmi_blocked && h->nmi_take(h->opaque, v->index)) {
         if (bt_interrupt(c, 2, false, c->rip))
             (void)bt_exception(c);
         v->cpu.nmi_blocked = true;
-        return;
+        return true;
     }
     c->irq_wait = 0;
     if (!h->interrupt_pending(h->opaque, v->index))
-        return;
+        return false;
     if (!c->if_flag) {
         c->irq_wait = 1;
-        return;
+        return false;
     }
     vector = h->interrupt_take(h->opaque, v->index);
     if (vector < 0)
-        return;
+        return false;
     if (bt_interrupt(c, (unsigned)vector, false, c->rip))
         (void)bt_exception(c);
     if (h->interrupt_pending(h->opaque, v->index))
         c->irq_wait = 1;
+    return true;
 }
 
 static void inject(struct engine_vcpu *v, struct bt_ctx *c)
@@ -328,7 +343,8 @@ static void inject(struct engine_vcpu *v, struct bt_ctx *c)
     (void)bt_exception(c);
 }
 
-/* Finds or makes the code for ctx->rip. 0: an exception was delivered or the cache emptied, look again. */
+/* Finds or makes the code for ctx->rip. 0: an exception was delivered or the cache emptied, look
+ * again. */
 static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, bool variant)
 {
     struct engine *en = v->en;
@@ -345,7 +361,8 @@ static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, bo
         if (c->exc_vector == 0xfe) {
             v->flush_wanted = true;
         } else if (c->exc_vector == 0xff) {
-            snprintf(v->error, sizeof(v->error), "the guest runs code outside memory at %#lx", (unsigned long)c->rip);
+            snprintf(v->error, sizeof(v->error), "the guest runs code outside memory at %#lx",
+                     (unsigned long)c->rip);
             c->exit_reason = EXIT_ERROR;
         } else {
             c->exit_reason = EXIT_LOOKUP;
@@ -382,7 +399,8 @@ static void link_exit(struct engine_vcpu *v, struct bt_ctx *c, uint64_t code, ui
         bt_patch_chain(v->en, c->exit_site, c->exit_guard, id, code);
 }
 
-/* A block of one instruction ran with TF set: the trap follows it unless an exception came instead. */
+/* A block of one instruction ran with TF set: the trap follows it unless an exception came instead.
+ */
 static void single_step(struct engine_vcpu *v, struct bt_ctx *c, uint64_t exceptions)
 {
     if (v->en->stat.exc + v->en->stat.irq != exceptions)
@@ -419,7 +437,8 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             if (!alone) {
                 uint64_t rip = c->rip;
                 c->exit_reason = EXIT_LOOKUP;
-                take_events(v, c);
+                if (take_events(v, c))
+                    v->halted = false;
                 if (c->exit_reason == EXIT_SHUTDOWN) {
                     why = ENGINE_EXIT_SHUTDOWN;
                     break;
@@ -434,6 +453,11 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             } else {
                 c->kick = 1;
             }
+        }
+        if (v->halted) { /* HLT ends with an interrupt, not with a kick */
+            v->first_look = true;
+            why = ENGINE_EXIT_HALT;
+            break;
         }
         uint64_t rip = c->rip, code = code_for(v, c, alone, variant && !alone);
         if (code == 0) {
@@ -476,9 +500,11 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             const struct engine_host *h = en->host;
             v->shadow_rip = ~0ull;
             c->kick = 1;
-            if (c->if_flag && h->interrupt_pending(h->opaque, v->index))
+            if (c->if_flag && h->interrupt_pending(h->opaque, v->index)) {
+                v->halted = true;
                 continue;
-            v->first_look = true;
+            }
+            v->halted = v->first_look = true;
             why = ENGINE_EXIT_HALT;
             break;
         }

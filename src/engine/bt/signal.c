@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Host exceptions in translated code: a copied instruction divided by zero, had an unmasked floating-point exception, a
- * misaligned operand or an opcode the host lacks. The handler notes which and sends the thread to bt_stub_exit with all
- * registers as they were; the run loop makes it the guest's exception. Anything else goes to the handler that was there
- * before.
+ * Host exceptions in translated code: a copied instruction divided by zero, had an unmasked
+ * floating-point exception, a misaligned operand or an opcode the host lacks. The handler notes
+ * which and sends the thread to bt_stub_exit with all registers as they were; the run loop makes it
+ * the guest's exception. Anything else goes to the handler that was there before.
  */
 #include <errno.h>
 #include <signal.h>
@@ -32,7 +32,8 @@ static void chain(int sig, siginfo_t *info, void *uc)
             return;
         }
     }
-    signal(sig, SIG_DFL); /* returns to the faulting instruction, which then ends the process as usual */
+    signal(sig,
+           SIG_DFL); /* returns to the faulting instruction, which then ends the process as usual */
 }
 
 static void handler(int sig, siginfo_t *info, void *ucv)
@@ -59,7 +60,8 @@ static void handler(int sig, siginfo_t *info, void *ucv)
 
 static void install(void)
 {
-    struct sigaction sa = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    struct sigaction sa = {.sa_sigaction = handler,
+                           .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
     sigemptyset(&sa.sa_mask);
     for (unsigned i = 0; i < 5; i++)
@@ -72,7 +74,8 @@ int bt_signal_thread(struct engine_vcpu *v)
     sigset_t all;
 
     pthread_once(&once, install);
-    v->altstack = mmap(NULL, ss.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    v->altstack =
+        mmap(NULL, ss.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (v->altstack == MAP_FAILED) {
         v->altstack = NULL;
         return -errno;
@@ -80,7 +83,8 @@ int bt_signal_thread(struct engine_vcpu *v)
     ss.ss_sp = v->altstack;
     if (sigaltstack(&ss, NULL) < 0)
         return -errno;
-    /* RSP is the guest's while translated code runs: no signal whose handler wants this thread's stack. */
+    /* RSP is the guest's while translated code runs: no signal whose handler wants this thread's
+     * stack. */
     sigfillset(&all);
     for (unsigned i = 0; i < 5; i++)
         sigdelset(&all, signals[i]);

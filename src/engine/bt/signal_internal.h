@@ -4,7 +4,8 @@
 
 #include "bt_internal.h"
 
-/* Prepares the calling thread to run translated code: handlers (once a process), alternate stack, signal mask. */
+/* Prepares the calling thread to run translated code: handlers (once a process), alternate stack,
+ * signal mask. */
 int bt_signal_thread(struct engine_vcpu *v);
 
 #endif

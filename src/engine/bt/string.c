@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * String instructions. A repeated one runs page piece by page piece; after each piece the registers say how far it came,
- * so that a fault or an interrupt in the middle restarts it where it stopped.
+ * String instructions. A repeated one runs page piece by page piece; after each piece the registers
+ * say how far it came, so that a fault or an interrupt in the middle restarts it where it stopped.
  *
- * arg >> 4: bits 0-2 operation, 3-4 log2 of the element, 5-6 repeat (1 REP/REPE, 2 REPNE), 7-8 log2 of the address size,
- * 9-11 segment of the source.
+ * arg >> 4: bits 0-2 operation, 3-4 log2 of the element, 5-6 repeat (1 REP/REPE, 2 REPNE), 7-8 log2
+ * of the address size, 9-11 segment of the source.
  */
 #include "helpers.h"
 #include "segment.h"
@@ -13,9 +13,9 @@ enum { OP_MOVS, OP_STOS, OP_LODS, OP_SCAS, OP_CMPS, OP_INS, OP_OUTS };
 
 struct str {
     unsigned op, size, rep, asize, mmu;
-    uint64_t mask;     /* of addresses and the count */
+    uint64_t mask; /* of addresses and the count */
     uint64_t src_base, dst_base;
-    int64_t step;      /* bytes per element, signed by DF */
+    int64_t step; /* bytes per element, signed by DF */
     bool lin32;
 };
 
@@ -57,8 +57,8 @@ static uint64_t in_page(const struct str *s, uint64_t at, uint64_t want)
     return n == 0 ? 1 : n < want ? n : want;
 }
 
-/* A forward run of whole elements inside one page on each side, through host pointers. Returns the elements done, 0 if
- * it must go one by one, or -1 on a fault. */
+/* A forward run of whole elements inside one page on each side, through host pointers. Returns the
+ * elements done, 0 if it must go one by one, or -1 on a fault. */
 static int64_t fast_movs(struct bt_ctx *c, const struct str *s, uint64_t n)
 {
     uint64_t a = src(c, s), b = dst(c, s);
@@ -75,7 +75,8 @@ static int64_t fast_movs(struct bt_ctx *c, const struct str *s, uint64_t n)
     void *q = bt_host(c, b, len, ACC_W, s->mmu, &fault);
     if (q == NULL)
         return fault ? -1 : 0;
-    /* Overlap with the destination ahead repeats the pattern: element by element, as the processor does. */
+    /* Overlap with the destination ahead repeats the pattern: element by element, as the processor
+     * does. */
     if ((uint64_t)q - (uint64_t)p < len) {
         const uint8_t *from = p;
         uint8_t *to = q;
@@ -138,11 +139,13 @@ static void compare(struct bt_ctx *c, unsigned size, uint64_t a, uint64_t b)
 
 static int one(struct bt_ctx *c, const struct str *s)
 {
-    uint64_t v, w;
+    uint64_t v, v2;
+    struct bt_walk w;
 
     switch (s->op) {
     case OP_MOVS:
-        if (bt_read(c, src(c, s), s->size, s->mmu, &v) || bt_write(c, dst(c, s), s->size, s->mmu, v))
+        if (bt_read(c, src(c, s), s->size, s->mmu, &v) ||
+            bt_write(c, dst(c, s), s->size, s->mmu, v))
             return 1;
         break;
     case OP_STOS:
@@ -163,19 +166,23 @@ static int one(struct bt_ctx *c, const struct str *s)
         compare(c, s->size, c->gpr[X86_RAX], v);
         break;
     case OP_CMPS:
-        if (bt_read(c, src(c, s), s->size, s->mmu, &v) || bt_read(c, dst(c, s), s->size, s->mmu, &w))
+        if (bt_read(c, src(c, s), s->size, s->mmu, &v) ||
+            bt_read(c, dst(c, s), s->size, s->mmu, &v2))
             return 1;
-        compare(c, s->size, v, w);
+        compare(c, s->size, v, v2);
         break;
     case OP_INS:
         if (bt_port_check(c, c->gpr[X86_RDX] & 0xffff, s->size) ||
-            bt_read(c, dst(c, s), 1, s->mmu, &v)) /* the page is there before the port is read */
+            bt_walk(c, dst(c, s), ACC_W, s->mmu,
+                    &w)) /* the page is there before the port is read */
             return 1;
-        if (bt_write(c, dst(c, s), s->size, s->mmu, bt_port_in(c, c->gpr[X86_RDX] & 0xffff, s->size)))
+        if (bt_write(c, dst(c, s), s->size, s->mmu,
+                     bt_port_in(c, c->gpr[X86_RDX] & 0xffff, s->size)))
             return 1;
         break;
     default:
-        if (bt_port_check(c, c->gpr[X86_RDX] & 0xffff, s->size) || bt_read(c, src(c, s), s->size, s->mmu, &v))
+        if (bt_port_check(c, c->gpr[X86_RDX] & 0xffff, s->size) ||
+            bt_read(c, src(c, s), s->size, s->mmu, &v))
             return 1;
         bt_port_out(c, c->gpr[X86_RDX] & 0xffff, s->size, (uint32_t)v);
         break;
@@ -236,7 +243,8 @@ static int run(struct bt_ctx *c, const struct str *s)
 uint64_t bt_h_string(struct bt_ctx *c, uint32_t arg)
 {
     unsigned a = arg >> 4, seg = a >> 9 & 7;
-    struct str s = {.op = a & 7, .size = 1u << (a >> 3 & 3), .rep = a >> 5 & 3, .asize = 1u << (a >> 7 & 3)};
+    struct str s = {
+        .op = a & 7, .size = 1u << (a >> 3 & 3), .rep = a >> 5 & 3, .asize = 1u << (a >> 7 & 3)};
 
     s.mmu = bt_data_mmu(c);
     s.mask = s.asize == 8 ? ~0ull : s.asize == 4 ? 0xffffffffull : 0xffffull;

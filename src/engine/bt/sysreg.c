@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Control, debug and model-specific registers, descriptor-table registers, TLB control (Intel SDM vol. 3, 2.5 and
- * vol. 4). General registers only.
+ * Control, debug and model-specific registers, descriptor-table registers, TLB control (Intel SDM
+ * vol. 3, 2.5 and vol. 4). General registers only.
  */
 #include "event.h"
 #include "helpers.h"
@@ -18,7 +18,9 @@
 #define CR0_NW (1ull << 29)
 #define CR0_CD (1ull << 30)
 #define CR0_PG (1ull << 31)
-#define CR0_ALL (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+#define CR0_ALL                                                                                \
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
+     CR0_PG)
 
 #define CR4_TSD (1ull << 2)
 #define CR4_PAE (1ull << 5)
@@ -49,7 +51,7 @@ static void flush_space(struct bt_ctx *c)
     bt_exec_flush(c, false);
 }
 
-/* ---- control registers ------------------------------------------------------------------------------------------------- */
+/* ---- control registers ----------------------------------------------------------------------- */
 
 static int set_cr0(struct bt_ctx *c, uint64_t v)
 {
@@ -196,7 +198,7 @@ uint64_t bt_h_lmsw(struct bt_ctx *c, uint32_t arg)
     return set_cr0(c, (old & ~14ull) | v | (old & CR0_PE)) ? h_fault(c) : h_resume(c, arg);
 }
 
-/* ---- debug registers ---------------------------------------------------------------------------------------------------- */
+/* ---- debug registers ------------------------------------------------------------------------- */
 
 static bool dr_ok(struct bt_ctx *c, unsigned n)
 {
@@ -246,7 +248,7 @@ uint64_t bt_h_mov_to_dr(struct bt_ctx *c, uint32_t arg)
     return h_resume(c, arg);
 }
 
-/* ---- MSRs -------------------------------------------------------------------------------------------------------------------- */
+/* ---- MSRs ------------------------------------------------------------------------------------ */
 
 enum msr {
     MSR_TSC = 0x10,
@@ -293,7 +295,8 @@ static uint64_t host_tsc(void)
 static uint64_t *mtrr_slot(struct x86_cpu *cpu, uint32_t i)
 {
     if (i >= MSR_MTRR_BASE0 && i < MSR_MTRR_BASE0 + 16)
-        return i & 1 ? &cpu->mtrr_mask[(i - MSR_MTRR_BASE0) / 2] : &cpu->mtrr_base[(i - MSR_MTRR_BASE0) / 2];
+        return i & 1 ? &cpu->mtrr_mask[(i - MSR_MTRR_BASE0) / 2]
+                     : &cpu->mtrr_base[(i - MSR_MTRR_BASE0) / 2];
     if (i == MSR_MTRR_FIX64K)
         return &cpu->mtrr_fixed[0];
     if (i == MSR_MTRR_FIX16K_0 || i == MSR_MTRR_FIX16K_1)
@@ -521,7 +524,7 @@ uint64_t bt_h_rdpmc(struct bt_ctx *c, uint32_t arg)
     return h_gp0(c); /* CPUID announces no counters */
 }
 
-/* ---- descriptor tables --------------------------------------------------------------------------------------------------------- */
+/* ---- descriptor tables ----------------------------------------------------------------------- */
 
 static bool umip(const struct bt_ctx *c)
 {
@@ -588,7 +591,7 @@ uint64_t bt_h_load_system(struct bt_ctx *c, uint32_t arg)
     return bt_load_system(c, (uint16_t)c->temp[1], arg >> 4 & 1) ? h_fault(c) : h_resume(c, arg);
 }
 
-/* ---- TLB --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- TLB ------------------------------------------------------------------------------------- */
 
 uint64_t bt_h_invlpg(struct bt_ctx *c, uint32_t arg)
 {

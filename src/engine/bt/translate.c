@@ -27,9 +27,8 @@ static uint64_t line_mask(unsigned first, unsigned last)
     return (~0ull >> (63 - (last - first))) << first;
 }
 
-/* ---- liveness
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- liveness -----------------------------------------------------------------------------------
+ * ------------------------ */
 
 static bool is_branch(const struct insn *in)
 {
@@ -98,9 +97,8 @@ static void liveness(struct xlate *x)
     }
 }
 
-/* ---- plain instructions
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- plain instructions -------------------------------------------------------------------------
+ * -------------------------- */
 
 /* Does it touch x87, MMX, SSE, AVX or mask registers, or MXCSR? */
 static bool is_vector(const struct insn *in)
@@ -143,6 +141,15 @@ static bool is_avx(const struct insn *in)
            in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
 }
 
+static bool is_avx512(const struct insn *in)
+{
+    for (unsigned i = 0; i < in->z.operand_count; i++)
+        if (in->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+            ZydisRegisterGetClass(in->op[i].reg.value) == ZYDIS_REGCLASS_MASK)
+            return true;
+    return in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
+}
+
 /* CR0.TS, CR0.EM, CR4.OSFXSR, CR4.OSXSAVE: the instruction raises #NM or #UD. True if it was
  * emitted so. */
 static bool fpu_denied(struct xlate *x, const struct insn *in)
@@ -150,8 +157,15 @@ static bool fpu_denied(struct xlate *x, const struct insn *in)
     bool x87 = in->z.meta.isa_ext == ZYDIS_ISA_EXT_X87,
          mmx = in->z.meta.isa_ext == ZYDIS_ISA_EXT_MMX;
 
-    if (!is_vector(in) || !(x->key & (MODE_NM | MODE_EM | MODE_NOAVX | MODE_NOSSE)))
+    bool off = x->key & (MODE_NM | MODE_EM | MODE_NOAVX | MODE_NOSSE);
+    if (in->z.mnemonic == ZYDIS_MNEMONIC_FWAIT && !(x->c->v->cpu.cr0 & 2)) /* CR0.MP */
         return false;
+    if (!is_vector(in) || (!off && !is_avx512(in)))
+        return false;
+    if (is_avx512(in) && (x->c->v->cpu.xcr0 & 0xe6) != 0xe6) {
+        x_invalid(x, in);
+        return true;
+    }
     if (is_avx(in) && (x->key & MODE_NOAVX)) {
         x_invalid(x, in);
         return true;
@@ -176,7 +190,8 @@ static bool has_gpr(const struct insn *in)
     bool high;
 
     for (unsigned i = 0; i < in->z.operand_count_visible; i++)
-        if (in->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER && insn_gpr(in->op[i].reg.value, &high) >= 0)
+        if (in->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+            insn_gpr(in->op[i].reg.value, &high) >= 0)
             return true;
     switch (in->z.mnemonic) { /* forms whose integer operand is in memory */
     case ZYDIS_MNEMONIC_VMOVD:
@@ -206,8 +221,8 @@ static bool vzero32(struct xlate *x, const struct insn *in)
     return true;
 }
 
-/* Outside 64-bit mode VEX.W and EVEX.W are ignored for general registers, and so are the bits that would name registers
- * above 7; made so in the copy that runs in 64-bit mode. */
+/* Outside 64-bit mode VEX.W and EVEX.W are ignored for general registers, and so are the bits that
+ * would name registers above 7; made so in the copy that runs in 64-bit mode. */
 static void narrow_vex(const struct xlate *x, struct insn *in)
 {
     if (x->long64 || in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY)
@@ -235,9 +250,11 @@ static void narrow_vex(const struct xlate *x, struct insn *in)
 /* Encodings outside 64-bit mode that Zydis accepts and processors do not. */
 static bool undefined32(const struct xlate *x, const struct insn *in)
 {
-    bool insert = in->z.mnemonic == ZYDIS_MNEMONIC_VPINSRD || in->z.mnemonic == ZYDIS_MNEMONIC_VPEXTRD;
+    bool insert =
+        in->z.mnemonic == ZYDIS_MNEMONIC_VPINSRD || in->z.mnemonic == ZYDIS_MNEMONIC_VPEXTRD;
 
-    return !x->long64 && insert && in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && in->z.raw.vex.W;
+    return !x->long64 && insert && in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX &&
+           in->z.raw.vex.W;
 }
 
 static void copy_bytes(struct xlate *x, const struct insn *in)
@@ -410,7 +427,8 @@ static void plain(struct xlate *x, struct insn *in)
         x_invalid(x, in);
         return;
     }
-    if (!x->long64 && (x->key & MODE_PE) && in->has_mem && in->mem.seg == X86_CS && (in->mem.access & ACC_W)) {
+    if (!x->long64 && (x->key & MODE_PE) && in->has_mem && in->mem.seg == X86_CS &&
+        (in->mem.access & ACC_W)) {
         x_protection(x, in); /* code segments are never writable */
         return;
     }
@@ -438,9 +456,8 @@ static void plain(struct xlate *x, struct insn *in)
     x_written(x, in->full);
 }
 
-/* ---- the block
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- the block ----------------------------------------------------------------------------------
+ * --------------------------- */
 
 /* The instruction straddles the page's end: the rest comes from what the next linear page maps now.
  */
@@ -555,8 +572,8 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     insn_decoder_init(&x->dec, bits, c->mode_key & MODE_LMA);
 }
 
-struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot, bool variant,
-                              bool *full)
+struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,
+                              bool variant, bool *full)
 {
     struct engine *en = c->v->en;
     struct xlate *x = c->v->xlate;
@@ -578,13 +595,16 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
         return NULL;
     }
     x->b = b;
-    if (r == INSN_INVALID) {
+    if (r != INSN_OK) {
         x->in[0].off = (uint16_t)(rip & 0xfff);
         x->in[0].len = 1;
         x->n = 1;
         x->i = 0;
         x->live[0] = x->live[1] = FLAGS_ARITH;
-        x_invalid(x, &x->in[0]);
+        if (r == INSN_TOO_LONG)
+            x_protection(x, &x->in[0]);
+        else
+            x_invalid(x, &x->in[0]);
     } else {
         liveness(x);
         x_groups(x);

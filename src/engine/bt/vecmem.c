@@ -5,7 +5,8 @@
 #include "insn.h"
 #include "segment.h"
 
-/* Offsets in the standard XSAVE format (Intel SDM vol. 1, 13.4); the AVX ones are fixed on every processor made. */
+/* Offsets in the standard XSAVE format (Intel SDM vol. 1, 13.4); the AVX ones are fixed on every
+ * processor made. */
 #define XS_XMM 160
 #define XS_YMM 576
 
@@ -35,7 +36,8 @@ static uint8_t *vec_byte(struct bt_ctx *c, unsigned reg, unsigned byte)
     return x + comp_offset(6) + reg * 32 + byte - 32;
 }
 
-/* A component in its initial state is not in the image: it reads as zero. Made explicit before bytes are touched. */
+/* A component in its initial state is not in the image: it reads as zero. Made explicit before
+ * bytes are touched. */
 static void materialize(struct bt_ctx *c, unsigned comp, unsigned off, unsigned len)
 {
     uint64_t *bv = state_bv(c);
@@ -107,7 +109,8 @@ static unsigned vec_number(ZydisRegister r)
     return (unsigned)ZydisRegisterGetId(r);
 }
 
-static uint64_t element_address(struct bt_ctx *c, const struct insn *in, const struct insn_mem *m, uint64_t index)
+static uint64_t element_address(struct bt_ctx *c, const struct insn *in, const struct insn_mem *m,
+                                uint64_t index)
 {
     uint64_t a = index * m->scale + (uint64_t)m->disp;
 
@@ -156,7 +159,8 @@ static bool gather_shape(const struct insn *in, struct gather *g)
     if (data == NULL)
         return false;
     g->data = vec_number(data->reg.value);
-    /* VEX.W / EVEX.W: 64-bit elements. Opcodes 90, 92, A0, A2: dword indices; 91, 93, A1, A3: qword. */
+    /* VEX.W / EVEX.W: 64-bit elements. Opcodes 90, 92, A0, A2: dword indices; 91, 93, A1, A3:
+     * qword. */
     bool w = g->evex ? in->z.raw.evex.W : in->z.raw.vex.W;
     g->esize = w ? 8 : 4;
     g->isize = in->z.opcode & 1 ? 8 : 4;
@@ -232,7 +236,7 @@ int bt_vec_gather(struct bt_ctx *c)
     return 0;
 }
 
-/* ---- masked operands ------------------------------------------------------------------------------------------------- */
+/* ---- masked operands ------------------------------------------------------------------------- */
 
 static uint64_t low_bits(unsigned n)
 {
@@ -248,8 +252,10 @@ static uint64_t spread(uint64_t elements, unsigned count, unsigned esize)
     return v;
 }
 
-/* VMASKMOV, VPMASKMOV: the sign bits of the mask register, the second operand of either direction. */
-static uint64_t vex_elements(struct bt_ctx *c, const struct insn *in, unsigned count, unsigned esize)
+/* VMASKMOV, VPMASKMOV: the sign bits of the mask register, the second operand of either direction.
+ */
+static uint64_t vex_elements(struct bt_ctx *c, const struct insn *in, unsigned count,
+                             unsigned esize)
 {
     uint64_t v = 0;
     for (unsigned i = 0; i < count; i++)
@@ -307,9 +313,10 @@ uint64_t bt_vec_active(struct bt_ctx *c)
     return spread(k, count, esize);
 }
 
-/* ---- MASKMOV ------------------------------------------------------------------------------------------------------------- */
+/* ---- MASKMOV --------------------------------------------------------------------------------- */
 
-/* MASKMOVQ is an MMX instruction: TOP becomes 0 and all tags valid, so the image's stack slots turn by the old TOP. */
+/* MASKMOVQ is an MMX instruction: TOP becomes 0 and all tags valid, so the image's stack slots turn
+ * by the old TOP. */
 static void enter_mmx(struct bt_ctx *c)
 {
     uint8_t *x = c->xsave, old[128];
@@ -343,7 +350,11 @@ int bt_vec_maskmov(struct bt_ctx *c)
     for (unsigned i = 0; i < in.z.operand_count_visible && k < 2; i++)
         if (in.op[i].type == ZYDIS_OPERAND_TYPE_REGISTER)
             regs[k++] = vec_number(in.op[i].reg.value);
-    struct insn_mem m = {.base = X86_RDI, .index = -1, .scale = 1, .seg = X86_DS, .addrsize = in.z.address_width / 8};
+    struct insn_mem m = {.base = X86_RDI,
+                         .index = -1,
+                         .scale = 1,
+                         .seg = X86_DS,
+                         .addrsize = in.z.address_width / 8};
     if (in.z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_FS)
         m.seg = X86_FS;
     if (in.z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS)

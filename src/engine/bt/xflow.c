@@ -120,14 +120,17 @@ void x_exit_mode(struct xlate *x, int64_t delta, unsigned mode)
     x->ended = true;
 }
 
-/* Should the target prove non-canonical, the branch itself faults: its address, and how far it moved RSP. */
+/* Should the target prove non-canonical, the branch itself faults: its address, and how far it
+ * moved RSP. */
 static void miss_stub(struct xlate *x)
 {
     const struct insn *in = &x->in[x->i];
     int32_t moved = 0;
 
     if (in->z.mnemonic == ZYDIS_MNEMONIC_RET)
-        moved = in->opsize + (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? (int32_t)in->op[0].imm.value.u : 0);
+        moved =
+            in->opsize +
+            (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? (int32_t)in->op[0].imm.value.u : 0);
     else if (in->z.mnemonic == ZYDIS_MNEMONIC_CALL)
         moved = -(int32_t)in->opsize;
     x_store_imm(x, x->id << 12 | in->off, TLS_OFF(pc));
@@ -192,9 +195,8 @@ void x_guard_page2(struct xlate *x)
     x_to_hot(x);
 }
 
-/* ---- jumps
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- jumps --------------------------------------------------------------------------------------
+ * ------------------------ */
 
 static int64_t branch_target(const struct xlate *x, const struct insn *in)
 {

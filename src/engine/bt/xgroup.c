@@ -2,14 +2,15 @@
 /*
  * Groups: accesses of one block whose addresses differ only by constants share one check.
  *
- * The analysis walks the block and gives every register a version, which changes when the register is written with
- * anything but itself plus a constant; such constants are summed up. Two accesses with the same registers in the same
- * versions then lie a known distance apart. A group is a set of such accesses that spans less than SPAN_MAX bytes; the
- * first one checks the whole span against one page and keeps the host address in a scratch register.
+ * The analysis walks the block and gives every register a version, which changes when the register
+ * is written with anything but itself plus a constant; such constants are summed up. Two accesses
+ * with the same registers in the same versions then lie a known distance apart. A group is a set of
+ * such accesses that spans less than SPAN_MAX bytes; the first one checks the whole span against
+ * one page and keeps the host address in a scratch register.
  *
- * Invariant: between the check and the last member nothing runs that changes mappings, flushes the TLB or brings code
- * into the page, for these are done by helpers, and helpers end all groups (x_canon). What the slow path of another access
- * does in between only adds translations.
+ * Invariant: between the check and the last member nothing runs that changes mappings, flushes the
+ * TLB or brings code into the page, for these are done by helpers, and helpers end all groups
+ * (x_canon). What the slow path of another access does in between only adds translations.
  */
 #include "xlate.h"
 
@@ -49,7 +50,8 @@ static bool stack_access(const struct insn *in, struct insn_mem *m)
 {
     int64_t size = in->opsize;
 
-    *m = (struct insn_mem){.base = X86_RSP, .index = -1, .scale = 1, .seg = X86_SS, .addrsize = 8, .size = in->opsize};
+    *m = (struct insn_mem){
+        .base = X86_RSP, .index = -1, .scale = 1, .seg = X86_SS, .addrsize = 8, .size = in->opsize};
     switch (in->z.mnemonic) {
     case ZYDIS_MNEMONIC_PUSH:
     case ZYDIS_MNEMONIC_CALL:
@@ -79,16 +81,20 @@ static bool access_of(const struct insn *in, struct insn_mem *m)
         bool bits = in->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
                     (in->z.mnemonic == ZYDIS_MNEMONIC_BT || in->z.mnemonic == ZYDIS_MNEMONIC_BTS ||
                      in->z.mnemonic == ZYDIS_MNEMONIC_BTR || in->z.mnemonic == ZYDIS_MNEMONIC_BTC);
-        return !bits && !m->vsib && m->access != 0 && m->size > 0 && m->size <= 64 && in->z.raw.modrm.offset != 0 &&
-               !insn_masked(in);
+        return !bits && !m->vsib && m->access != 0 && m->size > 0 && m->size <= 64 &&
+               in->z.raw.modrm.offset != 0 && !insn_masked(in);
     }
     return stack_access(in, m);
 }
 
-static struct place place_of(const struct analysis *an, const struct insn *in, const struct insn_mem *m)
+static struct place place_of(const struct analysis *an, const struct insn *in,
+                             const struct insn_mem *m)
 {
-    struct place p = {.base = m->rip ? -2 : m->base, .index = m->index, .scale = m->scale,
-                      .seg = m->seg >= X86_FS ? m->seg : 0, .at = m->disp};
+    struct place p = {.base = m->rip ? -2 : m->base,
+                      .index = m->index,
+                      .scale = m->scale,
+                      .seg = m->seg >= X86_FS ? m->seg : 0,
+                      .at = m->disp};
 
     if (m->rip)
         p.at += in->off + in->len;
@@ -211,7 +217,9 @@ void x_groups(struct xlate *x)
         if (access_of(in, &m) && m.addrsize == 8) {
             struct place p = place_of(&an, in, &m);
             if (p.at == (int32_t)p.at)
-                x->member[i] = (struct member){.group = join(&an, &p, m.size), .write = m.access & ACC_W, .size = m.size,
+                x->member[i] = (struct member){.group = join(&an, &p, m.size),
+                                               .write = m.access & ACC_W,
+                                               .size = m.size,
                                                .at = (int32_t)p.at};
         }
         step(&an, in);

@@ -55,13 +55,13 @@ struct xlate {
     bool overflow;
 
     struct member member[XLATE_MAX];
-    int8_t group_reg[GROUPS_MAX];  /* host register with the group's address, -1: none now */
-    int32_t group_at[GROUPS_MAX];  /* the coordinate it points to */
-    bool nogroup;                  /* this block checks every access on its own */
+    int8_t group_reg[GROUPS_MAX]; /* host register with the group's address, -1: none now */
+    int32_t group_at[GROUPS_MAX]; /* the coordinate it points to */
+    bool nogroup;                 /* this block checks every access on its own */
 
     uint16_t spilled;
     uint16_t pinned; /* host registers that hold a group's address */
-    uint16_t held; /* host registers that hold a scratch value now */
+    uint16_t held;   /* host registers that hold a scratch value now */
     bool flags_saved;
     bool ended; /* the last instruction left the block */
 
@@ -72,7 +72,7 @@ struct xlate {
 struct access {
     unsigned t1, t2; /* operand is disp(t1); t2 is free */
     int32_t disp;
-    bool member; /* of a checked group: no check, no slow path */
+    bool member;       /* of a checked group: no check, no slow path */
     uint8_t *slow_jcc; /* rel32 of the jump to the slow path */
     uint8_t *op;       /* first byte of the operation */
     uint32_t info;
@@ -84,9 +84,8 @@ struct access {
     ((int32_t)((intptr_t)&bt_ctx - (intptr_t)__builtin_thread_pointer()) + \
      (int32_t)offsetof(struct bt_ctx, x))
 
-/* ---- bytes
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- bytes --------------------------------------------------------------------------------------
+ * -------------------- */
 
 static inline void e8(struct xlate *x, unsigned v)
 {
@@ -118,10 +117,12 @@ static inline uint32_t code_off(const struct xlate *x, const uint8_t *p)
 void x_fs(struct xlate *x, bool w, unsigned op, unsigned reg, int32_t off); /* op reg, %fs:off */
 void x_fs_idx(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx,
               int32_t off); /* %fs:off(idx) */
-void x_fs_idx8(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx, int32_t off); /* %fs:off(,idx,8); not RSP */
+void x_fs_idx8(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx,
+               int32_t off); /* %fs:off(,idx,8); not RSP */
 void x_rr(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned rm);
 void x_rm(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned base); /* (base) */
-void x_rmd(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned base, int32_t disp); /* disp(base) */
+void x_rmd(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned base,
+           int32_t disp); /* disp(base) */
 void x_lea(struct xlate *x, bool w, unsigned reg, int base, int index, unsigned scale,
            int32_t disp);
 void x_load(struct xlate *x, unsigned reg, int32_t off);      /* mov %fs:off, reg (64) */
@@ -155,8 +156,8 @@ struct x_state x_state_get(const struct xlate *x);
 void x_state_set(struct xlate *x, const struct x_state *s);
 unsigned x_scratch(struct xlate *x,
                    uint16_t avoid); /* a host register free for scratch; not in `avoid` nor held */
-void x_need(struct xlate *x, uint16_t mask); /* reloads guest registers that are spilled */
-void x_written(struct xlate *x, uint16_t mask);      /* host registers now hold the guest's again */
+void x_need(struct xlate *x, uint16_t mask);    /* reloads guest registers that are spilled */
+void x_written(struct xlate *x, uint16_t mask); /* host registers now hold the guest's again */
 void x_flags_save(struct xlate *x);
 void x_flags_restore(struct xlate *x);
 void x_flags_for(struct xlate *x,
@@ -165,9 +166,8 @@ void x_canon(struct xlate *x);      /* everything back in place: before an exit 
 void x_canon_copy(struct xlate *x); /* emits the same but leaves the state as it is (side exits) */
 void x_record(struct xlate *x, const struct insn *in);
 
-/* ---- memory (xmem.c)
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- memory (xmem.c) ----------------------------------------------------------------------------
+ * ----------------------- */
 
 /* The address of a memory operand into `t`; may clobber flags unless `t2` (a scratch register) is
  * given, 16: none. */
@@ -179,14 +179,15 @@ void x_access_done(struct xlate *x, struct access *a);
 /* The instruction's own bytes, its memory operand replaced by the access. */
 void x_reencode(struct xlate *x, const struct insn *in, const struct access *a);
 
-/* ---- groups (xgroup.c) ------------------------------------------------------------------------------------------------- */
+/* ---- groups (xgroup.c) ----------------------------------------------------------------------- */
 
-void x_groups(struct xlate *x);     /* analysis, before emission */
+void x_groups(struct xlate *x);      /* analysis, before emission */
 void x_groups_drop(struct xlate *x); /* the registers are lost */
-/* The span that the check at the current instruction must cover for the rest of its group. False: no use grouping. */
+/* The span that the check at the current instruction must cover for the rest of its group. False:
+ * no use grouping. */
 bool x_group_span(const struct xlate *x, int32_t *at, uint32_t *size, bool *write);
 bool x_group_last(const struct xlate *x); /* no member after the current instruction */
-bool x_is_prefix(unsigned b); /* legacy prefix */
+bool x_is_prefix(unsigned b);             /* legacy prefix */
 void x_stack_mem(struct xlate *x, struct insn_mem *m, int64_t disp, unsigned size, unsigned access);
 void x_move_sp(struct xlate *x, int32_t delta);
 

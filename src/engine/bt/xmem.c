@@ -84,7 +84,8 @@ static int32_t tlb_off(const struct xlate *x, bool write, bool host)
 
     if (host)
         return base + (int32_t)offsetof(struct bt_tlb, host);
-    return base + (int32_t)(write ? offsetof(struct bt_tlb, tag_w) : offsetof(struct bt_tlb, tag_r));
+    return base +
+           (int32_t)(write ? offsetof(struct bt_tlb, tag_w) : offsetof(struct bt_tlb, tag_r));
 }
 
 static bool high_byte(const struct insn *in)
@@ -110,7 +111,8 @@ static void check(struct xlate *x, struct access *a, unsigned size, bool write)
     x_fs_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, false, true)); /* add t1, host */
 }
 
-static void slow_call(struct xlate *x, const struct insn *in, const struct access *a, bool write, uint64_t stub)
+static void slow_call(struct xlate *x, const struct insn *in, const struct access *a, bool write,
+                      uint64_t stub)
 {
     x_here(x, a->slow_jcc);
     x_fs_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, write, false));
@@ -130,10 +132,11 @@ static void slow_call(struct xlate *x, const struct insn *in, const struct acces
         e8(x, 0x90);
 }
 
-/* The first access of a group: one check for the whole span. Where that fails for good (two pages, a device, code in
- * the page) the block goes on in a copy of itself without groups, from this instruction on. */
-static void group_head(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
-                       struct access *a)
+/* The first access of a group: one check for the whole span. Where that fails for good (two pages,
+ * a device, code in the page) the block goes on in a copy of itself without groups, from this
+ * instruction on. */
+static void group_head(struct xlate *x, const struct insn *in, const struct insn_mem *m,
+                       uint16_t avoid, struct access *a)
 {
     const struct member *me = &x->member[x->i];
     struct insn_mem low = *m;
@@ -164,8 +167,8 @@ static void group_head(struct xlate *x, const struct insn *in, const struct insn
     x->held &= (uint16_t) ~(1u << a->t1);
 }
 
-static bool grouped(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
-                    struct access *a)
+static bool grouped(struct xlate *x, const struct insn *in, const struct insn_mem *m,
+                    uint16_t avoid, struct access *a)
 {
     const struct member *me = &x->member[x->i];
     uint32_t size;
@@ -193,7 +196,8 @@ static bool grouped(struct xlate *x, const struct insn *in, const struct insn_me
     return true;
 }
 
-void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid, struct access *a)
+void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
+              struct access *a)
 {
     bool write = m->access & ACC_W;
     unsigned size = m->size ? m->size : 1;
@@ -215,9 +219,9 @@ void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, 
     x_address(x, in, m, a->t1, 16);
     check(x, a, size, write);
     a->op = x->out;
-    a->info = size | (uint32_t)m->access << 12 | x->mmu << 16 | (m->seg == X86_SS ? INFO_STACK : 0) |
-              (x->long64 ? 0 : INFO_LIN32) | (insn_masked(in) ? INFO_MASKED : 0) |
-              (insn_aligned(in) ? INFO_ALIGNED : 0);
+    a->info = size | (uint32_t)m->access << 12 | x->mmu << 16 |
+              (m->seg == X86_SS ? INFO_STACK : 0) | (x->long64 ? 0 : INFO_LIN32) |
+              (insn_masked(in) ? INFO_MASKED : 0) | (insn_aligned(in) ? INFO_ALIGNED : 0);
     a->spilled = x->spilled;
     a->flags_saved = x->flags_saved;
     x_record(x, in);
@@ -264,14 +268,14 @@ void x_access_done(struct xlate *x, struct access *a)
     x_to_hot(x);
 }
 
-/* ---- re-encoding
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- re-encoding --------------------------------------------------------------------------------
+ * ------------------------ */
 
 /* wide: EVEX scales 8-bit displacements, so it gets 32-bit ones. */
 static void modrm_mem(struct xlate *x, unsigned reg, unsigned t, int32_t disp, bool wide)
 {
-    bool none = disp == 0 && (t & 7) != 5, small = disp == 0 || (!wide && disp >= -128 && disp < 128);
+    bool none = disp == 0 && (t & 7) != 5,
+         small = disp == 0 || (!wide && disp >= -128 && disp < 128);
 
     e8(x, (none ? 0 : small ? 0x40 : 0x80) | reg << 3 | (t & 7));
     if ((t & 7) == 4)
@@ -367,9 +371,8 @@ void x_reencode(struct xlate *x, const struct insn *in, const struct access *a)
         e8(x, in->raw[k]);
 }
 
-/* ---- the stack
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- the stack ----------------------------------------------------------------------------------
+ * ------------------------ */
 
 static unsigned stack_width(const struct xlate *x)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * XSAVE family, and the vector instructions whose memory operands are not one range: gathers, scatters, byte-masked
- * stores (Intel SDM vol. 1, chapter 13; vol. 2). General registers only: the guest's vector state is in the registers
- * until an XSAVE here moves it.
+ * XSAVE family, and the vector instructions whose memory operands are not one range: gathers,
+ * scatters, byte-masked stores (Intel SDM vol. 1, chapter 13; vol. 2). General registers only: the
+ * guest's vector state is in the registers until an XSAVE here moves it.
  */
 #include "helpers.h"
 #include "segment.h"
@@ -11,7 +11,8 @@
 #define XSTATE_FP 1u
 #define XSTATE_SSE 2u
 
-/* A host pointer to [lin, lin+len) when its pages lie side by side in the host, or NULL (*fault: 1 = exception). */
+/* A host pointer to [lin, lin+len) when its pages lie side by side in the host, or NULL (*fault: 1
+ * = exception). */
 static uint8_t *span(struct bt_ctx *c, uint64_t lin, unsigned len, unsigned access, int *fault)
 {
     unsigned mmu = bt_data_mmu(c), first = BT_PAGE_SIZE - (unsigned)(lin & 0xfff);
@@ -94,9 +95,13 @@ uint64_t bt_h_xsetbv(struct bt_ctx *c, uint32_t arg)
     if (!(c->v->cpu.cr4 >> 18 & 1))
         return h_ud(c);
     bool avx512 = v & 0xe0;
-    if (c->cpl != 0 || (uint32_t)c->gpr[X86_RCX] != 0 || !(v & 1) || (v & ~host) || ((v & 4) && !(v & 2)) ||
-        (avx512 && (v & 0xe6) != 0xe6))
+    if (c->cpl != 0 || (uint32_t)c->gpr[X86_RCX] != 0 || !(v & 1) || (v & ~host) ||
+        ((v & 4) && !(v & 2)) || (avx512 && (v & 0xe6) != 0xe6))
         return h_gp0(c);
+    if (c->v->cpu.xcr0 != v) { /* translations know which vector instructions are enabled */
+        c->v->flush_wanted = true;
+        c->kick = 1;
+    }
     c->v->cpu.xcr0 = v;
     bt_mode_update(c);
     return h_resume(c, arg);
@@ -157,7 +162,8 @@ uint64_t bt_h_xrstor(struct bt_ctx *c, uint32_t arg)
     if (bt_read(c, c->mem_addr + 520, 8, bt_data_mmu(c), &xcomp))
         return h_fault(c);
     bool compact = xcomp >> 63;
-    unsigned size = cached_size(c, compact ? xcomp & ~(1ull << 63) & c->v->cpu.xcr0 : rfbm, compact);
+    unsigned size =
+        cached_size(c, compact ? xcomp & ~(1ull << 63) & c->v->cpu.xcr0 : rfbm, compact);
     uint8_t *p = span(c, c->mem_addr, size, ACC_R, &fault);
     if (fault)
         return h_fault(c);
@@ -204,7 +210,7 @@ uint64_t bt_h_fxrstor(struct bt_ctx *c, uint32_t arg)
     return bt_try_fxrstor(p, arg >> 4 & 1) ? h_gp0(c) : 0;
 }
 
-/* ---- gathers, scatters, byte-masked stores -------------------------------------------------------------------------------- */
+/* ---- gathers, scatters, byte-masked stores --------------------------------------------------- */
 
 uint64_t bt_h_gather(struct bt_ctx *c, uint32_t arg)
 {

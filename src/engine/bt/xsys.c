@@ -110,9 +110,8 @@ static bool is_class(const ZydisDecodedOperand *o, ZydisRegisterClass k)
     return o->type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(o->reg.value) == k;
 }
 
-/* ---- inline
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- inline -------------------------------------------------------------------------------------
+ * -------------------------- */
 
 static bool privileged(const struct xlate *x)
 {
@@ -174,7 +173,7 @@ static void smap_switch(struct xlate *x, const struct insn *in, bool ac)
     struct bt_ctx *c = x->c;
     uint32_t old_sys = c->sys_flags, old_mode = c->mode;
 
-    if (!privileged(x) || !(c->v->cpu.cr4 >> 21 & 1)) {
+    if (!privileged(x)) {
         helper_end(x, in, H_raise, 6);
         return;
     }
@@ -198,9 +197,8 @@ static void smap_switch(struct xlate *x, const struct insn *in, bool ac)
     x_exit_mode(x, in->off + in->len, mode);
 }
 
-/* ---- table
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- table --------------------------------------------------------------------------------------
+ * -------------------------- */
 
 static bool string_insn(struct xlate *x, const struct insn *in)
 {
