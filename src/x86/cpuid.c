@@ -10,7 +10,8 @@
  *
  * A bit that is not in the table is not shown. So a feature of a CPU that is newer than this file
  * stays hidden, and so do the things that are not built: VMX, SVM, MONITOR, performance counters,
- * processor trace, 5-level paging, protection keys, CET, SGX, TSX, AMX, user interrupts, 3DNow!.
+ * processor trace, 5-level paging, protection keys, CET, SGX, TSX, AMX, user interrupts, 3DNow!,
+ * XOP and TBM, CLZERO.
  *
  * Vulnerabilities. The guest's page tables are walked in software and its pages are ordinary user
  * pages of this process, its indirect branches become look-ups: page-table isolation, retpolines,
@@ -142,9 +143,7 @@ static const struct feature features[] = {
     {0x80000001, 0, ECX, 6, HOST, XCR0_SSE},  /* SSE4A */
     {0x80000001, 0, ECX, 7, HOST, XCR0_SSE},  /* misaligned SSE */
     {0x80000001, 0, ECX, 8, HOST},            /* PREFETCHW */
-    {0x80000001, 0, ECX, 11, HOST, XCR0_AVX}, /* XOP */
     {0x80000001, 0, ECX, 16, HOST, XCR0_AVX}, /* FMA4 */
-    {0x80000001, 0, ECX, 21, HOST},           /* TBM */
     {0x80000001, 0, ECX, 22, HOST},           /* TOPOEXT */
     /* 80000001 EDX */
     {0x80000001, 0, EDX, 11, ENGINE},         /* SYSCALL */
@@ -156,7 +155,6 @@ static const struct feature features[] = {
     /* 80000007 EDX */
     {0x80000007, 0, EDX, 8, ENGINE}, /* invariant TSC */
     /* 80000008 EBX */
-    {0x80000008, 0, EBX, 0, HOST},        /* CLZERO */
     {0x80000008, 0, EBX, 2, HOST},        /* FXSAVE always saves the error pointers */
     {0x80000008, 0, EBX, 29, ENGINE_AMD}, /* BTC_NO: no branch type confusion */
     /* 80000021 EAX */
