@@ -167,6 +167,7 @@ static const struct feature features[] = {
 
 struct host {
     bool amd;
+    unsigned family;
     uint32_t max_basic, max_extended;
     uint64_t xcr0;
     bool xsave;
@@ -203,6 +204,7 @@ static void host_probe(struct host *h)
     h->amd = (b == 0x68747541 && d == 0x69746e65) || (b == 0x6f677948 && d == 0x6e65476e);
     __cpuid(0x80000000u, h->max_extended, b, c, d);
     __cpuid(1, a, b, c, d);
+    h->family = (a >> 8 & 0xf) + ((a >> 8 & 0xf) == 0xf ? a >> 20 & 0xff : 0);
     h->xsave = (c & 1u << 26) && (c & 1u << 27);
     /* Without XSAVE the operating system still saves x87 and SSE (FXSAVE). */
     h->xcr0 = h->xsave ? host_xgetbv() : 3;
@@ -238,6 +240,10 @@ static bool feature_offered(const struct host *h, const struct feature *f)
         return false;
     if (f->leaf == 1 && f->reg == ECX && f->bit == 26)
         return h->xsave;
+    /* Zen 5: RDSEED may give 0 and say that it is random (AMD-SB-7055). Whether the microcode is
+     * mended cannot be seen from here. */
+    if (f->leaf == 7 && f->reg == EBX && f->bit == 18 && h->amd && h->family == 0x1a)
+        return false;
     o = host_cpuid(h, f->leaf, f->subleaf);
     return o.r[f->reg] >> f->bit & 1;
 }
