@@ -141,5 +141,8 @@ uint32_t flow_flags(const struct gen *g, const struct gen_seq *seq, unsigned vec
     for (unsigned i = 0; i <= seq->count; i++)
         if (rip == seq->at[i])
             return DIFF_STATUS & ~undef[i] & (trap ? DIFF_STATUS : live[i]);
+    /* Inside an instruction (a return address was changed): nobody knows what follows. */
+    if (rip >= seq->start && rip <= (uint64_t)seq->at[seq->count] + DIFF_PAD)
+        return 0;
     return DIFF_STATUS & ~all;
 }

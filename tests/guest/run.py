@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs flat guests and passes on what they report.
+
+    run.py [--doppel FILE] [--accel NAME] [--memory SIZE] [--timeout S] GUEST.elf...
+    run.py --qemu GUEST.elf...          the same guests under QEMU's TCG, to test the tests
+
+A guest prints lines `ok - name` and `not ok - name` and leaves through the exit device with 0 or 1,
+which the machine turns into status 1 or 3. A guest that says nothing, hangs or leaves otherwise
+has failed. $DOPPEL names the program when --doppel does not.
+"""
+import argparse
+import os
+import subprocess
+import sys
+
+QEMU = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
+        "-m", "128", "-accel", "tcg", "-cpu", "max",
+        "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel"]
+PASSED = 1
+
+
+def command(args, guest):
+    if args.qemu:
+        return QEMU + [guest]
+    return [args.doppel, "run", "--accel", args.accel, "--kernel", guest, "--memory", args.memory,
+            "--serial", "stdio", "--net", "none", "--no-reboot", "--debug-exit"]
+
+
+def run(args, guest):
+    """Returns (output, reason of failure or None)."""
+    try:
+        done = subprocess.run(command(args, guest), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=args.timeout, check=False)
+    except subprocess.TimeoutExpired as e:
+        return (e.stdout or b"").decode(errors="replace"), f"no end within {args.timeout} s"
+    text = done.stdout.decode(errors="replace")
+    if done.returncode != PASSED:
+        return text, f"exit status {done.returncode}"
+    if "ok - " not in text:
+        return text, "no report"
+    return text, None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--doppel", default=os.environ.get("DOPPEL", "doppel"))
+    parser.add_argument("--accel", default="bt")
+    parser.add_argument("--memory", default="128M")
+    parser.add_argument("--timeout", type=float, default=60)
+    parser.add_argument("--qemu", action="store_true")
+    parser.add_argument("--failures-only", action="store_true")
+    parser.add_argument("guests", nargs="+")
+    args = parser.parse_args()
+    failed = 0
+    for guest in args.guests:
+        name = os.path.splitext(os.path.basename(guest))[0]
+        text, why = run(args, guest)
+        for line in text.replace("\r", "").splitlines():
+            mark, sep, rest = line.partition("ok - ")
+            line = f"{mark}ok - {name}: {rest}" if sep else line
+            if not args.failures_only or not line.startswith("ok - "):
+                print(line)
+        if why is not None:
+            failed += 1
+            print(f"not ok - {name}: {why}")
+        sys.stdout.flush()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
