@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "commands.h"
@@ -223,6 +224,21 @@ static int use_image(struct run *r, struct err *e)
     return 0;
 }
 
+/* A guest touches all of its memory sooner or later. */
+static int check_memory(uint64_t memory, struct err *e)
+{
+    struct sysinfo si;
+    uint64_t host;
+
+    if (sysinfo(&si) < 0)
+        return 0;
+    host = ((uint64_t)si.totalram + si.totalswap) * si.mem_unit;
+    if (memory <= host)
+        return 0;
+    return err_set(e, ENOMEM, "--memory: %lluM is more than this host has (%lluM); give less",
+                   (unsigned long long)memory >> 20, (unsigned long long)host >> 20);
+}
+
 static int check(struct run *r, struct err *e)
 {
     int rc = 0;
@@ -242,7 +258,9 @@ static int check(struct run *r, struct err *e)
         return rc;
     if (r->cfg.kernel == NULL)
         return err_usage(e, "run: nothing to boot; name a kernel with --kernel");
-    rc = pick_engine(r->accel, &r->cfg.engine, e);
+    rc = check_memory(r->cfg.memory, e);
+    if (rc == 0)
+        rc = pick_engine(r->accel, &r->cfg.engine, e);
     if (rc < 0)
         return rc;
     if (r->cfg.cpus > 1 && strcmp(r->cfg.engine->name, "bt") == 0)
