@@ -106,7 +106,7 @@ WRONG = [
     ("run halt.elf -m 0M", USAGE, ["--memory", "16M"]),
     ("run halt.elf -m 1M", USAGE, ["--memory", "16M"]),
     ("run halt.elf -m 17000K", USAGE, ["--memory", "megabytes"]),
-    ("run halt.elf --memory=9999999T", USAGE, ["--memory"]),
+    ("run halt.elf --memory=9999999T", FAILED, ["--memory"]),
     ("run halt.elf --memory=99999999999999999999T", USAGE, ["--memory"]),
     ("run halt.elf -m 16777215T", FAILED, ["--memory", "this host has"]),
     ("run halt.elf -m 64T", FAILED, ["--memory", "this host has"]),
