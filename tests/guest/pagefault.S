@@ -255,16 +255,25 @@ smap:
     FAULTS "without SMAP", NOTHING, 0, movl (%rbx), %eax
 9:  ret
 
-/* Descriptor table accesses are the supervisor's even with AC set: SMAP forbids a GDT in a
+/* Descriptor table accesses are the supervisor's even with AC set: SMAP forbids an LDT in a
  * program's page. */
 implicit:
-    movq $gdt+USER, %rax
-    movq %rax, scratch+2
-    movw $0xcf, scratch
-    lgdt scratch
-    movl $KDATA, %ecx
-    FAULTS "SMAP: a GDT in a program's page, AC set", PF, E_P, movl %ecx, %fs
-    lgdt gdt_pointer
+    movq $ldt+USER, %rcx
+    movl $0x17, %eax
+    movw %ax, gdt+SPARE_SEL
+    movw %cx, gdt+SPARE_SEL+2
+    shrq $16, %rcx
+    movb %cl, gdt+SPARE_SEL+4
+    movw $0x82, gdt+SPARE_SEL+5
+    movb %ch, gdt+SPARE_SEL+7
+    movq $0, gdt+SPARE_SEL+8
+    movl $SPARE_SEL, %ecx
+    lldt %cx
+    movl $8+4, %ecx
+    stac
+    FAULTS "SMAP: an LDT in a program's page, AC set", PF, E_P, movl %ecx, %fs
+    xorl %ecx, %ecx
+    lldt %cx
     ret
 
 /* Accesses across the border to a page that is not there: CR2 is the first byte that is missing,
@@ -326,6 +335,9 @@ stack_faults:
     movq %r14, user_rsp
     ret
 
+    .data
+    .balign 8
+ldt: .quad 0, 0x00cf93000000ffff, 0
     .bss
     .balign 64
 scratch: .skip 64

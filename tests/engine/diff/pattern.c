@@ -296,13 +296,70 @@ static void x87_fresh(struct gen *g)
         EMIT(g, 0xdd, 0x1b);
 }
 
+/* One access through `base`, with a displacement. */
+static void access_base(struct gen *g, uint8_t base, int disp)
+{
+    static const uint8_t ops[] = {0x8b, 0x89, 0x03, 0x01, 0x3b, 0x31, 0x8a, 0x88, 0x63, 0x85};
+    static const uint8_t scratch[] = {0, 2};
+    uint8_t op = ops[diff_below(&g->rng, sizeof(ops))];
+    uint8_t reg = scratch[diff_below(&g->rng, 2)], b[12];
+    unsigned n = 0, mod = disp >= -128 && disp < 128 ? 1 : 2;
+    bool vector = diff_chance(&g->rng, 20);
+
+    if (op == 0x63 && compat(g)) /* ARPL there */
+        op = 0x8b;
+    if (!compat(g))
+        b[n++] = (uint8_t)(0x40 | (diff_chance(&g->rng, 60) ? 8 : 0) | (base >> 3));
+    if (vector) {
+        b[n++] = 0x0f; /* MOVUPS */
+        op = 0x10 | (op & 1);
+    }
+    b[n++] = op;
+    b[n++] = (uint8_t)(mod << 6 | reg << 3 | (base & 7));
+    if ((base & 7) == 4)
+        b[n++] = 0x24;
+    memcpy(b + n, &disp, 4);
+    emit(g, b, n + (mod == 1 ? 1 : 4));
+}
+
+/* Several accesses through one register that may move in between: what an engine checks once. */
+static void cluster(struct gen *g)
+{
+    static const uint8_t bases[] = {3, 4, 5, 6, 7, 9, 12, 13};
+    uint8_t base = bases[diff_below(&g->rng, compat(g) ? 5 : 8)];
+    unsigned n = 2 + diff_below(&g->rng, 5);
+    int range = diff_chance(&g->rng, 70) ? 100 : diff_chance(&g->rng, 70) ? 3000 : 20000;
+
+    for (unsigned i = 0; i < n; i++) {
+        int disp = (int)diff_below(&g->rng, (uint32_t)range) - range / 3;
+        uint8_t step = (uint8_t)(disp & 0x38);
+
+        if (diff_chance(&g->rng, 12)) {
+            if (compat(g))
+                EMIT(g, 0x83, 0xc0 | base, step);
+            else
+                EMIT(g, 0x48 | base >> 3, 0x83, 0xc0 | (base & 7), step);
+        } else if (diff_chance(&g->rng, 8)) {
+            gen_body(g, 1, 0);
+        } else {
+            access_base(g, base, disp);
+        }
+    }
+}
+
 void gen_pattern(struct gen *g)
 {
     static void (*const patterns[])(struct gen *) = {
-        forward_branch, forward_branch, forward_branch,   counted_loop,          counted_loop,
-        call_return,    call_return,    indirect_jump,    change_flags,          divide,
-        repeat_string,  repeat_string,  compare_exchange, compare_exchange_pair, load_mxcsr,
-        push_pop,       x87_fresh,
+        forward_branch,   forward_branch,
+        forward_branch,   counted_loop,
+        counted_loop,     call_return,
+        call_return,      indirect_jump,
+        change_flags,     divide,
+        repeat_string,    repeat_string,
+        compare_exchange, compare_exchange_pair,
+        load_mxcsr,       push_pop,
+        x87_fresh,        cluster,
+        cluster,          cluster,
     };
 
     patterns[diff_below(&g->rng, sizeof(patterns) / sizeof(patterns[0]))](g);
