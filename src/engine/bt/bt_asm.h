@@ -24,10 +24,5 @@
 #define CTX_XMASK_LO 0x158
 #define CTX_XMASK_HI 0x15c
 #define CTX_XINIT 0x160
-#define CTX_EXIT_SITE 0x168
-#define CTX_EXIT_ID 0x16c
-#define CTX_EXIT_DELTA 0x170
-#define CTX_EXIT_GUARD 0x174
-#define CTX_RIP 0x178
 
 #endif

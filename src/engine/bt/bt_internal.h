@@ -141,10 +141,8 @@ struct bt_ctx {
     void *xsave;
     uint32_t xmask_lo, xmask_hi;
     void *xinit;
-    uint32_t exit_site;
-    uint32_t exit_id;
-    int32_t exit_delta;
-    uint32_t exit_guard;
+    uint32_t exit_site; /* offset of a struct bt_exit_site, 0: none */
+    int32_t exit_delta; /* how far an indirect branch moved RSP */
     uint64_t rip;
 
     uint64_t saved_flags; /* LAHF/SETO image: AH = flags, AL = OF */
@@ -193,7 +191,8 @@ struct bt_ctx {
     uint64_t cur_lin[BT_MAX_PAGES];
 };
 
-extern __thread struct bt_ctx bt_ctx __attribute__((tls_model("local-exec")));
+/* The context whose translated code this thread may be in: for the signal handler. */
+extern __thread struct bt_ctx *bt_current;
 
 #define STATE_FLAGS_SAVED 0x10000u
 
@@ -239,6 +238,7 @@ struct engine {
     struct engine_vcpu *vcpu[64];
     uint64_t tsc_khz;
     uint64_t phys_mask;
+    uint64_t efer_mask;                        /* bits of EFER that the guest's CPU has */
     struct ram_region region[RAM_MAX_REGIONS]; /* a copy: looked up without leaving this folder */
     unsigned n_region;
     bool bmi2; /* of the host */
@@ -277,8 +277,8 @@ struct engine {
 struct engine_vcpu {
     struct engine *en;
     unsigned index;
-    struct x86_cpu cpu;  /* all that is not in bt_ctx */
-    struct bt_ctx *ctx;  /* while its thread lives, else NULL */
+    struct x86_cpu cpu; /* all that is not in bt_ctx */
+    struct bt_ctx *ctx;
     uint64_t tsc_offset; /* while not loaded */
     _Atomic bool stop;
     bool flush_wanted;   /* the run loop empties the cache before it goes on */
@@ -292,6 +292,7 @@ struct engine_vcpu {
     uint8_t *xbuf;     /* 4 KB, page aligned: XSAVE images on their way */
     unsigned xsize[2]; /* of the XSAVE area for the RFBM in xsize_key: standard, compacted */
     uint64_t xsize_key[2];
+    uint8_t xinit[X86_XSAVE_SIZE] __attribute__((aligned(64))); /* the vector state C gets */
     char error[160];
 };
 
@@ -333,6 +334,21 @@ void bt_stub_group(void);
 void bt_stub_variant(void);
 void bt_vector_out(void);
 void bt_vector_in(void);
+
+/* What the slow path of an access must know; lies in the code right before ctx->site. */
+struct bt_mem_site {
+    uint32_t info;
+    uint32_t state; /* spill mask, STATE_FLAGS_SAVED */
+    uint32_t pc;
+};
+
+/* What bt_chain and bt_kick_exit must know; lies in the code at ctx->exit_site. */
+struct bt_exit_site {
+    uint32_t jump;  /* offset of the rel32 to link, */
+    uint32_t guard; /* and of the guard's displacement, or 0 */
+    uint32_t id;    /* the target is cur_lin[id] + delta */
+    int32_t delta;
+};
 
 /* ctx->mem_info: bits 0-9 size, 12-13 access, 16-17 mmu, and */
 #define INFO_STACK (1u << 20)   /* SS: faults are #SS */
@@ -401,7 +417,7 @@ uint64_t bt_variant(struct bt_ctx *c);
 void bt_exec_flush(struct bt_ctx *c, bool global);
 void bt_exec_invlpg(struct bt_ctx *c, uint64_t lin);
 void bt_exec_drop(struct bt_ctx *c, uint32_t id);
-void bt_patch_chain(struct engine *en, uint32_t site, uint32_t guard, uint32_t id, uint64_t code);
+void bt_link(struct bt_ctx *c, uint64_t code);
 void bt_jc_insert(struct bt_ctx *c, uint64_t rip, uint64_t code);
 
 /* event.c: general registers only */

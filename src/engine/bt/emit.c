@@ -16,9 +16,9 @@ static void opcode(struct xlate *x, unsigned op)
     e8(x, op & 0xff);
 }
 
-void x_fs(struct xlate *x, bool w, unsigned op, unsigned reg, int32_t off)
+void x_ctx(struct xlate *x, bool w, unsigned op, unsigned reg, int32_t off)
 {
-    e8(x, 0x64);
+    e8(x, 0x65); /* %gs: */
     rex(x, w, reg, 0, 0);
     opcode(x, op);
     e8(x, (reg & 7) << 3 | 4);
@@ -26,9 +26,9 @@ void x_fs(struct xlate *x, bool w, unsigned op, unsigned reg, int32_t off)
     e32(x, (uint32_t)off);
 }
 
-void x_fs_idx(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx, int32_t off)
+void x_ctx_idx(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx, int32_t off)
 {
-    e8(x, 0x64);
+    e8(x, 0x65); /* %gs: */
     rex(x, w, reg, 0, idx);
     opcode(x, op);
     e8(x, 0x80 | (reg & 7) << 3 | (idx & 7));
@@ -37,9 +37,9 @@ void x_fs_idx(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx, 
     e32(x, (uint32_t)off);
 }
 
-void x_fs_idx8(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx, int32_t off)
+void x_ctx_idx8(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx, int32_t off)
 {
-    e8(x, 0x64);
+    e8(x, 0x65); /* %gs: */
     rex(x, w, reg, idx, 0);
     opcode(x, op);
     e8(x, (reg & 7) << 3 | 4);
@@ -118,17 +118,17 @@ void x_lea(struct xlate *x, bool w, unsigned reg, int base, int index, unsigned 
 
 void x_load(struct xlate *x, unsigned reg, int32_t off)
 {
-    x_fs(x, true, 0x8b, reg, off);
+    x_ctx(x, true, 0x8b, reg, off);
 }
 
 void x_store(struct xlate *x, unsigned reg, int32_t off)
 {
-    x_fs(x, true, 0x89, reg, off);
+    x_ctx(x, true, 0x89, reg, off);
 }
 
 void x_store_imm(struct xlate *x, uint32_t imm, int32_t off)
 {
-    x_fs(x, false, 0xc7, 0, off);
+    x_ctx(x, false, 0xc7, 0, off);
     e32(x, imm);
 }
 

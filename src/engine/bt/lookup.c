@@ -237,10 +237,16 @@ uint64_t bt_lookup_next(struct bt_ctx *c)
     return bt_next(c);
 }
 
-/* A loop found ctx->kick set; the jump's target is in exit_id and exit_delta. */
+static const struct bt_exit_site *exit_site(const struct bt_ctx *c)
+{
+    return (const void *)(c->v->en->code_rw + c->exit_site);
+}
+
+/* A loop found ctx->kick set; the jump's target is in the exit site. */
 uint64_t bt_kick_exit(struct bt_ctx *c)
 {
-    c->rip = c->cur_lin[c->exit_id] + (int64_t)c->exit_delta;
+    const struct bt_exit_site *site = exit_site(c);
+    c->rip = c->cur_lin[site->id] + (int64_t)site->delta;
     if (!(c->mode_key & MODE_L))
         c->rip &= 0xffffffff;
     return bt_next(c);
@@ -252,13 +258,22 @@ static void patch32(struct engine *en, uint32_t at, uint32_t value)
     __atomic_store_n((uint32_t *)p, value, __ATOMIC_RELEASE);
 }
 
-void bt_patch_chain(struct engine *en, uint32_t site, uint32_t guard, uint32_t id, uint64_t code)
+static void patch_chain(struct engine *en, uint32_t site, uint32_t guard, uint32_t id,
+                        uint64_t code)
 {
     patch32(en, site, (uint32_t)(code - ((uint64_t)en->code_rx + site + 4)));
-    if (guard != 0) {
-        intptr_t tp = (intptr_t)__builtin_thread_pointer();
-        patch32(en, guard, (uint32_t)((intptr_t)&bt_ctx.cur_lin[id] - tp));
-    }
+    if (guard != 0)
+        patch32(en, guard, (uint32_t)(offsetof(struct bt_ctx, cur_lin) + id * sizeof(uint64_t)));
+}
+
+/* Links the exit that was taken to the code of ctx->rip, if the target is where the exit's form can follow it. */
+void bt_link(struct bt_ctx *c, uint64_t code)
+{
+    const struct bt_exit_site *site = exit_site(c);
+    uint32_t id = bt_code_page_at(c, c->rip);
+
+    if (id != 0 && (site->guard != 0 || id == site->id))
+        patch_chain(c->v->en, site->jump, site->guard, id, code);
 }
 
 /* An exit that is not linked yet, or whose guard failed: links it when the target is translated
@@ -268,7 +283,8 @@ uint64_t bt_chain(struct bt_ctx *c)
     struct engine *en = c->v->en;
 
     en->stat.chain++;
-    c->rip = c->cur_lin[c->exit_id] + (int64_t)c->exit_delta;
+    const struct bt_exit_site *site = exit_site(c);
+    c->rip = c->cur_lin[site->id] + (int64_t)site->delta;
     if (!(c->mode_key & MODE_L))
         c->rip &= 0xffffffff;
     if (c->kick)
@@ -276,11 +292,7 @@ uint64_t bt_chain(struct bt_ctx *c)
     uint64_t code = find_code(c);
     if (code == 0)
         return leave(c, EXIT_CHAIN);
-    if (c->exit_site != 0) {
-        uint32_t id = bt_code_page_at(c, c->rip);
-        if (id != 0 && (c->exit_guard != 0 || id == c->exit_id))
-            bt_patch_chain(en, c->exit_site, c->exit_guard, id, code);
-    }
+    bt_link(c, code);
     return code;
 }
 

@@ -486,6 +486,15 @@ void *bt_host(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned access, un
 
 /* mem_info: bits 0-9 size, 12-13 access, 16-17 mmu, 20 stack segment, 21 masked, 22 32-bit linear
  * addresses */
+static void read_site(struct bt_ctx *c)
+{
+    const struct bt_mem_site *s = (const void *)(c->v->en->code_rw + c->site - sizeof(*s));
+
+    c->mem_info = s->info;
+    c->mem_state = s->state;
+    c->pc = s->pc;
+}
+
 static void precise_state(struct bt_ctx *c)
 {
     uint32_t st = c->mem_state;
@@ -619,6 +628,7 @@ static uint64_t masked_access(struct bt_ctx *c, struct piece *p, unsigned n, uns
 
 uint64_t bt_mem_slow(struct bt_ctx *c)
 {
+    read_site(c);
     unsigned size = c->mem_info & 0x3ff, access = c->mem_info >> 12 & 3,
              mmu = c->mem_info >> 16 & 3;
     uint64_t lin = c->mem_addr;
@@ -695,6 +705,7 @@ uint64_t bt_mem_post(struct bt_ctx *c)
  * bits are not set ahead of a store. */
 uint64_t bt_group_slow(struct bt_ctx *c)
 {
+    read_site(c);
     unsigned size = c->mem_info & 0x3ff, access = c->mem_info >> 12 & 3,
              mmu = c->mem_info >> 16 & 3;
     struct bt_tlb *t = &c->tlb[mmu];

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The engine behind the seam: creation, the run loop, CPU state in and out. */
+#include <asm/prctl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "event.h"
 #include "segment.h"
 #include "signal_internal.h"
 #include "xlate.h"
 
-__thread struct bt_ctx bt_ctx __attribute__((tls_model("local-exec")));
+__thread struct bt_ctx *bt_current;
 
 #define AT(field, off) _Static_assert(offsetof(struct bt_ctx, field) == (off), #field)
 AT(gpr, CTX_GPR);
@@ -33,8 +36,6 @@ AT(xinit, CTX_XINIT);
 /* x87, SSE, AVX, AVX-512; never PKRU (it guards the monitor's own memory) nor AMX (needs a
  * permission). */
 #define XCOMPONENTS 0xe7ull
-
-static uint8_t xinit_image[X86_XSAVE_SIZE] __attribute__((aligned(64)));
 
 static uint64_t host_xcr0(void)
 {
@@ -110,6 +111,8 @@ static int bt_create(const struct engine_config *cfg, struct engine **out, struc
     uint32_t id[4];
     cpuid_execute(cfg->cpuid, &dyn, 0, 0, id);
     en->amd = id[2] == 0x444d4163; /* "cAMD" */
+    cpuid_execute(cfg->cpuid, &dyn, 0x80000021, 0, id);
+    en->efer_mask = 0xd01 | (id[0] >> 8 & 1 ? 1u << 21 : 0); /* SCE LME LMA NXE; AIBRSE */
     en->bmi2 = __builtin_cpu_supports("bmi2");
     en->tsc_khz = measure_tsc_khz();
     int rc = bt_cache_create(en, e);
@@ -121,6 +124,39 @@ static int bt_create(const struct engine_config *cfg, struct engine **out, struc
     }
     *out = en;
     return 0;
+}
+
+static struct bt_ctx *context_create(struct engine_vcpu *v)
+{
+    struct bt_ctx *c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint64_t mask = host_xcr0() & XCOMPONENTS;
+
+    if (c == MAP_FAILED)
+        return NULL;
+    c->v = v;
+    c->self = c;
+    c->code_base = (uint64_t)v->en->code_rx;
+    c->xsave = v->cpu.xsave;
+    c->xmask_lo = (uint32_t)mask;
+    c->xmask_hi = (uint32_t)(mask >> 32);
+    c->xinit = v->xinit;
+    memset(v->xinit, 0, sizeof(v->xinit));
+    v->xinit[24] = 0x80; /* MXCSR 1F80: restored from the image even when SSE is initial */
+    v->xinit[25] = 0x1f;
+    bt_tlb_init(c);
+    for (uint32_t id = 0; id < BT_MAX_PAGES; id++)
+        c->cur_lin[id] = BT_NO_LIN;
+    return c;
+}
+
+static void context_destroy(struct engine_vcpu *v)
+{
+    if (v->ctx == NULL)
+        return;
+    if (bt_current == v->ctx)
+        bt_current = NULL;
+    munmap(v->ctx, sizeof(*v->ctx));
 }
 
 static int bt_vcpu_create(struct engine *en, unsigned index, struct engine_vcpu **out,
@@ -136,7 +172,9 @@ static int bt_vcpu_create(struct engine *en, unsigned index, struct engine_vcpu 
     v->shadow_rip = ~0ull;
     v->xlate = malloc(sizeof(struct xlate));
     v->xbuf = aligned_alloc(4096, 4096);
-    if (v->xlate == NULL || v->xbuf == NULL) {
+    v->ctx = context_create(v);
+    if (v->xlate == NULL || v->xbuf == NULL || v->ctx == NULL) {
+        context_destroy(v);
         free(v->xlate);
         free(v->xbuf);
         free(v);
@@ -156,6 +194,7 @@ static void bt_vcpu_destroy(struct engine_vcpu *v)
     v->en->vcpu[v->index] = NULL;
     if (v->altstack != NULL)
         munmap(v->altstack, 128 << 10);
+    context_destroy(v);
     free(v->xlate);
     free(v->xbuf);
     free(v);
@@ -202,37 +241,17 @@ static void save_state(struct engine_vcpu *v, const struct bt_ctx *c)
     cpu->mp_state = v->halted ? X86_MP_HALTED : X86_MP_RUNNABLE;
 }
 
+/* Makes the calling thread the one that runs this vCPU: signal stack, GS. */
 static int bind(struct engine_vcpu *v)
 {
-    struct bt_ctx *c = &bt_ctx;
-    uint64_t mask = host_xcr0() & XCOMPONENTS;
-
-    if (v->ctx == c)
+    if (bt_current == v->ctx)
         return 0;
     int r = bt_signal_thread(v);
     if (r < 0)
         return r;
-    c->v = v;
-    c->self = c;
-    c->code_base = (uint64_t)v->en->code_rx;
-    c->xsave = v->cpu.xsave;
-    c->xmask_lo = (uint32_t)mask;
-    c->xmask_hi = (uint32_t)(mask >> 32);
-    c->xinit = xinit_image;
-    *(uint32_t *)(xinit_image + 24) =
-        0x1f80; /* MXCSR is restored from the image even when SSE is initial */
-    *(uint64_t *)(xinit_image + 512) = 0;
-    bt_tlb_init(c);
-    for (uint32_t id = 0; id < BT_MAX_PAGES; id++)
-        c->cur_lin[id] = BT_NO_LIN;
-    for (unsigned m = 0; m < BT_MODES; m++)
-        c->jc_salt[m] = 0;
-    memset(c->jc, 0, sizeof(c->jc));
-    memset(c->xmap, 0, sizeof(c->xmap));
-    c->n_valid[0] = c->n_valid[1] = 0;
-    c->exit_site = 0;
-    v->ctx = c;
-    v->loaded = false;
+    if (syscall(SYS_arch_prctl, ARCH_SET_GS, v->ctx) < 0)
+        return -errno;
+    bt_current = v->ctx;
     return 0;
 }
 
@@ -391,14 +410,6 @@ static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, bo
     return (uint64_t)en->code_rx + b->hot;
 }
 
-static void link_exit(struct engine_vcpu *v, struct bt_ctx *c, uint64_t code, uint64_t rip)
-{
-    uint32_t id = bt_code_page_at(c, rip);
-
-    if (id != 0 && (c->exit_guard != 0 || id == c->exit_id))
-        bt_patch_chain(v->en, c->exit_site, c->exit_guard, id, code);
-}
-
 /* A block of one instruction ran with TF set: the trap follows it unless an exception came instead.
  */
 static void single_step(struct engine_vcpu *v, struct bt_ctx *c, uint64_t exceptions)
@@ -412,7 +423,7 @@ static void single_step(struct engine_vcpu *v, struct bt_ctx *c, uint64_t except
 
 static enum engine_exit bt_run(struct engine_vcpu *v)
 {
-    struct bt_ctx *c = &bt_ctx;
+    struct bt_ctx *c = v->ctx;
     struct engine *en = v->en;
     enum engine_exit why = ENGINE_EXIT_KICKED;
 
@@ -475,8 +486,8 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
                 c->exit_reason = EXIT_LOOKUP;
             continue;
         }
-        if (chain && flushes == (uint32_t)en->stat.flushes && c->exit_site != 0)
-            link_exit(v, c, code, rip);
+        if (chain && flushes == (uint32_t)en->stat.flushes)
+            bt_link(c, code);
         if (!alone && !variant && !(c->mode_key & MODE_TF))
             bt_jc_insert(c, rip, code);
         bool step = c->mode_key & MODE_TF;
@@ -504,7 +515,8 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
                 v->halted = true;
                 continue;
             }
-            v->halted = v->first_look = true;
+            v->halted = true;
+            v->first_look = true;
             why = ENGINE_EXIT_HALT;
             break;
         }
@@ -515,14 +527,9 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
 
 static void bt_kick(struct engine_vcpu *v, bool stop)
 {
-    struct bt_ctx *c = v->ctx;
-
     if (stop)
         atomic_store(&v->stop, true);
-    if (c != NULL)
-        atomic_store(&c->kick, 1);
-    else
-        v->first_look = true;
+    atomic_store(&v->ctx->kick, 1);
 }
 
 static const char *bt_strerror(struct engine_vcpu *v)
@@ -537,7 +544,7 @@ static uint64_t bt_tsc_khz(struct engine *en)
 
 static uint64_t bt_tsc_read(struct engine_vcpu *v)
 {
-    return rdtsc_now() + (v->ctx != NULL && v->loaded ? v->ctx->tsc_offset : v->tsc_offset);
+    return rdtsc_now() + (v->loaded ? v->ctx->tsc_offset : v->tsc_offset);
 }
 
 const struct engine_ops engine_bt = {

@@ -41,13 +41,13 @@ static void handler(int sig, siginfo_t *info, void *ucv)
     ucontext_t *uc = ucv;
     greg_t *g = uc->uc_mcontext.gregs;
     uint64_t pc = (uint64_t)g[REG_RIP];
-    struct bt_ctx *c = &bt_ctx;
+    struct bt_ctx *c = bt_current;
 
     if (pc >= (uint64_t)bt_try_begin && pc < (uint64_t)bt_try_end) {
         g[REG_RIP] = (greg_t)bt_try_failed;
         return;
     }
-    if (c->v == NULL || pc - (uint64_t)c->v->en->code_rx >= c->v->en->code_size) {
+    if (c == NULL || pc - (uint64_t)c->v->en->code_rx >= c->v->en->code_size) {
         chain(sig, info, ucv);
         return;
     }

@@ -407,7 +407,7 @@ static bool wr_efer(struct bt_ctx *c, uint64_t v)
     struct x86_cpu *cpu = &c->v->cpu;
     uint64_t old = cpu->efer;
 
-    if (v & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE))
+    if (v & ~c->v->en->efer_mask)
         return false;
     if (((v ^ old) & EFER_LME) && (cpu->cr0 & CR0_PG))
         return false;

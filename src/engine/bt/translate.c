@@ -9,6 +9,7 @@
 #include "xlate.h"
 
 #define ROOM (96u << 10) /* more than any block needs */
+#define MAX_BRANCHES 2   /* of a block: what follows more of them is often not reached */
 
 static const uint8_t *rpn_host(const struct engine *en, uint32_t rpn)
 {
@@ -495,6 +496,7 @@ static enum insn_result decode_block(struct xlate *x, uint64_t rip)
 {
     unsigned off = rip & 0xfff, max = x->oneshot ? 1 : XLATE_MAX;
     enum insn_result r = INSN_OK;
+    unsigned branches = 0;
 
     for (x->n = 0; x->n < max && off < BT_PAGE_SIZE;) {
         struct insn *in = &x->in[x->n];
@@ -506,7 +508,7 @@ static enum insn_result decode_block(struct xlate *x, uint64_t rip)
         in->off = (uint16_t)off;
         off += in->len;
         x->n++;
-        if (ends_block(in))
+        if (ends_block(in) || (is_branch(in) && ++branches == MAX_BRANCHES))
             break;
     }
     return x->n > 0 ? INSN_OK : r;
@@ -535,10 +537,40 @@ static void emit_insn(struct xlate *x, struct insn *in)
         plain(x, in);
 }
 
+static bool jumps_to_start(const struct xlate *x)
+{
+    for (unsigned i = 0; i < x->n; i++) {
+        const struct insn *in = &x->in[i];
+        if (is_branch(in) && direct(in) && in->z.mnemonic != ZYDIS_MNEMONIC_CALL &&
+            in->off + in->len + in->op[0].imm.value.s == x->in[0].off)
+            return true;
+    }
+    return false;
+}
+
+/* A block that loops on itself keeps two scratch registers spilled for the whole loop: storing and
+ * reloading them each time around is a chain through memory that bounds short loops. */
+static void loop_head(struct xlate *x)
+{
+    uint16_t used = 1u << X86_RSP;
+
+    if (x->oneshot || x->page2 != 0 || !jumps_to_start(x))
+        return;
+    for (unsigned i = 0; i < x->n; i++)
+        used |= x->in[i].read | x->in[i].write;
+    for (unsigned k = 0; k < 3 && used != 0xffff; k++) {
+        unsigned r = x_scratch(x, used);
+        used |= (uint16_t)(1u << r);
+        x->loop_regs |= (uint16_t)(1u << r);
+    }
+    x->loop = x->out;
+}
+
 static void emit_block(struct xlate *x)
 {
     if (x->page2 != 0)
         x_guard_page2(x);
+    loop_head(x);
     for (x->i = 0; x->i < x->n && !x->ended; x->i++)
         emit_insn(x, &x->in[x->i]);
     if (!x->ended) {
@@ -569,6 +601,8 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->spilled = x->held = x->pinned = 0;
     memset(x->group_reg, -1, sizeof(x->group_reg));
     x->nogroup = variant;
+    x->loop = NULL;
+    x->loop_regs = 0;
     insn_decoder_init(&x->dec, bits, c->mode_key & MODE_LMA);
 }
 

@@ -18,18 +18,29 @@ struct exit_info {
     bool kick;
 };
 
-static void exit_stub(struct xlate *x, uint32_t site, uint32_t guard, int32_t delta)
+/* A struct bt_exit_site. */
+static void exit_data(struct xlate *x, uint32_t jump, uint32_t guard, int32_t delta)
 {
-    x_store_imm(x, site, TLS_OFF(exit_site));
-    x_store_imm(x, x->id, TLS_OFF(exit_id));
-    x_store_imm(x, (uint32_t)delta, TLS_OFF(exit_delta));
-    x_store_imm(x, guard, TLS_OFF(exit_guard));
+    e32(x, jump);
+    e32(x, guard);
+    e32(x, x->id);
+    e32(x, (uint32_t)delta);
+}
+
+/* Returns where the struct bt_exit_site is. */
+static uint32_t exit_stub(struct xlate *x, uint32_t jump, uint32_t guard, int32_t delta)
+{
+    uint32_t site = code_off(x, x->out) + 12 + 5;
+
+    x_store_imm(x, site, CTX_OFF(exit_site));
     x_jmp_abs(x, x->en->stub_chain);
+    exit_data(x, jump, guard, delta);
+    return site;
 }
 
 static uint8_t *kick_check(struct xlate *x)
 {
-    x_fs(x, false, 0x80, 7, TLS_OFF(kick)); /* cmpb $0, kick */
+    x_ctx(x, false, 0x80, 7, CTX_OFF(kick)); /* cmpb $0, kick */
     e8(x, 0);
     return x_jcc(x, CC_NE);
 }
@@ -43,10 +54,10 @@ static void emit_exit(struct xlate *x, const struct exit_info *ex, uint16_t live
         x_flags_save(x);
     if (ex->guarded) {
         unsigned t = x_scratch(x, 0);
-        x_load(x, t, TLS_OFF(cur_lin[0]) + (int32_t)x->id * 8);
+        x_load(x, t, CTX_OFF(cur_lin[0]) + (int32_t)x->id * 8);
         if (ex->delta & ~0xfff)
             x_lea(x, true, t, (int)t, -1, 1, (int32_t)(ex->delta & ~0xfff));
-        x_fs(x, true, 0x3b, t, TLS_OFF(cur_lin[0]));
+        x_ctx(x, true, 0x3b, t, CTX_OFF(cur_lin[0]));
         guard = x->out - 4;
         miss = x_jcc(x, CC_NE);
     }
@@ -57,12 +68,13 @@ static void emit_exit(struct xlate *x, const struct exit_info *ex, uint16_t live
     uint8_t *site = x_jcc(x, CC_JMP);
     if (!nested)
         x_to_cold(x);
+    uint8_t *kick_site = NULL;
     if (kicked != NULL) {
         x_here(x, kicked);
         x_state_set(x, &s);
         x_canon(x);
-        x_store_imm(x, x->id, TLS_OFF(exit_id));
-        x_store_imm(x, (uint32_t)ex->delta, TLS_OFF(exit_delta));
+        kick_site = x->out + 8;
+        x_store_imm(x, 0, CTX_OFF(exit_site));
         x_jmp_abs(x, x->en->stub_kick);
     }
     if (miss != NULL) {
@@ -71,7 +83,33 @@ static void emit_exit(struct xlate *x, const struct exit_info *ex, uint16_t live
         x_canon(x);
     }
     x_here(x, site);
-    exit_stub(x, code_off(x, site), guard != NULL ? code_off(x, guard) : 0, ex->delta);
+    uint32_t at =
+        exit_stub(x, code_off(x, site), guard != NULL ? code_off(x, guard) : 0, ex->delta);
+    if (kick_site != NULL)
+        __builtin_memcpy(kick_site, &at, 4);
+    if (!nested)
+        x_to_hot(x);
+}
+
+/* Back to the start of the block itself: no link to make, and the loop's scratch registers stay. */
+static void emit_loop(struct xlate *x, int32_t delta)
+{
+    if (x->live[0])
+        x_flags_save(x);
+    uint8_t *kicked = kick_check(x);
+    struct x_state s = x_state_get(x);
+    x_loop_state(x);
+    x_jmp_to(x, x->loop);
+    bool nested = x->in_cold;
+    if (!nested)
+        x_to_cold(x);
+    x_here(x, kicked);
+    x_state_set(x, &s);
+    x_canon(x);
+    uint32_t at = code_off(x, x->out) + 12 + 5;
+    x_store_imm(x, at, CTX_OFF(exit_site));
+    x_jmp_abs(x, x->en->stub_kick);
+    exit_data(x, 0, 0, delta);
     if (!nested)
         x_to_hot(x);
 }
@@ -83,7 +121,7 @@ static void exit_far(struct xlate *x, int64_t delta)
     x->held |= (uint16_t)(1u << t);
     unsigned t2 = x_scratch(x, 0);
     x_mov_imm(x, t2, (uint64_t)delta);
-    x_load(x, t, TLS_OFF(cur_lin[0]) + (int32_t)x->id * 8);
+    x_load(x, t, CTX_OFF(cur_lin[0]) + (int32_t)x->id * 8);
     x_lea(x, true, t, (int)t, (int)t2, 1, 0);
     x_exit_indirect(x, t);
 }
@@ -95,6 +133,10 @@ static void exit_to(struct xlate *x, int64_t delta, uint16_t live)
 
     if (delta != ex.delta || x->oneshot) {
         exit_far(x, delta);
+        return;
+    }
+    if (x->loop != NULL && delta == x->in[0].off) {
+        emit_loop(x, ex.delta);
         return;
     }
     ex.guarded = delta < 0 || delta >= BT_PAGE_SIZE;
@@ -114,8 +156,8 @@ void x_exit_mode(struct xlate *x, int64_t delta, unsigned mode)
 {
     struct exit_info ex = {.delta = (int32_t)delta, .guarded = true};
 
-    x_store_imm(x, mode, TLS_OFF(mode));
-    x_store_imm(x, x->en->mode_key[mode], TLS_OFF(mode_key));
+    x_store_imm(x, mode, CTX_OFF(mode));
+    x_store_imm(x, x->en->mode_key[mode], CTX_OFF(mode_key));
     emit_exit(x, &ex, FLAGS_ARITH);
     x->ended = true;
 }
@@ -133,18 +175,18 @@ static void miss_stub(struct xlate *x)
             (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? (int32_t)in->op[0].imm.value.u : 0);
     else if (in->z.mnemonic == ZYDIS_MNEMONIC_CALL)
         moved = -(int32_t)in->opsize;
-    x_store_imm(x, x->id << 12 | in->off, TLS_OFF(pc));
-    x_store_imm(x, (uint32_t)moved, TLS_OFF(exit_delta));
+    x_store_imm(x, x->id << 12 | in->off, CTX_OFF(pc));
+    x_store_imm(x, (uint32_t)moved, CTX_OFF(exit_delta));
     x_jmp_abs(x, x->en->stub_lookup);
 }
 
 void x_exit_indirect(struct xlate *x, unsigned t)
 {
-    int32_t jc = TLS_OFF(jc[0]) + (int32_t)(x->mode * sizeof(struct bt_jc_entry) * JC_SIZE);
+    int32_t jc = CTX_OFF(jc[0]) + (int32_t)(x->mode * sizeof(struct bt_jc_entry) * JC_SIZE);
 
     x->held |= (uint16_t)(1u << t);
     x_flags_save(x);
-    x_store(x, t, TLS_OFF(rip));
+    x_store(x, t, CTX_OFF(rip));
     if (x->oneshot) {
         x_canon(x);
         miss_stub(x);
@@ -156,14 +198,14 @@ void x_exit_indirect(struct xlate *x, unsigned t)
     x_alu_imm(x, false, 4, t2, JC_SIZE - 1);
     x_rr(x, false, 0xc1, 4, t2); /* shl t2, 4 */
     e8(x, 4);
-    x_fs(x, true, 0x03, t, TLS_OFF(jc_salt[0]) + (int32_t)x->mode * 8);
-    x_fs_idx(x, true, 0x3b, t, t2, jc + (int32_t)offsetof(struct bt_jc_entry, tag));
+    x_ctx(x, true, 0x03, t, CTX_OFF(jc_salt[0]) + (int32_t)x->mode * 8);
+    x_ctx_idx(x, true, 0x3b, t, t2, jc + (int32_t)offsetof(struct bt_jc_entry, tag));
     uint8_t *miss = x_jcc(x, CC_NE);
-    x_fs_idx(x, true, 0x8b, t2, t2, jc + (int32_t)offsetof(struct bt_jc_entry, code));
-    x_store(x, t2, TLS_OFF(jmp_target));
+    x_ctx_idx(x, true, 0x8b, t2, t2, jc + (int32_t)offsetof(struct bt_jc_entry, code));
+    x_store(x, t2, CTX_OFF(jmp_target));
     uint8_t *kicked = kick_check(x);
     x_canon_copy(x);
-    x_fs(x, false, 0xff, 4, TLS_OFF(jmp_target)); /* jmp *jmp_target */
+    x_ctx(x, false, 0xff, 4, CTX_OFF(jmp_target)); /* jmp *jmp_target */
     bool nested = x->in_cold;
     if (!nested)
         x_to_cold(x);
@@ -183,14 +225,14 @@ void x_guard_page2(struct xlate *x)
     if (x->live[0])
         x_flags_save(x);
     unsigned t = x_scratch(x, x->in[0].read | x->in[0].write);
-    x_load(x, t, TLS_OFF(cur_lin[0]) + (int32_t)x->id * 8);
+    x_load(x, t, CTX_OFF(cur_lin[0]) + (int32_t)x->id * 8);
     x_lea(x, true, t, (int)t, -1, 1, BT_PAGE_SIZE);
-    x_fs(x, true, 0x3b, t, TLS_OFF(cur_lin[0]) + (int32_t)x->page2 * 8);
+    x_ctx(x, true, 0x3b, t, CTX_OFF(cur_lin[0]) + (int32_t)x->page2 * 8);
     uint8_t *miss = x_jcc(x, CC_NE);
     x_to_cold(x);
     x_here(x, miss);
     x_canon_copy(x);
-    x_store_imm(x, x->id << 12 | x->in[0].off, TLS_OFF(pc));
+    x_store_imm(x, x->id << 12 | x->in[0].off, CTX_OFF(pc));
     x_jmp_abs(x, x->en->stub_page2);
     x_to_hot(x);
 }
@@ -362,7 +404,7 @@ static void push_return(struct xlate *x, const struct insn *in)
 
     x_stack_mem(x, &m, -(int64_t)size, size, ACC_W);
     x_access(x, in, &m, 0, &a);
-    x_load(x, a.t2, TLS_OFF(cur_lin[0]) + (int32_t)x->id * 8);
+    x_load(x, a.t2, CTX_OFF(cur_lin[0]) + (int32_t)x->id * 8);
     x_lea(x, true, a.t2, (int)a.t2, -1, 1, in->off + in->len);
     if (size == 2)
         e8(x, 0x66);

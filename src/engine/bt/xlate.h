@@ -57,6 +57,8 @@ struct xlate {
     struct member member[XLATE_MAX];
     int8_t group_reg[GROUPS_MAX]; /* host register with the group's address, -1: none now */
     int32_t group_at[GROUPS_MAX]; /* the coordinate it points to */
+    uint8_t *loop;                /* where the block's jumps to its own start go, NULL: no loop */
+    uint16_t loop_regs;           /* scratch registers that stay spilled around the loop */
     bool nogroup;                 /* this block checks every access on its own */
 
     uint16_t spilled;
@@ -80,9 +82,8 @@ struct access {
     bool flags_saved;
 };
 
-#define TLS_OFF(x)                                                         \
-    ((int32_t)((intptr_t)&bt_ctx - (intptr_t)__builtin_thread_pointer()) + \
-     (int32_t)offsetof(struct bt_ctx, x))
+/* Translated code reaches the context through GS. */
+#define CTX_OFF(x) ((int32_t)offsetof(struct bt_ctx, x))
 
 /* ---- bytes --------------------------------------------------------------------------------------
  * -------------------- */
@@ -114,20 +115,20 @@ static inline uint32_t code_off(const struct xlate *x, const uint8_t *p)
 }
 
 /* Operand sizes of the emitters: true is 64 bits, false 32. `op` up to 0xff, or 0x0fxx. */
-void x_fs(struct xlate *x, bool w, unsigned op, unsigned reg, int32_t off); /* op reg, %fs:off */
-void x_fs_idx(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx,
-              int32_t off); /* %fs:off(idx) */
-void x_fs_idx8(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx,
-               int32_t off); /* %fs:off(,idx,8); not RSP */
+void x_ctx(struct xlate *x, bool w, unsigned op, unsigned reg, int32_t off); /* op reg, ctx->off */
+void x_ctx_idx(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx,
+               int32_t off); /* ctx->off(idx) */
+void x_ctx_idx8(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned idx,
+                int32_t off); /* ctx->off(,idx,8); not RSP */
 void x_rr(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned rm);
 void x_rm(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned base); /* (base) */
 void x_rmd(struct xlate *x, bool w, unsigned op, unsigned reg, unsigned base,
            int32_t disp); /* disp(base) */
 void x_lea(struct xlate *x, bool w, unsigned reg, int base, int index, unsigned scale,
            int32_t disp);
-void x_load(struct xlate *x, unsigned reg, int32_t off);      /* mov %fs:off, reg (64) */
-void x_store(struct xlate *x, unsigned reg, int32_t off);     /* mov reg, %fs:off (64) */
-void x_store_imm(struct xlate *x, uint32_t imm, int32_t off); /* movl imm, %fs:off */
+void x_load(struct xlate *x, unsigned reg, int32_t off);      /* mov ctx->off, reg (64) */
+void x_store(struct xlate *x, unsigned reg, int32_t off);     /* mov reg, ctx->off (64) */
+void x_store_imm(struct xlate *x, uint32_t imm, int32_t off); /* movl imm, ctx->off */
 void x_alu_imm(struct xlate *x, bool w, unsigned ext, unsigned reg, int32_t imm); /* 81 /ext */
 void x_mov_imm(struct xlate *x, unsigned reg, uint64_t v);
 uint8_t *x_jcc(struct xlate *x, unsigned cc);   /* returns the rel32 to fill; cc 16: jmp */
@@ -163,6 +164,7 @@ void x_flags_restore(struct xlate *x);
 void x_flags_for(struct xlate *x,
                  const struct insn *in); /* before an operation: restores if it needs them */
 void x_canon(struct xlate *x);      /* everything back in place: before an exit or a full helper */
+void x_loop_state(struct xlate *x); /* the state at x->loop: before a jump there */
 void x_canon_copy(struct xlate *x); /* emits the same but leaves the state as it is (side exits) */
 void x_record(struct xlate *x, const struct insn *in);
 

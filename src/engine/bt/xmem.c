@@ -24,7 +24,7 @@
 static void segment_base(struct xlate *x, const struct insn_mem *m, unsigned t, unsigned t2)
 {
     bool based = m->seg >= X86_FS || (!x->long64 && (x->key & MODE_BASES));
-    int32_t off = TLS_OFF(seg_base[0]) + m->seg * 8;
+    int32_t off = CTX_OFF(seg_base[0]) + m->seg * 8;
 
     if (!based)
         return;
@@ -32,7 +32,7 @@ static void segment_base(struct xlate *x, const struct insn_mem *m, unsigned t, 
         x_load(x, t2, off);
         x_lea(x, x->long64, t, (int)t, (int)t2, 1, 0);
     } else {
-        x_fs(x, x->long64, 0x03, t, off);
+        x_ctx(x, x->long64, 0x03, t, off);
     }
 }
 
@@ -41,7 +41,7 @@ void x_address(struct xlate *x, const struct insn *in, const struct insn_mem *m,
 {
     if (m->rip) {
         int64_t d = m->disp + in->off + in->len;
-        x_load(x, t, TLS_OFF(cur_lin[0]) + (int32_t)x->id * 8);
+        x_load(x, t, CTX_OFF(cur_lin[0]) + (int32_t)x->id * 8);
         if (d != (int32_t)d) {
             x_lea(x, true, t, (int)t, -1, 1, (int32_t)m->disp);
             d -= (int32_t)m->disp;
@@ -80,7 +80,7 @@ static void tlb_index(struct xlate *x, unsigned t2, unsigned t1)
 
 static int32_t tlb_off(const struct xlate *x, bool write, bool host)
 {
-    int32_t base = TLS_OFF(tlb[0]) + (int32_t)(x->mmu * sizeof(struct bt_tlb));
+    int32_t base = CTX_OFF(tlb[0]) + (int32_t)(x->mmu * sizeof(struct bt_tlb));
 
     if (host)
         return base + (int32_t)offsetof(struct bt_tlb, host);
@@ -105,28 +105,28 @@ static bool high_byte(const struct insn *in)
 static void check(struct xlate *x, struct access *a, unsigned size, bool write)
 {
     tlb_index(x, a->t2, a->t1);
-    x_fs_idx8(x, true, 0x2b, a->t1, a->t2, tlb_off(x, write, false)); /* sub t1, tag */
-    x_alu_imm(x, true, 7, a->t1, (int32_t)(BT_PAGE_SIZE - size));     /* cmp */
+    x_ctx_idx8(x, true, 0x2b, a->t1, a->t2, tlb_off(x, write, false)); /* sub t1, tag */
+    x_alu_imm(x, true, 7, a->t1, (int32_t)(BT_PAGE_SIZE - size));      /* cmp */
     a->slow_jcc = x_jcc(x, CC_A);
-    x_fs_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, false, true)); /* add t1, host */
+    x_ctx_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, false, true)); /* add t1, host */
 }
 
 static void slow_call(struct xlate *x, const struct insn *in, const struct access *a, bool write,
                       uint64_t stub)
 {
     x_here(x, a->slow_jcc);
-    x_fs_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, write, false));
-    x_store(x, a->t1, TLS_OFF(mem_addr));
-    x_store_imm(x, a->info, TLS_OFF(mem_info));
-    x_store_imm(x, a->spilled | (a->flags_saved ? STATE_FLAGS_SAVED : 0), TLS_OFF(mem_state));
-    x_store_imm(x, x->id << 12 | in->off, TLS_OFF(pc));
+    x_ctx_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, write, false));
+    x_store(x, a->t1, CTX_OFF(mem_addr));
     uint8_t *site = x->out + 8; /* the immediate of the next store */
-    x_store_imm(x, 0, TLS_OFF(site));
+    x_store_imm(x, 0, CTX_OFF(site));
     x_jmp_abs(x, stub);
+    e32(x, a->info); /* struct bt_mem_site */
+    e32(x, a->spilled | (a->flags_saved ? STATE_FLAGS_SAVED : 0));
+    e32(x, x->id << 12 | in->off);
     uint32_t a_off = code_off(x, x->out);
     __builtin_memcpy(site, &a_off, 4);
     uint8_t *start = x->out;
-    x_load(x, a->t1, TLS_OFF(mem_host));
+    x_load(x, a->t1, CTX_OFF(mem_host));
     x_jmp_to(x, a->op);
     while (x->out < start + 16)
         e8(x, 0x90);
@@ -252,7 +252,7 @@ void x_access_done(struct xlate *x, struct access *a)
     x_to_cold(x);
     slow_call(x, in, a, write, x->en->stub_mem);
     if (write) {
-        x_load(x, a->t1, TLS_OFF(mem_host));
+        x_load(x, a->t1, CTX_OFF(mem_host));
         struct engine *en = x->en;
         uint16_t spilled = x->spilled;
         bool saved = x->flags_saved;
@@ -262,7 +262,7 @@ void x_access_done(struct xlate *x, struct access *a)
         x->spilled = spilled;
         x->flags_saved = saved;
         ebytes(x, a->op, (unsigned)(end - a->op));
-        x_store_imm(x, code_off(x, end), TLS_OFF(site));
+        x_store_imm(x, code_off(x, end), CTX_OFF(site));
         x_jmp_abs(x, en->stub_post);
     }
     x_to_hot(x);

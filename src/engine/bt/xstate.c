@@ -5,7 +5,7 @@
 
 static int32_t spill_slot(unsigned r)
 {
-    return TLS_OFF(spill[0]) + (int32_t)r * 8;
+    return CTX_OFF(spill[0]) + (int32_t)r * 8;
 }
 
 /* How far away the next use of register r is; a whole overwrite counts as never. */
@@ -78,14 +78,14 @@ void x_flags_save(struct xlate *x)
     if (x->flags_saved)
         return;
     if (keep)
-        x_store(x, X86_RAX, TLS_OFF(temp[0]));
+        x_store(x, X86_RAX, CTX_OFF(temp[0]));
     e8(x, 0x9f); /* lahf */
     e8(x, 0x0f); /* seto al */
     e8(x, 0x90);
     e8(x, 0xc0);
-    x_store(x, X86_RAX, TLS_OFF(saved_flags));
+    x_store(x, X86_RAX, CTX_OFF(saved_flags));
     if (keep)
-        x_load(x, X86_RAX, TLS_OFF(temp[0]));
+        x_load(x, X86_RAX, CTX_OFF(temp[0]));
     x->flags_saved = true;
 }
 
@@ -94,13 +94,13 @@ static void flags_restore_code(struct xlate *x)
     bool keep = !rax_is_free(x);
 
     if (keep)
-        x_store(x, X86_RAX, TLS_OFF(temp[0]));
-    x_load(x, X86_RAX, TLS_OFF(saved_flags));
+        x_store(x, X86_RAX, CTX_OFF(temp[0]));
+    x_load(x, X86_RAX, CTX_OFF(saved_flags));
     e8(x, 0x04); /* add al, 0x7f: OF = bit 0 */
     e8(x, 0x7f);
     e8(x, 0x9e); /* sahf */
     if (keep)
-        x_load(x, X86_RAX, TLS_OFF(temp[0]));
+        x_load(x, X86_RAX, CTX_OFF(temp[0]));
 }
 
 void x_flags_restore(struct xlate *x)
@@ -152,6 +152,20 @@ void x_canon(struct xlate *x)
     x_groups_drop(x);
     x_flags_restore(x);
     x_need(x, 0xffff);
+}
+
+void x_loop_state(struct xlate *x)
+{
+    x->held = 0;
+    x_groups_drop(x);
+    if (x->live[0])
+        x_flags_restore(x);
+    x->flags_saved = false;
+    x_need(x, (uint16_t)~x->loop_regs);
+    for (unsigned r = 0; r < 16; r++)
+        if ((x->loop_regs & ~x->spilled) >> r & 1)
+            x_store(x, r, spill_slot(r));
+    x->spilled |= x->loop_regs;
 }
 
 void x_record(struct xlate *x, const struct insn *in)

@@ -10,10 +10,10 @@
 void x_helper(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg)
 {
     x_canon(x);
-    x_store_imm(x, x->id << 12 | in->off, TLS_OFF(pc));
-    x_store_imm(x, helper | (arg << 4 | in->len) << 8, TLS_OFF(arg));
+    x_store_imm(x, x->id << 12 | in->off, CTX_OFF(pc));
+    x_store_imm(x, helper | (arg << 4 | in->len) << 8, CTX_OFF(arg));
     uint8_t *site = x->out + 8;
-    x_store_imm(x, 0, TLS_OFF(site));
+    x_store_imm(x, 0, CTX_OFF(site));
     x_jmp_abs(x, x->en->stub_helper);
     uint32_t off = code_off(x, x->out);
     __builtin_memcpy(site, &off, 4);
@@ -47,7 +47,7 @@ static void helper_address(struct xlate *x, const struct insn *in, const struct 
     x->held |= (uint16_t)(1u << t);
     unsigned t2 = x_scratch(x, in->read);
     x_address(x, in, m, t, t2);
-    x_store(x, t, TLS_OFF(mem_addr));
+    x_store(x, t, CTX_OFF(mem_addr));
     x->held = 0;
 }
 
@@ -69,9 +69,9 @@ static void source_word(struct xlate *x, const struct insn *in, unsigned operand
         x_access(x, in, &m, 0, &a);
         x_rm(x, false, 0x0fb7, a.t1, a.t1);
         x_access_done(x, &a);
-        x_store(x, a.t1, TLS_OFF(temp[1]));
+        x_store(x, a.t1, CTX_OFF(temp[1]));
     } else {
-        x_store(x, gpr_of(&in->op[operand]), TLS_OFF(temp[1]));
+        x_store(x, gpr_of(&in->op[operand]), CTX_OFF(temp[1]));
     }
 }
 
@@ -124,7 +124,7 @@ static void cli(struct xlate *x, const struct insn *in)
         x_helper(x, in, H_cli, 0);
         return;
     }
-    x_fs(x, false, 0xc6, 0, TLS_OFF(if_flag));
+    x_ctx(x, false, 0xc6, 0, CTX_OFF(if_flag));
     e8(x, 0);
 }
 
@@ -134,14 +134,14 @@ static void swapgs(struct xlate *x, const struct insn *in)
         helper_end(x, in, H_swapgs, 0);
         return;
     }
-    int32_t gs = TLS_OFF(seg_base[0]) + X86_GS * 8;
+    int32_t gs = CTX_OFF(seg_base[0]) + X86_GS * 8;
     unsigned t = x_scratch(x, 0);
     x->held |= (uint16_t)(1u << t);
     unsigned t2 = x_scratch(x, 0);
     x_load(x, t, gs);
-    x_load(x, t2, TLS_OFF(kernel_gs_base));
+    x_load(x, t2, CTX_OFF(kernel_gs_base));
     x_store(x, t2, gs);
-    x_store(x, t, TLS_OFF(kernel_gs_base));
+    x_store(x, t, CTX_OFF(kernel_gs_base));
     x->held = 0;
 }
 
@@ -160,7 +160,7 @@ static void rdtsc(struct xlate *x, const struct insn *in)
     x_rr(x, true, 0xc1, 4, X86_RDX); /* shl rdx, 32 */
     e8(x, 32);
     x_lea(x, true, X86_RDX, X86_RDX, X86_RAX, 1, 0);
-    x_fs(x, true, 0x03, X86_RDX, TLS_OFF(tsc_offset));
+    x_ctx(x, true, 0x03, X86_RDX, CTX_OFF(tsc_offset));
     x_rr(x, false, 0x8b, X86_RAX, X86_RDX);
     x_rr(x, true, 0xc1, 5, X86_RDX);
     e8(x, 32);
@@ -186,7 +186,7 @@ static void smap_switch(struct xlate *x, const struct insn *in, bool ac)
     /* or / and of a memory operand change the flags: they are saved if they matter */
     if (x->live[x->i])
         x_flags_save(x);
-    x_fs(x, false, 0x81, ac ? 1 : 4, TLS_OFF(sys_flags));
+    x_ctx(x, false, 0x81, ac ? 1 : 4, CTX_OFF(sys_flags));
     e32(x, ac ? 1u << 18 : ~(1u << 18));
     if (mode == x->mode)
         return;
@@ -382,15 +382,15 @@ static void far_branch(struct xlate *x, const struct insn *in, bool call)
         with_address(x, in, H_far_jump, arg | 32, true);
         return;
     }
-    x_store_imm(x, in->op[0].ptr.segment, TLS_OFF(temp[1]));
-    x_store_imm(x, in->op[0].ptr.offset, TLS_OFF(temp[2]));
+    x_store_imm(x, in->op[0].ptr.segment, CTX_OFF(temp[1]));
+    x_store_imm(x, in->op[0].ptr.offset, CTX_OFF(temp[2]));
     helper_end(x, in, H_far_jump, arg);
 }
 
 static void enter_insn(struct xlate *x, const struct insn *in)
 {
-    x_store_imm(x, (uint32_t)in->op[0].imm.value.u, TLS_OFF(temp[1]));
-    x_store_imm(x, (uint32_t)in->op[1].imm.value.u, TLS_OFF(temp[2]));
+    x_store_imm(x, (uint32_t)in->op[0].imm.value.u, CTX_OFF(temp[1]));
+    x_store_imm(x, (uint32_t)in->op[1].imm.value.u, CTX_OFF(temp[2]));
     x_helper(x, in, H_enter, in->opsize);
 }
 
@@ -519,7 +519,7 @@ static bool table(struct xlate *x, const struct insn *in)
         DO(helper_end(x, in, H_popf, in->opsize));
     case ZYDIS_MNEMONIC_CLD:
     case ZYDIS_MNEMONIC_STD:
-        DO(x_fs(x, true, 0xc7, 0, TLS_OFF(df));
+        DO(x_ctx(x, true, 0xc7, 0, CTX_OFF(df));
            e32(x, in->z.mnemonic == ZYDIS_MNEMONIC_CLD ? 1u : ~0u));
     case ZYDIS_MNEMONIC_IN:
         DO(in_out(x, in, false));
