@@ -18,7 +18,7 @@
 
 #define DIFF_PAGE 0x1000u
 #define DIFF_CODE 0x10000000u
-#define DIFF_CODE_PAGES 64u
+#define DIFF_CODE_PAGES 130u /* two for each case of a batch, and one behind them */
 #define DIFF_CODE_SIZE (DIFF_CODE_PAGES * DIFF_PAGE)
 #define DIFF_DATA 0x20000000u
 #define DIFF_DATA_SIZE (2 * DIFF_PAGE)
@@ -135,6 +135,10 @@ struct subject *subject_create(const char *engine, uint64_t xcr0, const uint8_t 
                                const char **why);
 void subject_destroy(struct subject *s);
 void subject_run(struct subject *s, const struct diff_case *c, struct diff_result *r);
+/* The same for a batch of at most DIFF_BATCH cases with consecutive seeds, one after the other by
+ * guest code, without leaving the engine in between. */
+void subject_run_batch(struct subject *s, const struct diff_case *c, struct diff_result *r,
+                       uint32_t n);
 /* CPUID as the guest sees it. */
 void subject_cpuid(struct subject *s, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 

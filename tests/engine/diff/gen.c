@@ -171,10 +171,10 @@ void gen_body(struct gen *g, unsigned n, uint32_t keep)
     g->kept = outer;
 }
 
-/* Somewhere in the code pages; one in four near the end of a page. */
-static uint32_t pick_start(struct gen *g)
+/* Somewhere in a page that no other case of a batch has; one in four near its end. */
+static uint32_t pick_start(struct gen *g, uint64_t seed)
 {
-    uint32_t page = diff_below(&g->rng, DIFF_CODE_PAGES - 1);
+    uint32_t page = (uint32_t)(seed % DIFF_BATCH) * 2;
     uint32_t offset = diff_below(&g->rng, DIFF_PAGE);
 
     if (diff_chance(&g->rng, 25))
@@ -182,14 +182,14 @@ static uint32_t pick_start(struct gen *g)
     return DIFF_CODE + page * DIFF_PAGE + offset;
 }
 
-static void make_sequence(struct gen *g)
+static void make_sequence(struct gen *g, uint64_t seed)
 {
     unsigned length = 1 + diff_below(&g->rng, 16);
     const char *only = g->only;
 
     g->seq->count = 0;
     g->kept = 0;
-    g->seq->start = pick_start(g);
+    g->seq->start = pick_start(g, seed);
     while (g->seq->count < length) {
         if (only == NULL && diff_chance(&g->rng, 18)) {
             gen_pattern(g);
@@ -208,7 +208,7 @@ void gen_case(struct gen *g, uint64_t seed, enum diff_mode mode, struct gen_seq 
     g->seq = seq;
     seq->mode = mode;
     do {
-        make_sequence(g);
+        make_sequence(g, seed);
         flow_clean(g, seq);
     } while (!gen_assemble(seq, c));
     gen_state(g, mode, c);

@@ -16,41 +16,7 @@
 #include <time.h>
 
 #include "diff.h"
-#include "engine/engine.h"
-
-#define KERNEL_BASE 0xffff9a5b5c000000ull /* linear address of guest-physical 0 */
-#define RAM_SIZE (16u << 20)
-#define GPA_GDT 0x3000u
-#define GPA_IDT 0x4000u
-#define GPA_TSS 0x5000u
-#define GPA_STUBS 0x6000u /* 16 bytes each */
-#define GPA_STACK_TOP 0x9000u
-#define GPA_TABLES 0x10000u
-#define GPA_CODE 0x100000u
-#define GPA_DATA 0x300000u
-#define STUB_SIZE 16u
-
-#define PTE_P 1ull
-#define PTE_W 2ull
-#define PTE_U 4ull
-#define PTE_NX (1ull << 63)
-
-struct subject {
-    const struct engine_ops *ops;
-    struct engine *engine;
-    struct engine_vcpu *vcpu;
-    struct engine_host host;
-    struct ram *ram;
-    struct cpuid_table cpuid;
-    struct x86_cpu base; /* what all cases have in common */
-    uint64_t xcr0;
-    gpa_t next_table;
-    gpa_t data[2];
-    uint32_t last_code, last_code_len;
-    pthread_t watchdog;
-    _Atomic uint64_t runs;
-    atomic_bool running, stop;
-};
+#include "guest_internal.h"
 
 static uint32_t port_read(void *opaque, unsigned vcpu, uint16_t port, unsigned size)
 {
@@ -118,48 +84,51 @@ static const struct engine_host quiet_host = {
     .nmi_take = nmi_take,
 };
 
-static void put(struct subject *s, gpa_t gpa, const void *buf, size_t len)
+void subject_put(struct subject *s, gpa_t gpa, const void *buf, size_t len)
 {
     if (ram_write(s->ram, gpa, buf, len) != 0)
         abort();
 }
 
-static void get(struct subject *s, gpa_t gpa, void *buf, size_t len)
+void subject_get(struct subject *s, gpa_t gpa, void *buf, size_t len)
 {
     if (ram_read(s->ram, gpa, buf, len) != 0)
         abort();
 }
 
-static void put64(struct subject *s, gpa_t gpa, uint64_t value)
+void subject_put64(struct subject *s, gpa_t gpa, uint64_t value)
 {
-    put(s, gpa, &value, sizeof(value));
+    subject_put(s, gpa, &value, sizeof(value));
 }
 
-static uint64_t get64(struct subject *s, gpa_t gpa)
+uint64_t subject_get64(struct subject *s, gpa_t gpa)
 {
     uint64_t value;
 
-    get(s, gpa, &value, sizeof(value));
+    subject_get(s, gpa, &value, sizeof(value));
     return value;
 }
 
 /* Maps one 4 KB page; makes the tables above it as needed. */
-static void map(struct subject *s, uint64_t linear, gpa_t gpa, uint64_t flags)
+/* Returns where the entry lies. */
+static gpa_t map(struct subject *s, uint64_t linear, gpa_t gpa, uint64_t flags)
 {
     gpa_t table = s->base.cr3;
 
     for (int shift = 39; shift > 12; shift -= 9) {
         gpa_t slot = table + ((linear >> shift) & 511) * 8;
-        uint64_t entry = get64(s, slot);
+        uint64_t entry = subject_get64(s, slot);
 
         if ((entry & PTE_P) == 0) {
             entry = s->next_table | PTE_P | PTE_W | PTE_U;
             s->next_table += DIFF_PAGE;
-            put64(s, slot, entry);
+            subject_put64(s, slot, entry);
         }
         table = entry & ~0xfffull;
     }
-    put64(s, table + ((linear >> 12) & 511) * 8, gpa | PTE_P | flags);
+    table += ((linear >> 12) & 511) * 8;
+    subject_put64(s, table, gpa | PTE_P | flags);
+    return table;
 }
 
 /* Where a code page lies in physical memory: neighbours never are. */
@@ -174,18 +143,20 @@ static void build_tables(struct subject *s, const uint8_t *readonly)
 
     s->base.cr3 = GPA_TABLES;
     s->next_table = GPA_TABLES + DIFF_PAGE;
-    for (gpa_t gpa = 0; gpa < 0x10000; gpa += DIFF_PAGE)
+    for (gpa_t gpa = 0; gpa < GPA_KERNEL_END; gpa += DIFF_PAGE)
+        map(s, KERNEL_BASE + gpa, gpa, PTE_W);
+    for (gpa_t gpa = GPA_RING; gpa < GPA_RING_END; gpa += DIFF_PAGE)
         map(s, KERNEL_BASE + gpa, gpa, PTE_W);
     for (unsigned i = 0; i < DIFF_CODE_PAGES; i++) {
         map(s, DIFF_CODE + i * DIFF_PAGE, code_gpa(i), PTE_U);
-        put(s, code_gpa(i), int3, DIFF_PAGE);
+        subject_put(s, code_gpa(i), int3, DIFF_PAGE);
     }
     s->data[0] = GPA_DATA;
     s->data[1] = GPA_DATA + 5 * DIFF_PAGE;
     for (unsigned i = 0; i < 2; i++)
-        map(s, DIFF_DATA + i * DIFF_PAGE, s->data[i], PTE_U | PTE_W | PTE_NX);
+        s->data_pte[i] = map(s, DIFF_DATA + i * DIFF_PAGE, s->data[i], PTE_U | PTE_W | PTE_NX);
     map(s, DIFF_RO, GPA_DATA + 9 * DIFF_PAGE, PTE_U | PTE_NX);
-    put(s, GPA_DATA + 9 * DIFF_PAGE, readonly, DIFF_PAGE);
+    subject_put(s, GPA_DATA + 9 * DIFF_PAGE, readonly, DIFF_PAGE);
 }
 
 /* Linux's GDT, as far as a program can see it. */
@@ -203,27 +174,33 @@ static void build_gdt(struct subject *s)
     };
     uint64_t tss = KERNEL_BASE + GPA_TSS;
 
-    put(s, GPA_GDT, gdt, sizeof(gdt));
-    put64(s, GPA_GDT + 0x40,
-          0x00008b0000000067 | (tss & 0xffffff) << 16 | (tss >> 24 & 0xff) << 56);
-    put64(s, GPA_GDT + 0x48, tss >> 32);
-    put64(s, GPA_TSS + 4, KERNEL_BASE + GPA_STACK_TOP);    /* RSP0 */
-    put64(s, GPA_TSS + 0x24, KERNEL_BASE + GPA_STACK_TOP); /* IST1 */
-    put64(s, GPA_TSS + 0x64, 0x68ull << 16);               /* no I/O map */
+    subject_put(s, GPA_GDT, gdt, sizeof(gdt));
+    subject_put64(s, GPA_GDT + 0x40,
+                  0x00008b0000000067 | (tss & 0xffffff) << 16 | (tss >> 24 & 0xff) << 56);
+    subject_put64(s, GPA_GDT + 0x48, tss >> 32);
+    subject_put64(s, GPA_TSS + 4, KERNEL_BASE + GPA_STACK_TOP);    /* RSP0 */
+    subject_put64(s, GPA_TSS + 0x24, KERNEL_BASE + GPA_STACK_TOP); /* IST1 */
+    subject_put64(s, GPA_TSS + 0x64, 0x68ull << 16);               /* no I/O map */
+}
+
+/* An interrupt gate on IST1; programs may use those of INT3 and INTO. */
+void subject_put_gate(struct subject *s, gpa_t idt, unsigned vector, uint64_t handler)
+{
+    uint64_t dpl = vector == 3 || vector == 4 ? 3 : 0;
+
+    subject_put64(s, idt + vector * 16,
+                  (handler & 0xffff) | 0x10ull << 16 | 1ull << 32 | (0x8e | dpl << 5) << 40 |
+                      (handler >> 16 & 0xffff) << 48);
+    subject_put64(s, idt + vector * 16 + 8, handler >> 32);
 }
 
 static void build_idt(struct subject *s)
 {
-    for (unsigned i = 0; i < 256; i++) {
-        uint64_t stub = KERNEL_BASE + GPA_STUBS + i * STUB_SIZE;
-        uint64_t dpl = i == 3 || i == 4 ? 3 : 0;
-        static const uint8_t hlt[STUB_SIZE] = {0xf4, 0xeb, 0xfd};
+    static const uint8_t hlt[STUB_SIZE] = {0xf4, 0xeb, 0xfd};
 
-        put(s, GPA_STUBS + i * STUB_SIZE, hlt, sizeof(hlt));
-        put64(s, GPA_IDT + i * 16,
-              (stub & 0xffff) | 0x10ull << 16 | 1ull << 32 | (0x8e | dpl << 5) << 40 |
-                  (stub >> 16 & 0xffff) << 48);
-        put64(s, GPA_IDT + i * 16 + 8, stub >> 32);
+    for (unsigned i = 0; i < 256; i++) {
+        subject_put(s, GPA_STUBS + i * STUB_SIZE, hlt, sizeof(hlt));
+        subject_put_gate(s, GPA_IDT, i, KERNEL_BASE + GPA_STUBS + i * STUB_SIZE);
     }
 }
 
@@ -322,6 +299,7 @@ struct subject *subject_create(const char *engine, uint64_t xcr0, const uint8_t 
     build_tables(s, readonly);
     build_gdt(s);
     build_idt(s);
+    driver_build(s);
     limit_xcr0(s, xcr0);
     build_cpu(s);
     if (pthread_create(&s->watchdog, NULL, watch, s) != 0)
@@ -349,14 +327,14 @@ void subject_cpuid(struct subject *s, uint32_t leaf, uint32_t subleaf, uint32_t 
 }
 
 /* Writes code through the page tables' scatter. */
-static void put_code(struct subject *s, uint32_t linear, const uint8_t *bytes, uint32_t len)
+void subject_put_code(struct subject *s, uint32_t linear, const uint8_t *bytes, uint32_t len)
 {
     while (len > 0) {
         uint32_t offset = linear - DIFF_CODE;
         uint32_t n = DIFF_PAGE - offset % DIFF_PAGE;
 
         n = n < len ? n : len;
-        put(s, code_gpa(offset / DIFF_PAGE) + offset % DIFF_PAGE, bytes, n);
+        subject_put(s, code_gpa(offset / DIFF_PAGE) + offset % DIFF_PAGE, bytes, n);
         linear += n;
         bytes += n;
         len -= n;
@@ -368,12 +346,12 @@ static void load_memory(struct subject *s, const struct diff_case *c)
     static const uint8_t int3[DIFF_MAX_CODE] = {[0 ... DIFF_MAX_CODE - 1] = 0xcc};
 
     if (s->last_code_len != 0)
-        put_code(s, s->last_code, int3, s->last_code_len);
+        subject_put_code(s, s->last_code, int3, s->last_code_len);
     s->last_code = (uint32_t)c->regs.rip;
     s->last_code_len = c->code_len;
-    put_code(s, s->last_code, c->code, c->code_len);
+    subject_put_code(s, s->last_code, c->code, c->code_len);
     for (unsigned i = 0; i < 2; i++)
-        put(s, s->data[i], c->data + i * DIFF_PAGE, DIFF_PAGE);
+        subject_put(s, s->data[i], c->data + i * DIFF_PAGE, DIFF_PAGE);
 }
 
 static void load_segments(struct x86_cpu *x, const struct diff_case *c)
@@ -414,7 +392,7 @@ static void read_frame(struct subject *s, const struct x86_cpu *x, struct diff_r
         snprintf(r->note, sizeof(r->note), "halted at rip %#lx, rsp %#lx", x->rip, x->gpr[X86_RSP]);
         return;
     }
-    get(s, stack, frame + (6 - words), words * 8u);
+    subject_get(s, stack, frame + (6 - words), words * 8u);
     memcpy(r->regs.gpr, x->gpr, sizeof(r->regs.gpr));
     r->regs.rip = frame[1];
     r->regs.rflags = frame[3];
@@ -432,6 +410,17 @@ static void lost(struct subject *s, struct diff_result *r, enum engine_exit exit
     snprintf(r->note, sizeof(r->note), "exit %d at rip %#lx%s%s", (int)exit, x->rip,
              exit == ENGINE_EXIT_ERROR ? ": " : "",
              exit == ENGINE_EXIT_ERROR ? s->ops->strerror(s->vcpu) : "");
+}
+
+enum engine_exit subject_watched_run(struct subject *s)
+{
+    enum engine_exit exit;
+
+    atomic_fetch_add(&s->runs, 1);
+    atomic_store(&s->running, true);
+    exit = s->ops->run(s->vcpu);
+    atomic_store(&s->running, false);
+    return exit;
 }
 
 void subject_run(struct subject *s, const struct diff_case *c, struct diff_result *r)
@@ -452,10 +441,7 @@ void subject_run(struct subject *s, const struct diff_case *c, struct diff_resul
         snprintf(r->note, sizeof(r->note), "set_state: %.120s", e.text);
         return;
     }
-    atomic_fetch_add(&s->runs, 1);
-    atomic_store(&s->running, true);
-    exit = s->ops->run(s->vcpu);
-    atomic_store(&s->running, false);
+    exit = subject_watched_run(s);
     s->ops->get_state(s->vcpu, &x);
     if (exit == ENGINE_EXIT_HALT)
         read_frame(s, &x, r);
@@ -463,5 +449,5 @@ void subject_run(struct subject *s, const struct diff_case *c, struct diff_resul
         lost(s, r, exit, &x);
     memcpy(r->xsave, x.xsave, sizeof(r->xsave));
     for (unsigned i = 0; i < 2; i++)
-        get(s, s->data[i], r->data + i * DIFF_PAGE, DIFF_PAGE);
+        subject_get(s, s->data[i], r->data + i * DIFF_PAGE, DIFF_PAGE);
 }

@@ -3,11 +3,12 @@
  * engine-diff: runs random sequences on an engine and on the host CPU and compares.
  *
  *     engine-diff [--engine NAME] [--seed N] [--count N] [--only MNEMONIC] [--mode M] [--self]
- *                 [--failures N] [--stats] [--alignment] [--show] [--oracle FILE]
+ *                 [--failures N] [--stats] [--alignment] [--show] [--driver] [--oracle FILE]
  *
  * Case i of a run has the seed N + i: a failure is run again with `--seed <its seed> --count 1`
  * and the same --mode. --self compares the host with itself, which shows instructions whose result
- * depends on more than the case. --alignment makes programs set RFLAGS.AC too. --show prints each
+ * depends on more than the case. --alignment makes programs set RFLAGS.AC too. --driver lets guest code run
+ * the cases one after the other. --show prints each
  * sequence before it runs (for an engine that crashes). Lines are in the
  * style of TAP; the exit status is 77 (skipped) if there is no such engine.
  */
@@ -28,7 +29,7 @@ struct options {
     const char *engine, *only, *oracle, *mode;
     uint64_t seed, count;
     unsigned failures;
-    bool self, stats, alignment, show;
+    bool self, stats, alignment, show, driver;
 };
 
 struct run {
@@ -43,9 +44,10 @@ struct run {
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: engine-diff [--engine NAME] [--seed N] [--count N] [--only MNEMONIC]\n"
-                    "                   [--mode user64|user32|kernel|all] [--self] [--failures N]\n"
-                    "                   [--stats] [--alignment] [--show] [--oracle FILE]\n");
+    fprintf(stderr,
+            "usage: engine-diff [--engine NAME] [--seed N] [--count N] [--only MNEMONIC]\n"
+            "                   [--mode user64|user32|kernel|all] [--self] [--failures N]\n"
+            "                   [--stats] [--alignment] [--show] [--driver] [--oracle FILE]\n");
     exit(2);
 }
 
@@ -55,7 +57,8 @@ static void parse(int argc, char **argv, struct options *o)
         {"engine", 1, NULL, 'e'},    {"seed", 1, NULL, 's'},  {"count", 1, NULL, 'c'},
         {"only", 1, NULL, 'o'},      {"mode", 1, NULL, 'm'},  {"self", 0, NULL, 'S'},
         {"failures", 1, NULL, 'f'},  {"stats", 0, NULL, 't'}, {"oracle", 1, NULL, 'O'},
-        {"alignment", 0, NULL, 'a'}, {"show", 0, NULL, 'w'},  {NULL, 0, NULL, 0},
+        {"alignment", 0, NULL, 'a'}, {"show", 0, NULL, 'w'},  {"driver", 0, NULL, 'd'},
+        {NULL, 0, NULL, 0},
     };
     int opt;
 
@@ -85,6 +88,9 @@ static void parse(int argc, char **argv, struct options *o)
             break;
         case 't':
             o->stats = true;
+            break;
+        case 'd':
+            o->driver = true;
             break;
         case 'w':
             o->show = true;
@@ -148,7 +154,9 @@ static void run_both(struct run *r, uint32_t n)
         memcpy(r->got, sh->results, n * sizeof(r->got[0]));
     }
     oracle_start(r->oracle, n);
-    for (uint32_t i = 0; i < n && !r->opt.self; i++) {
+    if (r->opt.driver && !r->opt.self)
+        subject_run_batch(r->subject, sh->cases, r->got, n);
+    for (uint32_t i = 0; i < n && !r->opt.self && !r->opt.driver; i++) {
         if (r->opt.show)
             show(r, i);
         subject_run(r->subject, &sh->cases[i], &r->got[i]);
