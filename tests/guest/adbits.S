@@ -2,7 +2,7 @@
 /*
  * Accessed and dirty bits (SDM vol. 3, 4.8): set when the CPU uses an entry, never cleared by it.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
 

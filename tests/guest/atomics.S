@@ -2,7 +2,7 @@
 /*
  * Locked instructions: results, alignment rules, accesses across cache lines and pages.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

@@ -2,7 +2,7 @@
 /*
  * 2 MB and 1 GB pages: translation over the whole page, rights, splitting and joining.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

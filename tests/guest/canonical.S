@@ -4,7 +4,7 @@
  * over the end of a canonical half, stacks at page borders, a stack pointer that wraps, deliveries
  * on bad stacks.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

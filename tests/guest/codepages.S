@@ -3,7 +3,7 @@
  * Code and its addresses: instructions across page borders, one physical page at several linear
  * addresses (code does not know where it was translated), pages exchanged under running code.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

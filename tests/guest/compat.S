@@ -3,7 +3,7 @@
  * 32-bit programs in compatibility mode: the instructions that 64-bit mode lost, 32-bit and 16-bit
  * addresses, segments with bases and limits, far transfers between 32- and 64-bit code.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

@@ -2,7 +2,7 @@
 /*
  * CPUID is consistent in itself and with what executes; the time stamp counter runs forward.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

@@ -3,7 +3,7 @@
  * Control registers and model-specific registers: what reads back, what is #GP, what a program may
  * not touch (SDM vol. 3, 2.5 and chapter 2 of vol. 4).
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

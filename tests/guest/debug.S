@@ -2,7 +2,7 @@
 /*
  * Single step (TF) and breakpoint registers (SDM vol. 3, chapter 17).
  */
-#include "guest.h"
+#include "guest.inc"
 
 #define BS 0x4000 /* DR6 */
 #define BD 0x2000

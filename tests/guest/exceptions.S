@@ -3,7 +3,7 @@
  * Every exception that one CPU can raise in 64-bit mode: vector, error code, saved RIP, and the
  * frame the CPU pushes (SDM vol. 3, 6.14).
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main
@@ -104,6 +104,12 @@ breakpoints:
 5:  USER_RUN "INT3 in a program", BP, 0, 4b+USER+1, 4b+USER
     ret
 
+/* A NOP behind `n` operand size prefixes. */
+.macro LONG_NOP n
+    .fill \n, 1, 0x66
+    nop
+.endm
+
 invalid_opcodes:
     FAULTS "UD1 is #UD", UD, 0, .byte 0x0f, 0xb9, 0xc0
     FAULTS "UD0 is #UD", UD, 0, .byte 0x0f, 0xff, 0xc0
@@ -122,8 +128,8 @@ invalid_opcodes:
     FAULTS "LEA of a register is #UD", UD, 0, .byte 0x8d, 0xc0
     FAULTS "CMPXCHG8B of a register is #UD", UD, 0, .byte 0x0f, 0xc7, 0xc8
     FAULTS "RSM outside SMM is #UD", UD, 0, rsm
-    FAULTS "sixteen bytes are too long: #GP", GP, 0, .byte 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x90
-    FAULTS "fifteen bytes are an instruction", NOTHING, 0, .byte 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x90
+    FAULTS "sixteen bytes are too long: #GP", GP, 0, LONG_NOP 15
+    FAULTS "fifteen bytes are an instruction", NOTHING, 0, LONG_NOP 14
     ret
 
 device_not_available:

@@ -2,7 +2,7 @@
 /*
  * FS and GS bases: the MSRs, selector loads, SWAPGS, RDFSBASE and its relatives, in both modes.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

@@ -4,7 +4,7 @@
  * memory; descriptor tables and stacks in strange places; accesses all over the address space,
  * physical and linear. What they read matters little; the machine must go on as hardware would.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

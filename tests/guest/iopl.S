@@ -3,7 +3,7 @@
  * What a program may do with interrupts and ports: IOPL, the I/O permission bitmap, and what POPF
  * silently leaves alone.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

@@ -3,7 +3,7 @@
  * INT n and IRET: gates and their privilege, trap and interrupt gates, returns to every mode this
  * CPU has in long mode, and the faults of bad frames (SDM vol. 2, IRET; vol. 3, 6.12 - 6.14).
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

@@ -3,7 +3,7 @@
  * Page faults: the error code for every reason (SDM vol. 3, 4.7), CR2, and rights combined over
  * the levels of the tables; SMEP, SMAP, CR0.WP, NX, reserved bits.
  */
-#include "guest.h"
+#include "guest.inc"
 
 #define E_P 1
 #define E_W 2

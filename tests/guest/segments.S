@@ -3,7 +3,7 @@
  * Segments in 64-bit mode: what little is left of them (SDM vol. 3, chapters 3 and 5), far
  * transfers and call gates, descriptor tables, LAR and its relatives.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

@@ -4,8 +4,8 @@
  * instruction behind STI, behind the one after MOV SS, right behind POPF and IRET (SDM vol. 3,
  * 6.8).
  */
-#include "guest.h"
-#include "irq.h"
+#include "guest.inc"
+#include "irq.inc"
 
     .text
     .globl guest_main

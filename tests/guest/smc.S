@@ -4,7 +4,7 @@
  * between (and on one CPU not even that; SDM vol. 3, 8.1.3 and 11.6). Stores come from the same
  * block, the same page, another page, another linear address of the same memory.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

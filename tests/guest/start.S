@@ -2,9 +2,9 @@
 /*
  * Start-up of the flat guests: from the 32-bit PVH entry (Xen's docs/misc/pvh, XEN_ELFNOTE_
  * PHYS32_ENTRY) to 64-bit mode with page tables, GDT, IDT and TSS; reports on the serial port;
- * exceptions; a way into user mode and back. guest.h says how it looks from a test.
+ * exceptions; a way into user mode and back. guest.inc says how it looks from a test.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .section .note.pvh, "a", @note
     .long 4, 4, 18 /* XEN_ELFNOTE_PHYS32_ENTRY */

@@ -3,7 +3,7 @@
  * String instructions: faults midway leave the registers at the element that failed, so that the
  * instruction can go on; directions, sizes, address sizes, segments.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

@@ -3,7 +3,7 @@
  * SYSCALL and SYSRET for 64-bit and 32-bit programs, SYSENTER and SYSEXIT (SDM vol. 2; AMD APM
  * vol. 3 for what differs: SYSCALL in compatibility mode, SYSENTER in long mode).
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

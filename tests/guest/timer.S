@@ -3,8 +3,8 @@
  * Timer interrupts arrive in every kind of loop, with and without memory accesses, in every mode,
  * and wake HLT. A loop that is never interrupted hangs, and the runner's time limit says so.
  */
-#include "guest.h"
-#include "irq.h"
+#include "guest.inc"
+#include "irq.inc"
 
     .text
     .globl guest_main

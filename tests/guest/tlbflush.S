@@ -6,7 +6,7 @@
  * survives where it may is not checked, except for global pages and PCIDs in one direction: they
  * must not be wrong.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

@@ -3,7 +3,7 @@
  * The XSAVE family (SDM vol. 1, chapter 13), FXSAVE, XCR0, and that vector state survives
  * everything that is not an instruction on it.
  */
-#include "guest.h"
+#include "guest.inc"
 
     .text
     .globl guest_main

@@ -191,9 +191,11 @@ static bool any_byte(const struct gen *g, const struct gen_seq *seq, const struc
     }
 }
 
-/* Two reasons to fault, and which comes first is up to the CPU (SDM vol. 3, table 6-2): misaligned
- * and not there, or a pending x87 exception before an operand that is not there. Likewise an operand
- * that runs over 4 GB in 32-bit code (vol. 3, 5.3). */
+/*
+ * Two reasons to fault, and which comes first is up to the CPU (SDM vol. 3, table 6-2): misaligned
+ * and not there, or a pending x87 exception before an operand that is not there. Likewise an
+ * operand that runs over 4 GB in 32-bit code (vol. 3, 5.3).
+ */
 static bool same_group(enum diff_mode mode, const struct diff_result *want,
                        const struct diff_result *got)
 {

@@ -7,10 +7,10 @@
  *
  * Case i of a run has the seed N + i: a failure is run again with `--seed <its seed> --count 1`
  * and the same --mode. --self compares the host with itself, which shows instructions whose result
- * depends on more than the case. --alignment makes programs set RFLAGS.AC too. --driver lets guest code run
- * the cases one after the other. --show prints each
- * sequence before it runs (for an engine that crashes). Lines are in the
- * style of TAP; the exit status is 77 (skipped) if there is no such engine.
+ * depends on more than the case. --alignment makes programs set RFLAGS.AC too. --driver lets guest
+ * code run the cases one after the other. --show prints each sequence before it runs (for an engine
+ * that crashes). Lines are in the style of TAP; the exit status is 77 (skipped) if there is no such
+ * engine.
  */
 #include <getopt.h>
 #include <libgen.h>
