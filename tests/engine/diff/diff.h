@@ -139,6 +139,9 @@ void subject_run(struct subject *s, const struct diff_case *c, struct diff_resul
  * guest code, without leaving the engine in between. */
 void subject_run_batch(struct subject *s, const struct diff_case *c, struct diff_result *r,
                        uint32_t n);
+/* From now on interrupts come at random moments, which a case must not notice. */
+void subject_interrupts(struct subject *s);
+uint64_t subject_interrupt_count(const struct subject *s);
 /* CPUID as the guest sees it. */
 void subject_cpuid(struct subject *s, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 

@@ -123,7 +123,8 @@ void driver_build(struct subject *s)
         subject_put64(s, in_guest(driver_ptes) + i * 8, KERNEL_BASE + s->data_pte[i]);
     for (unsigned i = 0; i < 256; i++) {
         put_stub(s, i);
-        subject_put_gate(s, GPA_DRIVER_IDT, i, KERNEL_BASE + stub_gpa(i));
+        subject_put_gate(s, GPA_DRIVER_IDT, i,
+                         KERNEL_BASE + (i == IRQ_VECTOR ? GPA_STUBS + i * STUB_SIZE : stub_gpa(i)));
     }
 }
 

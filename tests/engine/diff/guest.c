@@ -57,12 +57,19 @@ static void cr8_write(void *opaque, unsigned vcpu, unsigned value)
 
 static bool interrupt_pending(void *opaque, unsigned vcpu)
 {
-    return false;
+    struct subject *s = opaque;
+
+    return atomic_load(&s->irq);
 }
 
 static int interrupt_take(void *opaque, unsigned vcpu)
 {
-    return -1;
+    struct subject *s = opaque;
+
+    if (!atomic_exchange(&s->irq, false))
+        return -1;
+    atomic_fetch_add(&s->irqs, 1);
+    return IRQ_VECTOR;
 }
 
 static bool nmi_take(void *opaque, unsigned vcpu)
@@ -197,9 +204,10 @@ void subject_put_gate(struct subject *s, gpa_t idt, unsigned vector, uint64_t ha
 static void build_idt(struct subject *s)
 {
     static const uint8_t hlt[STUB_SIZE] = {0xf4, 0xeb, 0xfd};
+    static const uint8_t iret[STUB_SIZE] = {0x48, 0xcf};
 
     for (unsigned i = 0; i < 256; i++) {
-        subject_put(s, GPA_STUBS + i * STUB_SIZE, hlt, sizeof(hlt));
+        subject_put(s, GPA_STUBS + i * STUB_SIZE, i == IRQ_VECTOR ? iret : hlt, STUB_SIZE);
         subject_put_gate(s, GPA_IDT, i, KERNEL_BASE + GPA_STUBS + i * STUB_SIZE);
     }
 }
@@ -242,14 +250,45 @@ static void *watch(void *opaque)
         nanosleep(&t, NULL);
         same = now == seen && atomic_load(&s->running) ? same + 1 : 0;
         seen = now;
-        if (same >= 40 && same % 20 == 0)
+        if (same >= 40 && same % 20 == 0) {
+            atomic_store(&s->hung, true);
             s->ops->kick(s->vcpu, true);
+        }
         if (same >= 200) {
             fprintf(stderr, "# the engine does not come back from a case after a kick\n");
             abort();
         }
     }
     return NULL;
+}
+
+/* Interrupts at irregular distances of some tens of microseconds. */
+static void *interrupt(void *opaque)
+{
+    struct subject *s = opaque;
+    struct diff_rng rng;
+
+    diff_rng_seed(&rng, 7);
+    while (!atomic_load(&s->stop)) {
+        struct timespec t = {0, 1000 + diff_below(&rng, 40000)};
+
+        nanosleep(&t, NULL);
+        atomic_store(&s->irq, true);
+        s->ops->kick(s->vcpu, false);
+    }
+    return NULL;
+}
+
+void subject_interrupts(struct subject *s)
+{
+    s->interrupts = true;
+    if (pthread_create(&s->interrupter, NULL, interrupt, s) != 0)
+        abort();
+}
+
+uint64_t subject_interrupt_count(const struct subject *s)
+{
+    return atomic_load(&s->irqs);
 }
 
 static const char *create_vcpu(struct subject *s)
@@ -283,6 +322,7 @@ struct subject *subject_create(const char *engine, uint64_t xcr0, const uint8_t 
 
     memset(s, 0, sizeof(*s));
     s->host = quiet_host;
+    s->host.opaque = s;
     s->ops = engine_find(engine);
     *why = "there is no such engine in this build";
     if (s->ops == NULL) {
@@ -313,6 +353,8 @@ void subject_destroy(struct subject *s)
         return;
     atomic_store(&s->stop, true);
     pthread_join(s->watchdog, NULL);
+    if (s->interrupts)
+        pthread_join(s->interrupter, NULL);
     s->ops->vcpu_destroy(s->vcpu);
     s->ops->destroy(s->engine);
     ram_destroy(s->ram);
@@ -417,8 +459,11 @@ enum engine_exit subject_watched_run(struct subject *s)
     enum engine_exit exit;
 
     atomic_fetch_add(&s->runs, 1);
+    s->hung = false;
     atomic_store(&s->running, true);
-    exit = s->ops->run(s->vcpu);
+    do
+        exit = s->ops->run(s->vcpu);
+    while (exit == ENGINE_EXIT_KICKED && !atomic_load(&s->hung));
     atomic_store(&s->running, false);
     return exit;
 }

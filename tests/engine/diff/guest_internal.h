@@ -27,6 +27,7 @@
 #define GPA_RING 0x800000u /* the driver's cases */
 #define GPA_RING_END 0xa00000u
 #define STUB_SIZE 16u
+#define IRQ_VECTOR 0x20u /* its handler returns at once */
 
 #define PTE_P 1ull
 #define PTE_W 2ull
@@ -45,9 +46,12 @@ struct subject {
     gpa_t next_table;
     gpa_t data[2], data_pte[2];
     uint32_t last_code, last_code_len;
-    pthread_t watchdog;
+    pthread_t watchdog, interrupter;
+    bool interrupts;
+    atomic_bool irq; /* an interrupt is pending */
+    _Atomic uint64_t irqs;
     _Atomic uint64_t runs;
-    atomic_bool running, stop;
+    atomic_bool running, stop, hung;
 };
 
 void subject_put(struct subject *s, gpa_t gpa, const void *buf, size_t len);

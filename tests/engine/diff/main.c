@@ -3,14 +3,15 @@
  * engine-diff: runs random sequences on an engine and on the host CPU and compares.
  *
  *     engine-diff [--engine NAME] [--seed N] [--count N] [--only MNEMONIC] [--mode M] [--self]
- *                 [--failures N] [--stats] [--alignment] [--show] [--driver] [--oracle FILE]
+ *                 [--failures N] [--stats] [--alignment] [--show] [--driver] [--interrupts]
+ *                 [--oracle FILE]
  *
  * Case i of a run has the seed N + i: a failure is run again with `--seed <its seed> --count 1`
  * and the same --mode. --self compares the host with itself, which shows instructions whose result
  * depends on more than the case. --alignment makes programs set RFLAGS.AC too. --driver lets guest
- * code run the cases one after the other. --show prints each sequence before it runs (for an engine
- * that crashes). Lines are in the style of TAP; the exit status is 77 (skipped) if there is no such
- * engine.
+ * code run the cases one after the other. --interrupts interrupts them at random moments. --show
+ * prints each sequence before it runs (for an engine that crashes). Lines are in the style of TAP;
+ * the exit status is 77 (skipped) if there is no such engine.
  */
 #include <getopt.h>
 #include <libgen.h>
@@ -29,7 +30,7 @@ struct options {
     const char *engine, *only, *oracle, *mode;
     uint64_t seed, count;
     unsigned failures;
-    bool self, stats, alignment, show, driver;
+    bool self, stats, alignment, show, driver, interrupts;
 };
 
 struct run {
@@ -44,21 +45,21 @@ struct run {
 
 static void usage(void)
 {
-    fprintf(stderr,
-            "usage: engine-diff [--engine NAME] [--seed N] [--count N] [--only MNEMONIC]\n"
-            "                   [--mode user64|user32|kernel|all] [--self] [--failures N]\n"
-            "                   [--stats] [--alignment] [--show] [--driver] [--oracle FILE]\n");
+    fprintf(stderr, "usage: engine-diff [--engine NAME] [--seed N] [--count N] [--only MNEMONIC]\n"
+                    "                   [--mode user64|user32|kernel|all] [--self] [--failures N]\n"
+                    "                   [--stats] [--alignment] [--show] [--driver]\n"
+                    "                   [--interrupts] [--oracle FILE]\n");
     exit(2);
 }
 
 static void parse(int argc, char **argv, struct options *o)
 {
     static const struct option longs[] = {
-        {"engine", 1, NULL, 'e'},    {"seed", 1, NULL, 's'},  {"count", 1, NULL, 'c'},
-        {"only", 1, NULL, 'o'},      {"mode", 1, NULL, 'm'},  {"self", 0, NULL, 'S'},
-        {"failures", 1, NULL, 'f'},  {"stats", 0, NULL, 't'}, {"oracle", 1, NULL, 'O'},
-        {"alignment", 0, NULL, 'a'}, {"show", 0, NULL, 'w'},  {"driver", 0, NULL, 'd'},
-        {NULL, 0, NULL, 0},
+        {"engine", 1, NULL, 'e'},     {"seed", 1, NULL, 's'},  {"count", 1, NULL, 'c'},
+        {"only", 1, NULL, 'o'},       {"mode", 1, NULL, 'm'},  {"self", 0, NULL, 'S'},
+        {"failures", 1, NULL, 'f'},   {"stats", 0, NULL, 't'}, {"oracle", 1, NULL, 'O'},
+        {"alignment", 0, NULL, 'a'},  {"show", 0, NULL, 'w'},  {"driver", 0, NULL, 'd'},
+        {"interrupts", 0, NULL, 'i'}, {NULL, 0, NULL, 0},
     };
     int opt;
 
@@ -88,6 +89,9 @@ static void parse(int argc, char **argv, struct options *o)
             break;
         case 't':
             o->stats = true;
+            break;
+        case 'i':
+            o->interrupts = true;
             break;
         case 'd':
             o->driver = true;
@@ -305,6 +309,8 @@ static void set_up(struct run *r)
             exit(SKIPPED);
         }
     }
+    if (r->opt.interrupts && r->subject != NULL)
+        subject_interrupts(r->subject);
     r->gen.only = r->opt.only;
     r->gen.alignment = r->opt.alignment;
     r->gen.tls_selector = oracle_shared(r->oracle)->tls_selector;
@@ -330,6 +336,8 @@ int main(int argc, char **argv)
         done += n;
     }
     print_stats(r);
+    if (r->opt.interrupts && r->subject != NULL)
+        printf("# %lu interrupts\n", subject_interrupt_count(r->subject));
     failed = r->failed;
     printf("%s - engine-diff %s: %lu sequences from seed %lu, %lu failed, %.1f s\n",
            failed == 0 ? "ok" : "not ok", r->opt.self ? "self" : r->opt.engine, done, r->opt.seed,

@@ -72,7 +72,7 @@ static void forward_branch(struct gen *g)
 /* A counter in R15D (64-bit) or ECX, counted down by DEC, SUB or LOOP. */
 static void counted_loop(struct gen *g)
 {
-    uint8_t n = (uint8_t)(1 + diff_below(&g->rng, 6));
+    uint8_t n = (uint8_t)(1 + diff_below(&g->rng, diff_chance(&g->rng, 15) ? 100 : 6));
     bool ecx = compat(g) || diff_chance(&g->rng, 40);
     unsigned top, at;
 
