@@ -147,6 +147,7 @@ struct bt_ctx {
 
     uint64_t saved_flags; /* LAHF/SETO image: AH = flags, AL = OF */
     uint64_t temp[4];
+    uint64_t call_target; /* host code that a CALL under way goes to */
     uint64_t seg_base[6];
     uint64_t jc_salt[BT_MODES];
     uint32_t sys_flags; /* RFLAGS bits that are neither arithmetic nor IF nor DF */

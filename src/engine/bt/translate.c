@@ -428,11 +428,6 @@ static void plain(struct xlate *x, struct insn *in)
         x_invalid(x, in);
         return;
     }
-    if (!x->long64 && (x->key & MODE_PE) && in->has_mem && in->mem.seg == X86_CS &&
-        (in->mem.access & ACC_W)) {
-        x_protection(x, in); /* code segments are never writable */
-        return;
-    }
     narrow_vex(x, in);
     if (is_hint(in) || fpu_denied(x, in) || vzero32(x, in))
         return;
@@ -533,6 +528,11 @@ static void emit_insn(struct xlate *x, struct insn *in)
 {
     x_need(x, in->read);
     x->held = 0;
+    if (!x->long64 && (x->key & MODE_PE) && in->has_mem && in->mem.seg == X86_CS &&
+        (in->mem.access & ACC_W)) {
+        x_protection(x, in); /* code segments are never writable */
+        return;
+    }
     if (!x_flow(x, in) && !x_stack(x, in) && !x_system(x, in))
         plain(x, in);
 }

@@ -180,10 +180,45 @@ static void miss_stub(struct xlate *x)
     x_jmp_abs(x, x->en->stub_lookup);
 }
 
-void x_exit_indirect(struct xlate *x, unsigned t)
+/* Looks the address in t up in the jump cache: t2 = host code, or the returned jump is taken. Uses up
+ * t; ctx->rip keeps the address. */
+static uint8_t *probe(struct xlate *x, unsigned t, unsigned t2)
 {
     int32_t jc = CTX_OFF(jc[0]) + (int32_t)(x->mode * sizeof(struct bt_jc_entry) * JC_SIZE);
 
+    x_rr(x, false, 0x8b, t2, t);
+    x_alu_imm(x, false, 4, t2, JC_SIZE - 1);
+    x_rr(x, false, 0xc1, 4, t2); /* shl t2, 4 */
+    e8(x, 4);
+    x_ctx(x, true, 0x03, t, CTX_OFF(jc_salt[0]) + (int32_t)x->mode * 8);
+    x_ctx_idx(x, true, 0x3b, t, t2, jc + (int32_t)offsetof(struct bt_jc_entry, tag));
+    uint8_t *miss = x_jcc(x, CC_NE);
+    x_ctx_idx(x, true, 0x8b, t2, t2, jc + (int32_t)offsetof(struct bt_jc_entry, code));
+    return miss;
+}
+
+/* Jumps to the host code at the context's `slot`, unless kicked or `miss` is taken: then by look-up. */
+static void jump_through(struct xlate *x, int32_t slot, uint8_t *miss)
+{
+    uint8_t *kicked = kick_check(x);
+
+    x_canon_copy(x);
+    x_ctx(x, false, 0xff, 4, slot);
+    bool nested = x->in_cold;
+    if (!nested)
+        x_to_cold(x);
+    if (miss != NULL)
+        x_here(x, miss);
+    x_here(x, kicked);
+    x_canon(x);
+    miss_stub(x);
+    if (!nested)
+        x_to_hot(x);
+    x->ended = true;
+}
+
+void x_exit_indirect(struct xlate *x, unsigned t)
+{
     x->held |= (uint16_t)(1u << t);
     x_flags_save(x);
     x_store(x, t, CTX_OFF(rip));
@@ -194,28 +229,9 @@ void x_exit_indirect(struct xlate *x, unsigned t)
         return;
     }
     unsigned t2 = x_scratch(x, 0);
-    x_rr(x, false, 0x8b, t2, t);
-    x_alu_imm(x, false, 4, t2, JC_SIZE - 1);
-    x_rr(x, false, 0xc1, 4, t2); /* shl t2, 4 */
-    e8(x, 4);
-    x_ctx(x, true, 0x03, t, CTX_OFF(jc_salt[0]) + (int32_t)x->mode * 8);
-    x_ctx_idx(x, true, 0x3b, t, t2, jc + (int32_t)offsetof(struct bt_jc_entry, tag));
-    uint8_t *miss = x_jcc(x, CC_NE);
-    x_ctx_idx(x, true, 0x8b, t2, t2, jc + (int32_t)offsetof(struct bt_jc_entry, code));
+    uint8_t *miss = probe(x, t, t2);
     x_store(x, t2, CTX_OFF(jmp_target));
-    uint8_t *kicked = kick_check(x);
-    x_canon_copy(x);
-    x_ctx(x, false, 0xff, 4, CTX_OFF(jmp_target)); /* jmp *jmp_target */
-    bool nested = x->in_cold;
-    if (!nested)
-        x_to_cold(x);
-    x_here(x, miss);
-    x_here(x, kicked);
-    x_canon(x);
-    miss_stub(x);
-    if (!nested)
-        x_to_hot(x);
-    x->ended = true;
+    jump_through(x, CTX_OFF(jmp_target), miss);
 }
 
 /* The block's instruction goes on in the next page: that must still be the page it was translated
@@ -413,15 +429,51 @@ static void push_return(struct xlate *x, const struct insn *in)
     x_move_sp(x, -(int32_t)size);
 }
 
+/* The target is looked up before the return address is pushed: a call to a non-canonical address
+ * faults with the stack untouched. What the jump cache knows is canonical. */
+static void call_indirect(struct xlate *x, const struct insn *in)
+{
+    unsigned t = branch_operand(x, in);
+
+    x_flags_save(x);
+    x_store(x, t, CTX_OFF(rip));
+    unsigned t2 = x_scratch(x, 0);
+    uint8_t *miss = probe(x, t, t2);
+    x_store(x, t2, CTX_OFF(call_target));
+    const uint8_t *back = x->out;
+    struct x_state s = x_state_get(x);
+    x_to_cold(x);
+    x_here(x, miss);
+    x_load(x, t, CTX_OFF(rip));
+    x_rr(x, true, 0xc1, 7, t); /* sar t, 47: 0 or -1 if canonical */
+    e8(x, 47);
+    x_alu_imm(x, true, 0, t, 1);
+    x_alu_imm(x, true, 7, t, 1);
+    uint8_t *bad = x_jcc(x, CC_A);
+    x_mov_imm(x, t, x->en->stub_lookup);
+    x_store(x, t, CTX_OFF(call_target));
+    x_jmp_to(x, back);
+    x_here(x, bad);
+    x_protection(x, in);
+    x_state_set(x, &s);
+    x->ended = false;
+    x_to_hot(x);
+    x->held = 0;
+    push_return(x, in);
+    jump_through(x, CTX_OFF(call_target), NULL);
+}
+
 static void call(struct xlate *x, const struct insn *in)
 {
     if (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
         push_return(x, in);
         x_exit_direct(x, branch_target(x, in));
-    } else {
+    } else if (x->oneshot || !x->long64) {
         unsigned t = branch_operand(x, in);
         push_return(x, in);
         x_exit_indirect(x, t);
+    } else {
+        call_indirect(x, in);
     }
 }
 
