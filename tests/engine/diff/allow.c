@@ -272,6 +272,25 @@ static bool vendor_specific(const ZydisDecodedInstruction *in)
     return in->opcode_map == ZYDIS_OPCODE_MAP_0F && in->opcode == 0x0d && in->raw.modrm.mod == 3;
 }
 
+static int gpr_number(ZydisRegister reg)
+{
+    ZydisRegister full = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
+
+    if (ZydisRegisterGetClass(full) != ZYDIS_REGCLASS_GPR64)
+        return -1;
+    return ZydisRegisterGetId(full);
+}
+
+/* VPBROADCASTx of the stack pointer: a CPU at hand takes the value from before a PUSH. */
+static bool stale_stack_pointer(const ZydisDecodedInstruction *in, const ZydisDecodedOperand *op)
+{
+    for (unsigned i = 0; i < in->operand_count_visible; i++)
+        if (in->meta.category == ZYDIS_CATEGORY_BROADCAST &&
+            op[i].type == ZYDIS_OPERAND_TYPE_REGISTER && gpr_number(op[i].reg.value) == 4)
+            return true;
+    return false;
+}
+
 bool gen_allowed(const struct gen *g, enum diff_mode mode, const ZydisDecodedInstruction *in,
                  const ZydisDecodedOperand *op)
 {
@@ -282,18 +301,10 @@ bool gen_allowed(const struct gen *g, enum diff_mode mode, const ZydisDecodedIns
     if (refused_mnemonic(in->mnemonic) || in->meta.category == ZYDIS_CATEGORY_SYSCALL ||
         in->meta.category == ZYDIS_CATEGORY_SYSRET)
         return false;
-    if (in->mnemonic == ZYDIS_MNEMONIC_INVALID || vendor_specific(in) || !segments_ok(mode, in, op))
+    if (in->mnemonic == ZYDIS_MNEMONIC_INVALID || vendor_specific(in) ||
+        stale_stack_pointer(in, op) || !segments_ok(mode, in, op))
         return false;
     return branch_ok(mutable, in) && privileged_ok(mutable, mode, in) && rare_ok(mutable, in);
-}
-
-static int gpr_number(ZydisRegister reg)
-{
-    ZydisRegister full = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
-
-    if (ZydisRegisterGetClass(full) != ZYDIS_REGCLASS_GPR64)
-        return -1;
-    return ZydisRegisterGetId(full);
 }
 
 uint32_t gen_written(const ZydisDecodedInstruction *in, const ZydisDecodedOperand *op)

@@ -71,7 +71,7 @@ static uint8_t pick_any(struct gen *g, bool compat)
     static const uint8_t free64[] = {0, 2, 8, 14, 15};
     static const uint8_t free32[] = {0, 2};
 
-    if (diff_chance(&g->rng, 40))
+    if (diff_chance(&g->rng, 60))
         return (uint8_t)diff_below(&g->rng, compat ? 8 : 16);
     return compat ? free32[diff_below(&g->rng, 2)] : free64[diff_below(&g->rng, 5)];
 }
@@ -218,7 +218,8 @@ static void make_legacy(struct gen *g, struct bytes *b, struct modrm *m, bool co
 {
     static const uint8_t maps[] = {0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 3};
     unsigned map = maps[diff_below(&g->rng, sizeof(maps))];
-    unsigned opcode = diff_below(&g->rng, 256);
+    unsigned opcode = map == 0 && diff_chance(&g->rng, 15) ? 0xd8 + diff_below(&g->rng, 8) /* x87 */
+                                                           : diff_below(&g->rng, 256);
 
     make_modrm(g, m, compat, false);
     legacy_prefixes(g, b, map, opcode, m->memory);
@@ -244,12 +245,19 @@ static bool is_vsib(unsigned map, unsigned opcode)
                         opcode == 0xc6 || opcode == 0xc7);
 }
 
-static unsigned pick_opcode(struct gen *g, unsigned map)
+/* Opcodes that random ones hit too seldom: gathers, and instructions on mask registers. */
+static unsigned pick_opcode(struct gen *g, unsigned map, bool vex)
 {
+    static const uint8_t masks[] = {0x41, 0x42, 0x44, 0x45, 0x46, 0x47, 0x4a,
+                                    0x4b, 0x90, 0x91, 0x92, 0x93, 0x98, 0x99};
     static const uint8_t gathers[] = {0x90, 0x91, 0x92, 0x93, 0xa0, 0xa1, 0xa2, 0xa3};
 
     if (map == 2 && diff_chance(&g->rng, 2))
         return gathers[diff_below(&g->rng, sizeof(gathers))];
+    if (map == 1 && vex && diff_chance(&g->rng, 20))
+        return masks[diff_below(&g->rng, sizeof(masks))];
+    if (map == 3 && vex && diff_chance(&g->rng, 8))
+        return 0x30 + diff_below(&g->rng, 4);
     return diff_below(&g->rng, 256);
 }
 
@@ -263,9 +271,9 @@ static void vector_prefixes(struct gen *g, struct bytes *b)
 
 static void make_vex(struct gen *g, struct bytes *b, struct modrm *m, bool compat)
 {
-    unsigned map = 1 + diff_below(&g->rng, 3), opcode = pick_opcode(g, map);
+    unsigned map = 1 + diff_below(&g->rng, 3), opcode = pick_opcode(g, map, true);
     unsigned vvvv = diff_chance(&g->rng, 30) ? 0 : pick_any(g, compat);
-    unsigned pp = diff_chance(&g->rng, 60) ? 1 : diff_below(&g->rng, 4);
+    unsigned pp = diff_chance(&g->rng, 40) ? 1 : diff_below(&g->rng, 4);
     unsigned last = (~vvvv & 15) << 3 | diff_below(&g->rng, 2) << 2 | pp;
 
     make_modrm(g, m, compat, is_vsib(map, opcode));
@@ -286,9 +294,9 @@ static void make_vex(struct gen *g, struct bytes *b, struct modrm *m, bool compa
 
 static void make_evex(struct gen *g, struct bytes *b, struct modrm *m, bool compat)
 {
-    unsigned map = 1 + diff_below(&g->rng, 3), opcode = pick_opcode(g, map);
+    unsigned map = 1 + diff_below(&g->rng, 3), opcode = pick_opcode(g, map, false);
     unsigned vvvv = diff_chance(&g->rng, 20) ? 0 : diff_below(&g->rng, compat ? 8 : 32);
-    unsigned pp = diff_chance(&g->rng, 60) ? 1 : diff_below(&g->rng, 4);
+    unsigned pp = diff_chance(&g->rng, 40) ? 1 : diff_below(&g->rng, 4);
     unsigned mask = diff_chance(&g->rng, 40) ? 0 : diff_below(&g->rng, 8);
     bool vsib = is_vsib(map, opcode);
     bool high = !compat && diff_chance(&g->rng, 30);
