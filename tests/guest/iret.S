@@ -15,6 +15,8 @@ guest_main:
     call flags
     call segments_on_return
     call bad_frames
+    call middle_rings
+    call sixteen_bits
     call many
     popq %rbp
     ret
@@ -239,6 +241,68 @@ bad_frames:
 5:  USER_RUN "a program cannot IRET to CPL 0", GP, KCODE, 6b+USER, 4b+USER
     ret
 
+/* CPL 1 and 2: a supervisor for the pages, a program for everything else. */
+.macro RING level, code_descriptor, data_descriptor
+    movabsq $\code_descriptor, %rax
+    movq %rax, gdt+SPARE_SEL
+    movabsq $\data_descriptor, %rax
+    movq %rax, gdt+SPARE_SEL+8
+    movq $92f, exc_resume
+    movq %rsp, exc_resume_rsp
+    movq $-1, exc_vector
+    pushq $SPARE_SEL+8+\level
+    pushq $ring_stack_top
+    pushq $2
+    pushq $SPARE_SEL+\level
+    pushq $91f
+    iretq
+91: movl %cs, %ecx
+    movl ring_word, %edx
+90: hlt
+92: call check_fault
+    .quad 91f, 90b
+    .long GP, 0
+    .pushsection .rodata
+91: .asciz "IRETQ to CPL \level, where HLT is #GP"
+    .popsection
+    CHECK_EQ "its CS", exc_regs+F_RCX, SPARE_SEL+\level
+    CHECK_EQ "it reads a supervisor's page", exc_regs+F_RDX, 0x2468
+    CHECK_EQ "its RSP in the frame", exc_regs+F_RSP, ring_stack_top
+    CHECK_EQ "its SS in the frame", exc_regs+F_SS, SPARE_SEL+8+\level
+    CHECK_EQ "the handler is on RSP0", exc_frame, exc_stack_top-176
+.endm
+middle_rings:
+    RING 1, 0x00afbb000000ffff, 0x00cfb3000000ffff
+    RING 2, 0x00afdb000000ffff, 0x00cfd3000000ffff
+    ret
+
+/* A 16-bit code segment: operands and addresses of 16 bits. */
+sixteen_bits:
+    movq $0x008ffb000000ffff, %rax
+    movq %rax, gdt+SPARE_SEL
+    jmp 5f
+    .code16
+4:  movw $0x1234, %ax
+    movl $0x89abcdef, %ecx
+    addw $0x1111, %cx
+    movw $0xfff0, %bx
+    leaw 0x20(%bx), %dx
+    pushw %ax
+    popw %si
+6:  int $0x80
+    .code64
+5:  USER_RUN "IRETQ to 16-bit code", 0x80, 0, 6b+USER+2, 4b+USER, SPARE_SEL+3
+    movzwl exc_regs+F_RAX, %eax
+    CHECK_EQ "16-bit MOV", %rax, 0x1234
+    movl exc_regs+F_RCX, %eax
+    CHECK_EQ "32-bit MOV and 16-bit ADD", %rax, 0x89abdf00
+    movzwl exc_regs+F_RDX, %eax
+    CHECK_EQ "16-bit LEA", %rax, 0x10
+    movzwl exc_regs+F_RSI, %eax
+    CHECK_EQ "16-bit PUSH and POP", %rax, 0x1234
+    CHECK_SAME "RSP is balanced", exc_regs+F_RSP, user_rsp
+    ret
+
 /* The same return a thousand times, to modes in turn. */
 many:
     movl $1000, %ebx
@@ -265,5 +329,10 @@ many:
     CHECK_SAME "a thousand programs in two modes", %r14, %rax
     ret
 
+    .data
+ring_word: .long 0x2468
     .bss
+    .balign 16
+    .skip 256
+ring_stack_top:
 noted_flags: .skip 8
