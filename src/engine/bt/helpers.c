@@ -326,8 +326,13 @@ uint64_t bt_h_seg_get(struct bt_ctx *c, uint32_t arg)
 {
     uint16_t sel = c->v->cpu.seg[arg >> 4 & 7].selector;
 
-    if (arg >> 16 & 1)
-        return bt_write(c, c->mem_addr, 2, bt_data_mmu(c), sel) ? h_fault(c) : 0;
+    if (arg >> 16 & 1) {
+        if (bt_write(c, c->mem_addr, 2, bt_data_mmu(c), sel) == 0)
+            return 0;
+        if (arg >> 17 & 1)
+            stack_fault(c);
+        return h_fault(c);
+    }
     h_set_gpr(c, arg >> 8 & 15, arg >> 12 & 15, sel);
     return 0;
 }
@@ -630,6 +635,17 @@ uint64_t bt_h_out(struct bt_ctx *c, uint32_t arg)
 
 /* ---- odd ones -------------------------------------------------------------------------------- */
 
+/* A write without effect: ENTER faults if its final stack pointer is no place to push to. */
+static int stack_probe(struct bt_ctx *c, int64_t off, unsigned size)
+{
+    uint64_t at = ((c->gpr[X86_RSP] + (uint64_t)off) & h_stack_mask(c)) + c->seg_base[X86_SS];
+    struct bt_walk w;
+
+    if ((c->mode_key & MODE_L) && (!bt_canonical(at) || !bt_canonical(at + size - 1)))
+        return bt_fault_err(c, 12, 0);
+    return bt_walk(c, at, ACC_W, bt_data_mmu(c), &w);
+}
+
 uint64_t bt_h_enter(struct bt_ctx *c, uint32_t arg)
 {
     unsigned size = arg >> 4 & 15, level = (uint32_t)c->temp[2] & 31;
@@ -643,8 +659,11 @@ uint64_t bt_h_enter(struct bt_ctx *c, uint32_t arg)
     for (unsigned i = 1; i < level; i++) {
         uint64_t at = (c->gpr[X86_RBP] - (uint64_t)i * size) & mask;
         off -= size;
-        if (bt_read(c, at + c->seg_base[X86_SS], size, bt_data_mmu(c), &v) ||
-            h_stack_write(c, off, size, v))
+        if (bt_read(c, at + c->seg_base[X86_SS], size, bt_data_mmu(c), &v)) {
+            stack_fault(c);
+            return h_fault(c);
+        }
+        if (h_stack_write(c, off, size, v))
             return h_fault(c);
     }
     if (level > 0) {
@@ -653,6 +672,8 @@ uint64_t bt_h_enter(struct bt_ctx *c, uint32_t arg)
             return h_fault(c);
     }
     off -= bytes;
+    if (stack_probe(c, off, size))
+        return h_fault(c);
     h_set_gpr(c, X86_RBP, size, frame);
     h_move_sp(c, off);
     return 0;
@@ -664,8 +685,9 @@ uint64_t bt_h_pusha(struct bt_ctx *c, uint32_t arg)
     bool pop = arg >> 8 & 1;
     uint64_t v[8];
 
-    for (unsigned i = 0; i < 8; i++) {
-        int64_t off = pop ? (int64_t)((7 - i) * size) : -(int64_t)((i + 1) * size);
+    for (unsigned k = 0; k < 8; k++) {
+        unsigned i = pop ? 7 - k : k;
+        int64_t off = pop ? (int64_t)(k * size) : -(int64_t)((k + 1) * size);
         if (pop ? h_stack_read(c, off, size, &v[i]) : h_stack_write(c, off, size, c->gpr[i]))
             return h_fault(c);
     }

@@ -77,6 +77,7 @@ static void take_mem(struct insn *in, const ZydisDecodedOperand *o)
     bool high;
 
     *m = (struct insn_mem){.base = -1, .index = -1, .scale = 1};
+    m->disp = o->mem.disp.has_displacement ? o->mem.disp.value : 0;
     if (o->mem.base == ZYDIS_REGISTER_RIP || o->mem.base == ZYDIS_REGISTER_EIP)
         m->rip = true;
     else
@@ -87,8 +88,13 @@ static void take_mem(struct insn *in, const ZydisDecodedOperand *o)
         m->vsib = true;
     else
         m->index = (int8_t)insn_gpr(o->mem.index, &high);
+    /* The tables miss that no base goes with mod 0, SIB base 5 when the address size is 32. */
+    if (in->z.raw.modrm.mod == 0 && in->z.raw.modrm.rm == 4 && in->z.raw.sib.base == 5 &&
+        in->z.raw.sib.offset != 0) {
+        m->base = -1;
+        m->disp = in->z.raw.disp.value;
+    }
     m->scale = o->mem.scale ? o->mem.scale : 1;
-    m->disp = o->mem.disp.has_displacement ? o->mem.disp.value : 0;
     m->seg = seg_number(o->mem.segment);
     m->addrsize = in->z.address_width / 8;
     m->size = o->size / 8;
@@ -189,6 +195,21 @@ enum insn_result insn_decode(const struct insn_decoder *d, const uint8_t *bytes,
     /* With a source of 0 these leave the destination as it was. */
     if (in->z.mnemonic == ZYDIS_MNEMONIC_BSF || in->z.mnemonic == ZYDIS_MNEMONIC_BSR)
         in->read |= in->write;
+    /* 90 with REX.B is XCHG rAX, r8, also behind the F3 that makes it a PAUSE otherwise. */
+    if (in->z.opcode == 0x90 && in->z.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && in->z.raw.rex.B) {
+        in->read |= 1u << X86_RAX | 1u << X86_R8;
+        in->write |= 1u << X86_RAX | 1u << X86_R8;
+    }
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_CLFLUSH:
+    case ZYDIS_MNEMONIC_CLFLUSHOPT:
+    case ZYDIS_MNEMONIC_CLWB:
+    case ZYDIS_MNEMONIC_CLDEMOTE:
+        in->mem.size = 1; /* a byte is addressed, its line is meant */
+        break;
+    default:
+        break;
+    }
     in->full &= (uint16_t)~in->read;
     return INSN_OK;
 }
@@ -206,6 +227,15 @@ bool insn_masked(const struct insn *in)
     }
     if (in->z.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX || in->z.raw.evex.aaa == 0)
         return false;
+    switch (in->z.mnemonic) { /* nor do these, whatever their class in the tables */
+    case ZYDIS_MNEMONIC_VDBPSADBW:
+    case ZYDIS_MNEMONIC_VGF2P8AFFINEQB:
+    case ZYDIS_MNEMONIC_VGF2P8AFFINEINVQB:
+    case ZYDIS_MNEMONIC_VCVTNE2PS2BF16:
+        return false;
+    default:
+        break;
+    }
     switch (in->z.meta.exception_class) { /* the NF classes read their operand whole */
     case ZYDIS_EXCEPTION_CLASS_E1NF:
     case ZYDIS_EXCEPTION_CLASS_E3NF:

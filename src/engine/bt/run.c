@@ -379,10 +379,10 @@ static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, bo
     if (id == 0) {
         if (c->exc_vector == 0xfe) {
             v->flush_wanted = true;
-        } else if (c->exc_vector == 0xff) {
-            snprintf(v->error, sizeof(v->error), "the guest runs code outside memory at %#lx",
-                     (unsigned long)c->rip);
-            c->exit_reason = EXIT_ERROR;
+        } else if (c->exc_vector == 0xff) { /* nothing answers the fetch: FF FF, undefined */
+            c->exit_reason = EXIT_LOOKUP;
+            bt_fault(c, 6);
+            (void)bt_exception(c);
         } else {
             c->exit_reason = EXIT_LOOKUP;
             (void)bt_exception(c);
@@ -402,6 +402,8 @@ static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, bo
                 v->flush_wanted = true;
                 return 0;
             }
+            if (c->exc_vector == 0xff) /* an instruction that goes on where nothing is */
+                bt_fault(c, 6);
             (void)bt_exception(c);
             return 0;
         }

@@ -57,6 +57,24 @@ static uint64_t in_page(const struct str *s, uint64_t at, uint64_t want)
     return n == 0 ? 1 : n < want ? n : want;
 }
 
+static void move_elements(void *to, const void *from, unsigned size, uint64_t n)
+{
+    switch (size) {
+    case 1:
+        __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+        break;
+    case 2:
+        __asm__ volatile("rep movsw" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+        break;
+    case 4:
+        __asm__ volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+        break;
+    default:
+        __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+        break;
+    }
+}
+
 /* A forward run of whole elements inside one page on each side, through host pointers. Returns the
  * elements done, 0 if it must go one by one, or -1 on a fault. */
 static int64_t fast_movs(struct bt_ctx *c, const struct str *s, uint64_t n)
@@ -78,11 +96,7 @@ static int64_t fast_movs(struct bt_ctx *c, const struct str *s, uint64_t n)
     /* Overlap with the destination ahead repeats the pattern: element by element, as the processor
      * does. */
     if ((uint64_t)q - (uint64_t)p < len) {
-        const uint8_t *from = p;
-        uint8_t *to = q;
-        for (uint64_t k = 0; k < n; k++, from += s->size, to += s->size)
-            for (unsigned i = 0; i < s->size; i++)
-                to[i] = *(volatile const uint8_t *)&from[i];
+        move_elements(q, p, s->size, n);
         return (int64_t)n;
     }
     bt_copy(q, p, len);
@@ -172,8 +186,7 @@ static int one(struct bt_ctx *c, const struct str *s)
         compare(c, s->size, v, v2);
         break;
     case OP_INS:
-        if (bt_port_check(c, c->gpr[X86_RDX] & 0xffff, s->size) ||
-            bt_walk(c, dst(c, s), ACC_W, s->mmu,
+        if (bt_walk(c, dst(c, s), ACC_W, s->mmu,
                     &w)) /* the page is there before the port is read */
             return 1;
         if (bt_write(c, dst(c, s), s->size, s->mmu,
@@ -181,8 +194,7 @@ static int one(struct bt_ctx *c, const struct str *s)
             return 1;
         break;
     default:
-        if (bt_port_check(c, c->gpr[X86_RDX] & 0xffff, s->size) ||
-            bt_read(c, src(c, s), s->size, s->mmu, &v))
+        if (bt_read(c, src(c, s), s->size, s->mmu, &v))
             return 1;
         bt_port_out(c, c->gpr[X86_RDX] & 0xffff, s->size, (uint32_t)v);
         break;
@@ -252,6 +264,8 @@ uint64_t bt_h_string(struct bt_ctx *c, uint32_t arg)
     s.src_base = seg >= X86_FS || s.lin32 ? c->seg_base[seg] : 0;
     s.dst_base = s.lin32 ? c->seg_base[X86_ES] : 0;
     s.step = (int64_t)s.size * (int64_t)c->df;
+    if (s.op >= OP_INS && bt_port_check(c, c->gpr[X86_RDX] & 0xffff, s.size))
+        return h_fault(c);
     switch (run(c, &s)) {
     case 1:
         return h_fault(c);

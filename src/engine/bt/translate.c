@@ -196,6 +196,8 @@ static bool has_gpr(const struct insn *in)
             return true;
     switch (in->z.mnemonic) { /* forms whose integer operand is in memory */
     case ZYDIS_MNEMONIC_VMOVD:
+    case ZYDIS_MNEMONIC_VPCMPESTRI:
+    case ZYDIS_MNEMONIC_VPCMPESTRM:
     case ZYDIS_MNEMONIC_VCVTSI2SS:
     case ZYDIS_MNEMONIC_VCVTSI2SD:
     case ZYDIS_MNEMONIC_VCVTUSI2SS:
@@ -230,9 +232,16 @@ static void narrow_vex(const struct xlate *x, struct insn *in)
         return;
     bool evex = in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
     uint8_t *v = in->raw + (evex ? in->z.raw.evex.offset : in->z.raw.vex.offset);
-    if (v[0] == 0xc5) {
-        v[1] |= 0x40;
+    if (evex) {
+        v[1] |= 0xf0;
+        v[2] |= 0x40;
+        v[3] |= 0x08;
+        if (has_gpr(in))
+            v[2] &= 0x7f;
+    } else if (v[0] == 0xc5) {
+        v[1] |= 0xc0;
     } else {
+        v[1] |= 0xe0;
         v[2] |= 0x40;
         if (has_gpr(in))
             v[2] &= 0x7f;

@@ -297,7 +297,10 @@ uint64_t bt_vec_active(struct bt_ctx *c)
             m = &in.op[i];
     if (m == NULL || m->element_size < 8)
         return ~0ull;
-    unsigned esize = m->element_size / 8, size = m->size / 8, count = size / esize;
+    unsigned esize = m->element_size / 8;
+    if (esize > 8) /* extracts and inserts are masked by 4 or 8 bytes, as W says */
+        esize = in.z.raw.evex.W ? 8 : 4;
+    unsigned size = m->size / 8, count = size / esize;
     materialize_all(c);
     if (in.z.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX)
         return spread(vex_elements(c, &in, count, esize), count, esize);
@@ -339,6 +342,24 @@ static void enter_mmx(struct bt_ctx *c)
     x[4] = 0xff;
 }
 
+/* Both pages must be writable, as far as they have an active byte, before the first is stored. */
+static int maskmov_check(struct bt_ctx *c, uint64_t at, const uint8_t *sel, unsigned n)
+{
+    uint64_t next = (at & BT_PAGE_MASK) + BT_PAGE_SIZE;
+    bool first = false, second = false;
+    struct bt_walk w;
+
+    for (unsigned i = 0; i < n; i++)
+        if (sel[i] & 0x80)
+            *(at + i < next ? &first : &second) = true;
+    if ((first || second) && (c->mode_key & MODE_L) &&
+        (!bt_canonical(at) || !bt_canonical(at + n - 1)))
+        return bt_fault_err(c, 13, 0);
+    if (first && bt_walk(c, at, ACC_W, bt_data_mmu(c), &w))
+        return 1;
+    return second ? bt_walk(c, next, ACC_W, bt_data_mmu(c), &w) : 0;
+}
+
 int bt_vec_maskmov(struct bt_ctx *c)
 {
     struct insn in;
@@ -363,14 +384,20 @@ int bt_vec_maskmov(struct bt_ctx *c)
         enter_mmx(c);
     else
         materialize_all(c);
+    if (!(c->mode_key & MODE_L) && (in.z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_CS))
+        return bt_fault_err(c, 13, 0);
+    /* With TOP 0 the image's stack slots are the MMX registers in order. */
+    const uint8_t *st = (const uint8_t *)c->xsave + 32;
+    uint64_t at = element_address(c, &in, &m, 0);
+    uint8_t sel[16], val[16];
     for (unsigned i = 0; i < n; i++) {
-        const uint8_t *st = (const uint8_t *)c->xsave + 32;
-        uint8_t sel = mmx ? st[regs[1] * 16 + i] : *vec_byte(c, regs[1], i);
-        uint8_t val = mmx ? st[regs[0] * 16 + i] : *vec_byte(c, regs[0], i);
-        if (!(sel & 0x80))
-            continue;
-        if (bt_write(c, element_address(c, &in, &m, 0) + i, 1, bt_data_mmu(c), val))
-            return 1;
+        sel[i] = mmx ? st[regs[1] * 16 + i] : *vec_byte(c, regs[1], i);
+        val[i] = mmx ? st[regs[0] * 16 + i] : *vec_byte(c, regs[0], i);
     }
+    if (maskmov_check(c, at, sel, n))
+        return 1;
+    for (unsigned i = 0; i < n; i++)
+        if ((sel[i] & 0x80) && bt_write(c, at + i, 1, bt_data_mmu(c), val[i]))
+            return 1;
     return 0;
 }

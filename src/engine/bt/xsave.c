@@ -188,25 +188,36 @@ static bool fx_denied(struct bt_ctx *c)
     return true;
 }
 
+/* Outside 64-bit mode FXSAVE and FXRSTOR move XMM0 - 7 only: bytes 288 - 415 stay as they were. */
+#define FX_XMM8 288
+#define FX_XMM_END 416
+
 uint64_t bt_h_fxsave(struct bt_ctx *c, uint32_t arg)
 {
-    uint8_t *p = c->v->xbuf;
+    uint8_t *p = c->v->xbuf, keep[FX_XMM_END - FX_XMM8];
 
     if (fx_denied(c) || bt_copy_in(c, c->mem_addr, p, 512, bt_data_mmu(c)))
         return h_fault(c);
+    bt_copy(keep, p + FX_XMM8, sizeof(keep));
     if (arg >> 4 & 1)
         __asm__ volatile("fxsave64 (%0)" : : "r"(p) : "memory");
     else
         __asm__ volatile("fxsave (%0)" : : "r"(p) : "memory");
+    if (!(c->mode_key & MODE_L))
+        bt_copy(p + FX_XMM8, keep, sizeof(keep));
     return bt_copy_out(c, c->mem_addr, p, 512, bt_data_mmu(c)) ? h_fault(c) : 0;
 }
 
 uint64_t bt_h_fxrstor(struct bt_ctx *c, uint32_t arg)
 {
-    uint8_t *p = c->v->xbuf;
+    uint8_t *p = c->v->xbuf, *now = p + 1024;
 
     if (fx_denied(c) || bt_copy_in(c, c->mem_addr, p, 512, bt_data_mmu(c)))
         return h_fault(c);
+    if (!(c->mode_key & MODE_L)) {
+        __asm__ volatile("fxsave64 (%0)" : : "r"(now) : "memory");
+        bt_copy(p + FX_XMM8, now + FX_XMM8, FX_XMM_END - FX_XMM8);
+    }
     return bt_try_fxrstor(p, arg >> 4 & 1) ? h_gp0(c) : 0;
 }
 

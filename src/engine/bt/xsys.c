@@ -295,7 +295,8 @@ static bool mov_system(struct xlate *x, const struct insn *in)
             m.size = 2;
             x_canon(x);
             helper_address(x, in, &m);
-            x_helper(x, in, H_seg_get, seg_of(s->reg.value) | 1u << 12);
+            x_helper(x, in, H_seg_get,
+                     seg_of(s->reg.value) | 1u << 12 | (m.seg == X86_SS ? 1u << 13 : 0));
         } else {
             x_helper(x, in, H_seg_get,
                      seg_of(s->reg.value) | gpr_of(d) << 4 | (unsigned)(d->size / 8) << 8);
