@@ -37,11 +37,15 @@ void pic_set_line(void *opaque, unsigned line, bool level)
 int pic_acknowledge(void *opaque)
 {
     struct pic *p = opaque;
-    int vector;
+    int vector = -1;
 
     lock_take(&p->lock);
-    vector = i8259_pair_acknowledge(&p->chips);
-    irq_out_set(&p->intr, false);
+    /* The wire may still look high to a CPU that has just acknowledged: another thread is on its way
+     * to pull it down. A processor starts no cycle without INTR. */
+    if (i8259_pair_intr(&p->chips)) {
+        vector = i8259_pair_acknowledge(&p->chips);
+        irq_out_set(&p->intr, false);
+    }
     unlock_and_flush(p);
     return vector;
 }

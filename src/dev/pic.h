@@ -28,7 +28,7 @@ int pic_map(struct pic *p, struct bus *ports) MUST_CHECK;
 /* Input lines 0-15 (2 is the cascade and ignored); fits struct pin, opaque is the struct pic. */
 void pic_set_line(void *opaque, unsigned line, bool level);
 
-/* The INTA cycle: the vector, or the spurious vector (IR7) when the request has gone. Fits
+/* The INTA cycle: the vector, or -1 while INTR is low. Fits
  * apic_bus_config.extint_ack, opaque is the struct pic. */
 int pic_acknowledge(void *opaque);
 
