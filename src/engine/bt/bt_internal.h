@@ -248,6 +248,9 @@ struct engine {
     /* Code cache: one memfd mapped twice, executable and writable. */
     uint8_t *code_rx, *code_rw;
     uint32_t code_size, cold_start;
+    uint32_t hot_limit, cold_limit; /* as far as the cache is used now */
+    uint8_t *seen[2]; /* blocks translated since the last flush, and between the two before */
+    uint32_t again;   /* blocks that were in seen[1] */
     uint32_t stub_end;
     uint32_t hot, cold; /* next free */
     uint64_t stub_mem, stub_post, stub_chain, stub_lookup, stub_helper, stub_exit, stub_kick,

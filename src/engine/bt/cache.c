@@ -12,10 +12,16 @@
 
 #include "bt_internal.h"
 
+/* How much of the cache is used: it starts small, because most of what a boot translates never runs
+ * again, and doubles when an emptied cache fills up with the same code as before. */
+#define HOT_LIMIT (19u << 20)
+#define COLD_LIMIT (21u << 20)
+#define SEEN_BITS (1u << 18)
+
 #define CODE_SIZE (128u << 20)
-#define COLD_START (80u << 20)
-#define MAX_BLOCKS (1u << 19)
-#define HASH_SIZE (1u << 20)
+#define COLD_START (60u << 20)
+#define MAX_BLOCKS (1u << 18)
+#define HASH_SIZE (1u << 19)
 #define MAX_RECORDS (8u << 20)
 
 static void *reserve(size_t size)
@@ -46,6 +52,8 @@ static int map_code(struct engine *en, struct err *e)
     en->code_rx = rx;
     en->code_size = CODE_SIZE;
     en->cold_start = COLD_START;
+    en->hot_limit = HOT_LIMIT;
+    en->cold_limit = COLD_START + COLD_LIMIT;
     return 0;
 }
 
@@ -92,9 +100,11 @@ int bt_cache_create(struct engine *en, struct err *e)
     en->page = reserve(sizeof(*en->page) * BT_MAX_PAGES);
     en->rpn_page = reserve(sizeof(*en->rpn_page) * en->n_rpn);
     en->rpn_written = reserve(en->n_rpn);
+    en->seen[0] = reserve(SEEN_BITS / 8);
+    en->seen[1] = reserve(SEEN_BITS / 8);
     en->stale = reserve((en->n_rpn / 64 + 1) * 8);
     if (!en->block || !en->block_hash || !en->rec || !en->page || !en->rpn_page ||
-        !en->rpn_written || !en->stale)
+        !en->rpn_written || !en->stale || !en->seen[0] || !en->seen[1])
         return err_set(e, ENOMEM, "cannot reserve memory for the translation tables");
     en->n_page = 1;
     en->hot = en->stub_end;
@@ -117,13 +127,30 @@ void bt_cache_destroy(struct engine *en)
     release(en->rec, sizeof(*en->rec) * MAX_RECORDS);
     release(en->page, sizeof(*en->page) * BT_MAX_PAGES);
     release(en->rpn_page, sizeof(*en->rpn_page) * en->n_rpn);
+    release(en->seen[0], SEEN_BITS / 8);
+    release(en->seen[1], SEEN_BITS / 8);
     release(en->rpn_written, en->n_rpn);
     release((void *)en->stale, (en->n_rpn / 64 + 1) * 8);
+}
+
+/* The cache is emptied because it is full: was it full of what it held the last time, too? */
+static void adapt(struct engine *en)
+{
+    if (en->again > en->n_block / 5 * 4) {
+        uint32_t hot = en->hot_limit * 2, cold = (en->cold_limit - en->cold_start) * 2;
+        en->hot_limit = hot < en->cold_start ? hot : en->cold_start;
+        en->cold_limit =
+            cold < en->code_size - en->cold_start ? en->cold_start + cold : en->code_size;
+    }
+    en->again = 0;
+    memcpy(en->seen[1], en->seen[0], SEEN_BITS / 8);
+    memset(en->seen[0], 0, SEEN_BITS / 8);
 }
 
 void bt_cache_flush(struct engine *en)
 {
     en->stat.flushes++;
+    adapt(en);
     madvise(en->block_hash, sizeof(*en->block_hash) * HASH_SIZE, MADV_DONTNEED);
     for (uint32_t id = 1; id < en->n_page; id++)
         en->rpn_page[en->page[id].rpn] = 0;
@@ -253,6 +280,15 @@ struct bt_block *bt_block_find(struct engine *en, uint32_t key)
     }
 }
 
+static void note_seen(struct engine *en, uint32_t key)
+{
+    const struct bt_code_page *p = &en->page[(key & ~BT_KEY_VARIANT) >> 12];
+    uint32_t h = ((p->rpn * 4096u + (key & 0xfff)) * 0x9e3779b1u >> 8) & (SEEN_BITS - 1);
+
+    en->again += en->seen[1][h / 8] >> (h % 8) & 1;
+    en->seen[0][h / 8] |= (uint8_t)(1u << (h % 8));
+}
+
 struct bt_block *bt_block_new(struct engine *en, uint32_t key)
 {
     if (en->n_block == en->max_block)
@@ -260,6 +296,7 @@ struct bt_block *bt_block_new(struct engine *en, uint32_t key)
     struct bt_block *b = &en->block[en->n_block++];
     *b = (struct bt_block){.hot = en->hot, .cold = en->cold, .rec = en->n_rec, .key = key};
     if (key != 0) { /* 0: runs once, not found again */
+        note_seen(en, key);
         uint32_t h = hash_key(en, key);
         while (en->block_hash[h] != 0 && en->block[en->block_hash[h] - 1].key != key)
             h = (h + 1) & (en->hash_size - 1);

@@ -622,7 +622,7 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
     struct xlate *x = c->v->xlate;
 
     *full = false;
-    if (en->hot + ROOM > en->cold_start || en->cold + ROOM > en->code_size ||
+    if (en->hot + ROOM > en->hot_limit || en->cold + ROOM > en->cold_limit ||
         en->n_rec + 512 > en->max_rec) {
         *full = true;
         return NULL;
