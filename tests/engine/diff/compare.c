@@ -282,6 +282,32 @@ bool diff_compare(const struct gen *g, const struct gen_seq *seq, const struct d
     return t.equal;
 }
 
+void diff_print_bytes(const struct gen *g, const struct diff_case *c)
+{
+    ZydisFormatter f;
+    uint32_t at = 0;
+
+    ZydisFormatterInit(&f, ZYDIS_FORMATTER_STYLE_INTEL);
+    while (at < c->code_len) {
+        ZydisDecodedInstruction in;
+        ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+        char text[128] = "?";
+        unsigned len = 1;
+
+        if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(gen_decoder(g, c->mode), c->code + at,
+                                                c->code_len - at, &in, op))) {
+            ZydisFormatterFormatInstruction(&f, &in, op, in.operand_count_visible, text,
+                                            sizeof(text), c->regs.rip + at, NULL);
+            len = in.length;
+        }
+        printf("  %08lx  ", c->regs.rip + at);
+        for (unsigned b = 0; b < 15; b++)
+            b < len ? printf("%02x", c->code[at + b]) : printf("  ");
+        printf("  %s\n", text);
+        at += len;
+    }
+}
+
 void diff_print_code(const struct gen *g, const struct gen_seq *seq)
 {
     ZydisFormatter f;

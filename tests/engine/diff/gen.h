@@ -68,6 +68,8 @@ void gen_case(struct gen *g, uint64_t seed, enum diff_mode mode, struct gen_seq 
 bool gen_random(struct gen *g, struct gen_item *item);
 /* Appends a short pattern that random bytes would hardly make. */
 void gen_pattern(struct gen *g);
+/* A case of bytes that nobody looked at: instructions of any kind, or noise. */
+void gen_wild(struct gen *g, uint64_t seed, enum diff_mode mode, struct diff_case *c);
 void gen_add(struct gen *g, const struct gen_item *item);
 /* Up to `n` random instructions that leave the registers in `keep` alone. */
 void gen_body(struct gen *g, unsigned n, uint32_t keep);
@@ -97,6 +99,8 @@ uint32_t flow_flags(const struct gen *g, const struct gen_seq *seq, unsigned vec
 bool diff_compare(const struct gen *g, const struct gen_seq *seq, const struct diff_case *c,
                   const struct diff_result *want, const struct diff_result *got, char *out,
                   size_t size);
+/* The code of a wild case, as it would be decoded from its start. */
+void diff_print_bytes(const struct gen *g, const struct diff_case *c);
 void diff_print_code(const struct gen *g, const struct gen_seq *seq);
 void diff_print(const struct gen *g, const struct gen_seq *seq, const struct diff_case *c,
                 const struct diff_result *want, const struct diff_result *got);

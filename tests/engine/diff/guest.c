@@ -162,8 +162,9 @@ static void build_tables(struct subject *s, const uint8_t *readonly)
     s->data[1] = GPA_DATA + 5 * DIFF_PAGE;
     for (unsigned i = 0; i < 2; i++)
         s->data_pte[i] = map(s, DIFF_DATA + i * DIFF_PAGE, s->data[i], PTE_U | PTE_W | PTE_NX);
-    map(s, DIFF_RO, GPA_DATA + 9 * DIFF_PAGE, PTE_U | PTE_NX);
-    subject_put(s, GPA_DATA + 9 * DIFF_PAGE, readonly, DIFF_PAGE);
+    s->readonly = GPA_DATA + 9 * DIFF_PAGE;
+    map(s, DIFF_RO, s->readonly, PTE_U | PTE_NX);
+    subject_put(s, s->readonly, readonly, DIFF_PAGE);
 }
 
 /* Linux's GDT, as far as a program can see it. */
@@ -244,17 +245,17 @@ static void *watch(void *opaque)
     unsigned same = 0;
 
     while (!atomic_load(&s->stop)) {
-        struct timespec t = {0, 50000000};
+        struct timespec t = {0, TICK_MS * 1000000};
         uint64_t now = atomic_load(&s->runs);
 
         nanosleep(&t, NULL);
         same = now == seen && atomic_load(&s->running) ? same + 1 : 0;
         seen = now;
-        if (same >= 40 && same % 20 == 0) {
+        if (same >= s->patience && same % 2 == 0) {
             atomic_store(&s->hung, true);
             s->ops->kick(s->vcpu, true);
         }
-        if (same >= 200) {
+        if (same >= 20000 / TICK_MS) {
             fprintf(stderr, "# the engine does not come back from a case after a kick\n");
             abort();
         }
@@ -314,6 +315,14 @@ static void limit_xcr0(struct subject *s, uint64_t xcr0)
     s->xcr0 = xcr0 & (out[0] | (uint64_t)out[3] << 32);
 }
 
+void subject_build(struct subject *s, const uint8_t *readonly)
+{
+    build_tables(s, readonly);
+    build_gdt(s);
+    build_idt(s);
+    driver_build(s);
+}
+
 struct subject *subject_create(const char *engine, uint64_t xcr0, const uint8_t *readonly,
                                const char **why)
 {
@@ -321,6 +330,7 @@ struct subject *subject_create(const char *engine, uint64_t xcr0, const uint8_t 
     struct err e = {0};
 
     memset(s, 0, sizeof(*s));
+    s->patience = 2000 / TICK_MS;
     s->host = quiet_host;
     s->host.opaque = s;
     s->ops = engine_find(engine);
@@ -336,10 +346,7 @@ struct subject *subject_create(const char *engine, uint64_t xcr0, const uint8_t 
     *why = create_vcpu(s);
     if (*why != NULL)
         return NULL;
-    build_tables(s, readonly);
-    build_gdt(s);
-    build_idt(s);
-    driver_build(s);
+    subject_build(s, readonly);
     limit_xcr0(s, xcr0);
     build_cpu(s);
     if (pthread_create(&s->watchdog, NULL, watch, s) != 0)
@@ -468,18 +475,24 @@ enum engine_exit subject_watched_run(struct subject *s)
     return exit;
 }
 
+void subject_prepare(struct subject *s, const struct diff_case *c, struct x86_cpu *x)
+{
+    load_memory(s, c);
+    *x = s->base;
+    memcpy(x->gpr, c->regs.gpr, sizeof(x->gpr));
+    x->rip = c->regs.rip;
+    x->rflags = c->regs.rflags;
+    memcpy(x->xsave, c->xsave, sizeof(x->xsave));
+    load_segments(x, c);
+}
+
 void subject_run(struct subject *s, const struct diff_case *c, struct diff_result *r)
 {
-    struct x86_cpu x = s->base;
+    struct x86_cpu x;
     struct err e = {0};
     enum engine_exit exit;
 
-    load_memory(s, c);
-    memcpy(x.gpr, c->regs.gpr, sizeof(x.gpr));
-    x.rip = c->regs.rip;
-    x.rflags = c->regs.rflags;
-    memcpy(x.xsave, c->xsave, sizeof(x.xsave));
-    load_segments(&x, c);
+    subject_prepare(s, c, &x);
     r->note[0] = '\0';
     r->status = DIFF_LOST;
     if (s->ops->set_state(s->vcpu, &x, &e) != 0) {

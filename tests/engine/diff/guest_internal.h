@@ -26,6 +26,7 @@
 #define GPA_DATA 0x300000u
 #define GPA_RING 0x800000u /* the driver's cases */
 #define GPA_RING_END 0xa00000u
+#define TICK_MS 10 /* of the watchdog */
 #define STUB_SIZE 16u
 #define IRQ_VECTOR 0x20u /* its handler returns at once */
 
@@ -44,9 +45,10 @@ struct subject {
     struct x86_cpu base; /* what all cases have in common */
     uint64_t xcr0;
     gpa_t next_table;
-    gpa_t data[2], data_pte[2];
+    gpa_t data[2], data_pte[2], readonly;
     uint32_t last_code, last_code_len;
     pthread_t watchdog, interrupter;
+    unsigned patience; /* of the watchdog, in ticks */
     bool interrupts;
     atomic_bool irq; /* an interrupt is pending */
     _Atomic uint64_t irqs;
@@ -60,6 +62,10 @@ void subject_put64(struct subject *s, gpa_t gpa, uint64_t value);
 uint64_t subject_get64(struct subject *s, gpa_t gpa);
 void subject_put_code(struct subject *s, uint32_t linear, const uint8_t *bytes, uint32_t len);
 void subject_put_gate(struct subject *s, gpa_t idt, unsigned vector, uint64_t handler);
+/* Page tables, descriptor tables, handlers, driver. */
+void subject_build(struct subject *s, const uint8_t *readonly);
+/* Memory of a case, and the CPU's state for it. */
+void subject_prepare(struct subject *s, const struct diff_case *c, struct x86_cpu *x);
 enum engine_exit subject_watched_run(struct subject *s);
 
 /* Puts the driver into guest memory. */

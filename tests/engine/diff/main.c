@@ -4,12 +4,13 @@
  *
  *     engine-diff [--engine NAME] [--seed N] [--count N] [--only MNEMONIC] [--mode M] [--self]
  *                 [--failures N] [--stats] [--alignment] [--show] [--driver] [--interrupts]
- *                 [--oracle FILE]
+ *                 [--wild] [--oracle FILE]
  *
  * Case i of a run has the seed N + i: a failure is run again with `--seed <its seed> --count 1`
  * and the same --mode. --self compares the host with itself, which shows instructions whose result
  * depends on more than the case. --alignment makes programs set RFLAGS.AC too. --driver lets guest
- * code run the cases one after the other. --interrupts interrupts them at random moments. --show
+ * code run the cases one after the other. --interrupts interrupts them at random moments. --wild
+ * compares nothing but runs bytes that may do anything, at CPL 0, too: the engine must survive. --show
  * prints each sequence before it runs (for an engine that crashes). Lines are in the style of TAP;
  * the exit status is 77 (skipped) if there is no such engine.
  */
@@ -30,7 +31,7 @@ struct options {
     const char *engine, *only, *oracle, *mode;
     uint64_t seed, count;
     unsigned failures;
-    bool self, stats, alignment, show, driver, interrupts;
+    bool self, stats, alignment, show, driver, interrupts, wild;
 };
 
 struct run {
@@ -48,7 +49,7 @@ static void usage(void)
     fprintf(stderr, "usage: engine-diff [--engine NAME] [--seed N] [--count N] [--only MNEMONIC]\n"
                     "                   [--mode user64|user32|kernel|all] [--self] [--failures N]\n"
                     "                   [--stats] [--alignment] [--show] [--driver]\n"
-                    "                   [--interrupts] [--oracle FILE]\n");
+                    "                   [--interrupts] [--wild] [--oracle FILE]\n");
     exit(2);
 }
 
@@ -59,7 +60,7 @@ static void parse(int argc, char **argv, struct options *o)
         {"only", 1, NULL, 'o'},       {"mode", 1, NULL, 'm'},  {"self", 0, NULL, 'S'},
         {"failures", 1, NULL, 'f'},   {"stats", 0, NULL, 't'}, {"oracle", 1, NULL, 'O'},
         {"alignment", 0, NULL, 'a'},  {"show", 0, NULL, 'w'},  {"driver", 0, NULL, 'd'},
-        {"interrupts", 0, NULL, 'i'}, {NULL, 0, NULL, 0},
+        {"interrupts", 0, NULL, 'i'}, {"wild", 0, NULL, 'W'},  {NULL, 0, NULL, 0},
     };
     int opt;
 
@@ -92,6 +93,9 @@ static void parse(int argc, char **argv, struct options *o)
             break;
         case 'i':
             o->interrupts = true;
+            break;
+        case 'W':
+            o->wild = true;
             break;
         case 'd':
             o->driver = true;
@@ -265,6 +269,26 @@ static void run_batch(struct run *r, uint64_t seed, uint32_t n)
     }
 }
 
+/* Seeds are the cases'; with --show the last one printed is that of a crash. */
+static void run_wild(struct run *r, uint64_t seed)
+{
+    static struct diff_case c;
+    char note[200];
+
+    gen_wild(&r->gen, seed, pick_mode(&r->opt, seed), &c);
+    if (r->opt.show) {
+        printf("# seed %lu mode %d\n", seed, (int)c.mode);
+        diff_print_bytes(&r->gen, &c);
+        fflush(stdout);
+    }
+    if (subject_run_wild(r->subject, seed, &c, note, sizeof(note)))
+        return;
+    printf("# seed %lu: the engine gave up: %s\n", seed, note);
+    if (!r->opt.show)
+        diff_print_bytes(&r->gen, &c);
+    r->failed++;
+}
+
 static void print_stats(const struct run *r)
 {
     unsigned kinds = 0;
@@ -329,6 +353,8 @@ int main(int argc, char **argv)
     if (r->opt.oracle == NULL)
         r->opt.oracle = default_oracle();
     set_up(r);
+    for (; r->opt.wild && done < r->opt.count && r->failed < r->opt.failures; done++)
+        run_wild(r, r->opt.seed + done);
     while (done < r->opt.count && r->failed < r->opt.failures) {
         uint64_t n = r->opt.count - done < DIFF_BATCH ? r->opt.count - done : DIFF_BATCH;
 

@@ -393,3 +393,26 @@ bool gen_random(struct gen *g, struct gen_item *item)
     g->seen[in.mnemonic]++;
     return true;
 }
+
+void gen_wild(struct gen *g, uint64_t seed, enum diff_mode mode, struct diff_case *c)
+{
+    unsigned noise;
+
+    diff_rng_seed(&g->rng, seed);
+    noise = diff_below(&g->rng, 100);
+    c->mode = mode;
+    c->code_len = 0;
+    while (c->code_len < 100) {
+        struct bytes b = {.n = 0};
+        struct modrm m;
+
+        if (diff_chance(&g->rng, noise))
+            add_number(&b, diff_rng_next(&g->rng), 8);
+        else
+            make_bytes(g, &b, &m, mode == DIFF_USER32);
+        memcpy(c->code + c->code_len, b.b, b.n < 16 ? b.n : 16);
+        c->code_len += b.n < 16 ? b.n - diff_below(&g->rng, 4) : 16;
+    }
+    gen_state(g, mode, c);
+    c->regs.rip = DIFF_CODE + diff_below(&g->rng, 2 * DIFF_PAGE);
+}
