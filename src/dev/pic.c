@@ -40,8 +40,8 @@ int pic_acknowledge(void *opaque)
     int vector = -1;
 
     lock_take(&p->lock);
-    /* The wire may still look high to a CPU that has just acknowledged: another thread is on its way
-     * to pull it down. A processor starts no cycle without INTR. */
+    /* The wire may still look high to a CPU that has just acknowledged: another thread is on its
+     * way to pull it down. A processor starts no cycle without INTR. */
     if (i8259_pair_intr(&p->chips)) {
         vector = i8259_pair_acknowledge(&p->chips);
         irq_out_set(&p->intr, false);

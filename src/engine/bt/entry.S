@@ -3,7 +3,8 @@
  * The border between C and translated code.
  *
  * Translated code runs with the guest's registers in the host's, RSP included, so it has no stack:
- * it reaches the stubs below by jumps and tells them where to go on in the context (%gs). The host stack pointer of the C caller is kept in the context; the stubs switch to it.
+ * it reaches the stubs below by jumps and tells them where to go on in the context (%gs). The host
+ * stack pointer of the C caller is kept in the context; the stubs switch to it.
  *
  * Helpers called by the stubs are compiled for general registers only, so the guest's vector state
  * stays in the registers; only bt_stub_exit and bt_vector_out save it.

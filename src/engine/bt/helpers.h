@@ -137,6 +137,8 @@ static inline uint64_t h_stack_mask(const struct bt_ctx *c)
 int h_stack_read(struct bt_ctx *c, int64_t off, unsigned size, uint64_t *v);
 int h_stack_write(struct bt_ctx *c, int64_t off, unsigned size, uint64_t v);
 void h_move_sp(struct bt_ctx *c, int64_t delta);
+/* Turns the #GP of a non-canonical stack address into #SS; returns 1. */
+int h_stack_fault(struct bt_ctx *c);
 
 /* Port accesses with their permission check (#GP recorded). */
 int bt_port_check(struct bt_ctx *c, unsigned port, unsigned size);

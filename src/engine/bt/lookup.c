@@ -266,7 +266,8 @@ static void patch_chain(struct engine *en, uint32_t site, uint32_t guard, uint32
         patch32(en, guard, (uint32_t)(offsetof(struct bt_ctx, cur_lin) + id * sizeof(uint64_t)));
 }
 
-/* Links the exit that was taken to the code of ctx->rip, if the target is where the exit's form can follow it. */
+/* Links the exit that was taken to the code of ctx->rip, if the target is where the exit's form can
+ * follow it. */
 void bt_link(struct bt_ctx *c, uint64_t code)
 {
     const struct bt_exit_site *site = exit_site(c);

@@ -180,8 +180,8 @@ static void miss_stub(struct xlate *x)
     x_jmp_abs(x, x->en->stub_lookup);
 }
 
-/* Looks the address in t up in the jump cache: t2 = host code, or the returned jump is taken. Uses up
- * t; ctx->rip keeps the address. */
+/* Looks the address in t up in the jump cache: t2 = host code, or the returned jump is taken. Uses
+ * up t; ctx->rip keeps the address. */
 static uint8_t *probe(struct xlate *x, unsigned t, unsigned t2)
 {
     int32_t jc = CTX_OFF(jc[0]) + (int32_t)(x->mode * sizeof(struct bt_jc_entry) * JC_SIZE);
@@ -197,7 +197,8 @@ static uint8_t *probe(struct xlate *x, unsigned t, unsigned t2)
     return miss;
 }
 
-/* Jumps to the host code at the context's `slot`, unless kicked or `miss` is taken: then by look-up. */
+/* Jumps to the host code at the context's `slot`, unless kicked or `miss` is taken: then by look-
+ * up. */
 static void jump_through(struct xlate *x, int32_t slot, uint8_t *miss)
 {
     uint8_t *kicked = kick_check(x);
