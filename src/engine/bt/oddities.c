@@ -3,6 +3,8 @@
  * ARPL. */
 #include "helpers.h"
 
+#include "segment.h"
+
 /* A write without effect: ENTER faults if its final stack pointer is no place to push to. */
 static int stack_probe(struct bt_ctx *c, int64_t off, unsigned size)
 {
