@@ -15,8 +15,8 @@
 #define MF_VECTOR 16
 #define PF_PRESENT 1u
 #define PF_USER 4u
-#define LARGEST_ACCESS 512 /* bytes: FXRSTOR */
-#define HIGH_HALF (1ull << 47)
+#define LARGEST_ACCESS 512                   /* bytes: FXRSTOR */
+#define HIGH_HALF ((1ull << 47) - DIFF_PAGE) /* where Linux's user half ends */
 
 static const char *const gpr_names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
@@ -235,8 +235,9 @@ static bool may_fault(const struct gen *g, const struct gen_seq *seq,
 {
     ZydisDecodedInstruction in;
 
-    if (want->vector != PF_VECTOR || got->regs.rip == want->regs.rip ||
-        !faulting(g, seq, want, &in))
+    bool address = want->vector == PF_VECTOR || want->vector == GP_VECTOR;
+
+    if (!address || got->regs.rip == want->regs.rip || !faulting(g, seq, want, &in))
         return false;
     return in.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ || in.mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU ||
            in.mnemonic == ZYDIS_MNEMONIC_VMASKMOVDQU;

@@ -143,9 +143,10 @@ void subject_run_batch(struct subject *s, const struct diff_case *c, struct diff
 void subject_interrupts(struct subject *s);
 uint64_t subject_interrupt_count(const struct subject *s);
 /* Runs a case that may do anything, in a machine that is not in order, for at most some
- * milliseconds, and mends the guest's memory after it. False: the engine gave up; `note` says why. */
-bool subject_run_wild(struct subject *s, uint64_t seed, const struct diff_case *c, char *note,
-                      size_t size);
+ * milliseconds, and mends the guest's memory after it. False: the engine gave up; `note` says why.
+ * show: prints the CPU's state before. */
+bool subject_run_wild(struct subject *s, uint64_t seed, const struct diff_case *c, bool show,
+                      char *note, size_t size);
 /* CPUID as the guest sees it. */
 void subject_cpuid(struct subject *s, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 

@@ -279,9 +279,8 @@ static void run_wild(struct run *r, uint64_t seed)
     if (r->opt.show) {
         printf("# seed %lu mode %d\n", seed, (int)c.mode);
         diff_print_bytes(&r->gen, &c);
-        fflush(stdout);
     }
-    if (subject_run_wild(r->subject, seed, &c, note, sizeof(note)))
+    if (subject_run_wild(r->subject, seed, &c, r->opt.show, note, sizeof(note)))
         return;
     printf("# seed %lu: the engine gave up: %s\n", seed, note);
     if (!r->opt.show)

@@ -112,8 +112,20 @@ static void mend(struct subject *s)
     subject_build(s, zero);
 }
 
-bool subject_run_wild(struct subject *s, uint64_t seed, const struct diff_case *c, char *note,
-                      size_t size)
+static void describe(const struct x86_cpu *x)
+{
+    for (unsigned i = 0; i < X86_SEG_COUNT; i++)
+        printf("  seg %u attr %#x base %#lx limit %#x%s\n", i, x->seg[i].attr, x->seg[i].base,
+               x->seg[i].limit, x->seg[i].unusable ? " unusable" : "");
+    printf("  rip %#lx rflags %#lx cr0 %#lx cr4 %#lx efer %#lx dr7 %#lx\n", x->rip, x->rflags,
+           x->cr0, x->cr4, x->efer, x->dr[7]);
+    for (unsigned i = 0; i < 16; i++)
+        printf("  r%-2u %016lx%s", i, x->gpr[i], i % 4 == 3 ? "\n" : "");
+    fflush(stdout);
+}
+
+bool subject_run_wild(struct subject *s, uint64_t seed, const struct diff_case *c, bool show,
+                      char *note, size_t size)
 {
     struct diff_rng rng;
     struct x86_cpu x;
@@ -126,13 +138,13 @@ bool subject_run_wild(struct subject *s, uint64_t seed, const struct diff_case *
     shake_registers(&rng, &x);
     shake_segments(&rng, &x);
     shake_memory(s, &rng);
+    if (show)
+        describe(&x);
     note[0] = '\0';
     if (s->ops->set_state(s->vcpu, &x, &e) == 0) {
         exit = subject_watched_run(s);
         if (exit == ENGINE_EXIT_ERROR)
-            snprintf(note, size, "%.90s (cs %#x base %#lx limit %#x cr0 %#lx cr4 %#lx)",
-                     s->ops->strerror(s->vcpu), x.seg[X86_CS].attr, x.seg[X86_CS].base,
-                     x.seg[X86_CS].limit, x.cr0, x.cr4);
+            snprintf(note, size, "%s", s->ops->strerror(s->vcpu));
     }
     mend(s);
     return exit != ENGINE_EXIT_ERROR;
