@@ -10,9 +10,9 @@
  * and the same --mode. --self compares the host with itself, which shows instructions whose result
  * depends on more than the case. --alignment makes programs set RFLAGS.AC too. --driver lets guest
  * code run the cases one after the other. --interrupts interrupts them at random moments. --wild
- * compares nothing but runs bytes that may do anything, at CPL 0, too: the engine must survive. --show
- * prints each sequence before it runs (for an engine that crashes). Lines are in the style of TAP;
- * the exit status is 77 (skipped) if there is no such engine.
+ * compares nothing but runs bytes that may do anything, at CPL 0, too: the engine must survive.
+ * --show prints each sequence before it runs (for an engine that crashes). Lines are in the style
+ * of TAP; the exit status is 77 (skipped) if there is no such engine.
  */
 #include <getopt.h>
 #include <libgen.h>
