@@ -374,6 +374,12 @@ static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, bo
         bt_cache_flush(en);
         bt_mode_update(c);
     }
+    if (!(c->mode_key & (MODE_L | MODE_D))) {
+        snprintf(v->error, sizeof(v->error), "16-bit code at %#lx is not translated yet",
+                 (unsigned long)c->rip);
+        c->exit_reason = EXIT_ERROR;
+        return 0;
+    }
     c->exc_vector = 0;
     uint32_t id = bt_code_page_at(c, c->rip);
     if (id == 0) {

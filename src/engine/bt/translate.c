@@ -453,9 +453,7 @@ static void plain(struct xlate *x, struct insn *in)
         x_access_done(x, &a);
     } else {
         x_flags_for(x, in);
-        if (is_vector(in) || in->z.mnemonic == ZYDIS_MNEMONIC_DIV ||
-            in->z.mnemonic == ZYDIS_MNEMONIC_IDIV)
-            x_record(x, in);
+        x_record(x, in); /* what the tables call harmless may be undefined on the host */
         copy_bytes(x, in);
     }
     x_written(x, in->full);
