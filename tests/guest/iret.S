@@ -16,7 +16,6 @@ guest_main:
     call segments_on_return
     call bad_frames
     call middle_rings
-    call sixteen_bits
     call many
     popq %rbp
     ret
@@ -274,33 +273,6 @@ bad_frames:
 middle_rings:
     RING 1, 0x00afbb000000ffff, 0x00cfb3000000ffff
     RING 2, 0x00afdb000000ffff, 0x00cfd3000000ffff
-    ret
-
-/* A 16-bit code segment: operands and addresses of 16 bits. */
-sixteen_bits:
-    movq $0x008ffb000000ffff, %rax
-    movq %rax, gdt+SPARE_SEL
-    jmp 5f
-    .code16
-4:  movw $0x1234, %ax
-    movl $0x89abcdef, %ecx
-    addw $0x1111, %cx
-    movw $0xfff0, %bx
-    leaw 0x20(%bx), %dx
-    pushw %ax
-    popw %si
-6:  int $0x80
-    .code64
-5:  USER_RUN "IRETQ to 16-bit code", 0x80, 0, 6b+USER+2, 4b+USER, SPARE_SEL+3
-    movzwl exc_regs+F_RAX, %eax
-    CHECK_EQ "16-bit MOV", %rax, 0x1234
-    movl exc_regs+F_RCX, %eax
-    CHECK_EQ "32-bit MOV and 16-bit ADD", %rax, 0x89abdf00
-    movzwl exc_regs+F_RDX, %eax
-    CHECK_EQ "16-bit LEA", %rax, 0x10
-    movzwl exc_regs+F_RSI, %eax
-    CHECK_EQ "16-bit PUSH and POP", %rax, 0x1234
-    CHECK_SAME "RSP is balanced", exc_regs+F_RSP, user_rsp
     ret
 
 /* The same return a thousand times, to modes in turn. */
