@@ -90,6 +90,7 @@ struct diff_shared {
     uint64_t xcr0;               /* components to load and compare */
     uint8_t readonly[DIFF_PAGE]; /* contents of the read-only page */
     uint32_t tls_selector;       /* set by the oracle when it starts */
+    bool together;               /* the code of all cases of a batch is there at once */
     uint32_t count;
     struct diff_case cases[DIFF_BATCH];
     struct diff_result results[DIFF_BATCH];

@@ -340,6 +340,7 @@ static void set_up(struct run *r)
         subject_interrupts(r->subject);
     r->gen.only = r->opt.only;
     r->gen.alignment = r->opt.alignment;
+    oracle_shared(r->oracle)->together = r->opt.driver;
     r->gen.tls_selector = oracle_shared(r->oracle)->tls_selector;
     gen_init(&r->gen, r->subject);
 }

@@ -154,7 +154,6 @@ static void run_case(const struct diff_case *c, struct diff_result *r)
     size_t offset = c->regs.rip - DIFF_CODE;
     bool compat = c->mode == DIFF_USER32;
 
-    memset(code_alias + offset, 0xcc, c->code_len + DIFF_PAD);
     memcpy(code_alias + offset, c->code, c->code_len);
     memcpy((void *)(uintptr_t)DIFF_DATA, c->data, DIFF_DATA_SIZE);
     memcpy(e.gpr, c->regs.gpr, sizeof(e.gpr));
@@ -173,7 +172,21 @@ static void run_case(const struct diff_case *c, struct diff_result *r)
     current_result = r;
     native_enter(&e);
     memcpy(r->data, (void *)(uintptr_t)DIFF_DATA, DIFF_DATA_SIZE);
-    memset(code_alias + offset, 0xcc, c->code_len);
+    if (!shared->together)
+        memset(code_alias + offset, 0xcc, c->code_len);
+}
+
+static void place_code(bool there)
+{
+    for (uint32_t i = 0; i < shared->count; i++) {
+        const struct diff_case *c = &shared->cases[i];
+        uint8_t *at = code_alias + (c->regs.rip - DIFF_CODE);
+
+        if (there)
+            memcpy(at, c->code, c->code_len);
+        else
+            memset(at, 0xcc, c->code_len);
+    }
 }
 
 static void *map_at(uintptr_t addr, size_t size, int prot, int flags, int fd)
@@ -265,10 +278,13 @@ int main(int argc, char **argv)
             continue;
         if (n != 1)
             return 0;
+        if (shared->together)
+            place_code(true);
         for (uint32_t i = 0; i < shared->count; i++) {
             run_case(&shared->cases[i], &shared->results[i]);
             unblock_ticks();
         }
+        place_code(false);
         while (write(1, &byte, 1) < 0 && errno == EINTR)
             ;
     }
