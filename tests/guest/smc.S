@@ -21,7 +21,23 @@ guest_main:
     call program
     call near_code
     call wide_stores
+    call pushed_flags
     popq %rbp
+    ret
+
+/* PUSHF stores into its own line; what follows still knows where it is. */
+pushed_flags:
+    movq %rsp, %rcx
+    leaq 3f+8(%rip), %rsp
+    pushfq
+    movq %rcx, %rsp
+    leaq 2f(%rip), %rax
+2:  movabsq $2b, %rdx
+    subq %rdx, %rax
+    jmp 4f
+    .balign 8
+3:  .quad 0
+4:  CHECK_EQ "PUSHF into the line it is in", %rax, 0
     ret
 
 /* The immediate of an instruction that follows at once. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Offsets in struct bt_ctx that the hand-written entry and exit code uses. C checks them (ctx.c).
+ * Offsets in struct bt_ctx that the hand-written entry and exit code uses. C checks them (run.c).
  */
 #ifndef DOPPEL_ENGINE_BT_BT_ASM_H
 #define DOPPEL_ENGINE_BT_BT_ASM_H
@@ -24,5 +24,6 @@
 #define CTX_XMASK_LO 0x158
 #define CTX_XMASK_HI 0x15c
 #define CTX_XINIT 0x160
+#define CTX_LEFT 0x170
 
 #endif

@@ -17,7 +17,6 @@
 #ifndef DOPPEL_ENGINE_BT_BT_INTERNAL_H
 #define DOPPEL_ENGINE_BT_BT_INTERNAL_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -143,6 +142,8 @@ struct bt_ctx {
     void *xinit;
     uint32_t exit_site; /* offset of a struct bt_exit_site, 0: none */
     int32_t exit_delta; /* how far an indirect branch moved RSP */
+    uint8_t left;       /* the page of `pc` was dropped */
+    bool exec_huge;     /* code ran from a 1 GB page */
     uint64_t rip;
 
     uint64_t saved_flags; /* LAHF/SETO image: AH = flags, AL = OF */
@@ -269,7 +270,6 @@ struct engine {
     uint32_t n_rpn;
     uint32_t mode_key[BT_MODES];
     uint32_t n_mode;
-    pthread_mutex_t lock;       /* writes of other threads to code pages against translation */
     _Atomic uint32_t stale_any; /* a DMA write hit a page with code */
     _Atomic uint64_t *stale;    /* bitmap by rpn */
     struct {

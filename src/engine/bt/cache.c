@@ -231,6 +231,9 @@ void bt_code_dma(void *opaque, gpa_t gpa, uint64_t len)
 
     if (len == 0)
         return;
+    /* The data is written before we look whether it has translations; a translator announces its
+     * page before it reads the bytes. One of the two sees the other. */
+    atomic_thread_fence(memory_order_seq_cst);
     for (uint64_t p = gpa & BT_PAGE_MASK; p <= gpa + len - 1; p += BT_PAGE_SIZE) {
         uint32_t rpn;
         bool rom;

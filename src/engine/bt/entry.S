@@ -121,6 +121,8 @@ exit_saved:
         call *(%rcx, %rax, 8)
         test %rax, %rax
         jnz 1f
+        cmpb $0, C(CTX_LEFT)
+        jne 2f
         mov C(CTX_SITE), %eax
         add C(CTX_CODE_BASE), %rax
 1:      cmp $1, %rax
@@ -130,6 +132,9 @@ exit_saved:
         popfq
         load_gprs
         jmp *C(CTX_JMP_TARGET)
+2:      mov C(CTX_SELF), %rdi
+        call bt_helper_left
+        jmp 1b
 
 /* The same without the flags, for sites where they are dead or already saved: uint64_t
  * bt_mem_slow(ctx). Returns as a helper does; 0: at code_base + site. */

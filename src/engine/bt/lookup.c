@@ -75,11 +75,14 @@ void bt_mode_update(struct bt_ctx *c)
 /* ---- execution mappings
  * --------------------------------------------------------------------------------------------- */
 
-/* A helper may drop the page it was called from; bt_helper_rip still needs its address. */
+/* A helper may drop the page it was called from: bt_helper_rip still needs its address, and the
+ * helper must not return into it. */
 static void forget(struct bt_ctx *c, uint32_t id)
 {
-    if (id == c->pc >> 12)
+    if (id == c->pc >> 12) {
         c->pc_lin = c->cur_lin[id];
+        c->left = 1;
+    }
     __atomic_store_n(&c->cur_lin[id], BT_NO_LIN, __ATOMIC_SEQ_CST);
 }
 
@@ -115,15 +118,18 @@ void bt_exec_flush(struct bt_ctx *c, bool global)
         flush_list(c, 1);
 }
 
+/* An INVLPG drops a large page whole; dropping its neighbours is allowed, and the lists are short.
+ */
 void bt_exec_invlpg(struct bt_ctx *c, uint64_t lin)
 {
+    unsigned shift = c->exec_huge ? 30 : 21;
+
     for (unsigned l = 0; l < 2; l++)
-        for (uint32_t i = 0; i < c->n_valid[l]; i++)
-            /* by 1 GB: an INVLPG drops a large page whole; dropping more is allowed and these lists
-             * are short */
-            if (c->cur_lin[c->valid[l][i]] != BT_NO_LIN &&
-                (c->cur_lin[c->valid[l][i]] ^ lin) >> 21 == 0)
-                bt_exec_drop(c, c->valid[l][i]);
+        for (uint32_t i = 0; i < c->n_valid[l]; i++) {
+            uint32_t id = c->valid[l][i];
+            if (c->cur_lin[id] != BT_NO_LIN && (c->cur_lin[id] ^ lin) >> shift == 0)
+                bt_exec_drop(c, id);
+        }
 }
 
 static void set_lin(struct bt_ctx *c, uint32_t id, uint64_t lin, bool global)
@@ -169,6 +175,7 @@ uint32_t bt_code_page_at(struct bt_ctx *c, uint64_t rip)
         c->exc_vector = 0xfe; /* out of ids: the run loop empties the cache */
         return 0;
     }
+    c->exec_huge |= w.page_bits == 30;
     set_lin(c, id, lin, w.global);
     *x = (struct bt_xmap){.lin = lin, .id = id, .mode = c->mode};
     return id;
@@ -327,4 +334,12 @@ uint64_t bt_variant(struct bt_ctx *c)
         return leave(c, EXIT_EVENT);
     const struct bt_block *b = bt_block_find(c->v->en, c->pc | BT_KEY_VARIANT);
     return b != NULL ? (uint64_t)c->v->en->code_rx + b->hot : leave(c, EXIT_VARIANT);
+}
+
+/* After a helper that would go on in its block, but dropped the block's page. */
+uint64_t bt_helper_left(struct bt_ctx *c)
+{
+    c->left = 0;
+    c->rip = bt_helper_rip(c) + (c->arg >> 8 & 15);
+    return bt_next(c);
 }

@@ -32,6 +32,7 @@ AT(xsave, CTX_XSAVE);
 AT(xmask_lo, CTX_XMASK_LO);
 AT(xmask_hi, CTX_XMASK_HI);
 AT(xinit, CTX_XINIT);
+AT(left, CTX_LEFT);
 
 /* x87, SSE, AVX, AVX-512; never PKRU (it guards the monitor's own memory) nor AMX (needs a
  * permission). */
@@ -83,7 +84,6 @@ static void bt_destroy(struct engine *en)
     if (en == NULL)
         return;
     bt_cache_destroy(en);
-    pthread_mutex_destroy(&en->lock);
     free(en);
 }
 
@@ -98,7 +98,6 @@ static int bt_create(const struct engine_config *cfg, struct engine **out, struc
     en->host = cfg->host;
     en->cpuid = cfg->cpuid;
     en->vcpus = cfg->vcpus;
-    pthread_mutex_init(&en->lock, NULL);
     if (cfg->vcpus != 1) {
         free(en);
         return err_set(e, EINVAL, "the translator runs one virtual CPU, not %u; use --cpus 1",
@@ -373,6 +372,13 @@ static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, bo
         v->flush_wanted = false;
         bt_cache_flush(en);
         bt_mode_update(c);
+    }
+    if (!(c->mode_key & (MODE_L | MODE_D)) && (c->mode_key & MODE_USER)) {
+        c->exit_reason =
+            EXIT_LOOKUP; /* a program's own segment: its fault, not the machine's end */
+        bt_fault_err(c, 13, 0);
+        (void)bt_exception(c);
+        return 0;
     }
     if (!(c->mode_key & (MODE_L | MODE_D))) {
         snprintf(v->error, sizeof(v->error), "16-bit code at %#lx is not translated yet",

@@ -6,6 +6,7 @@
  * the guest's exception. Anything else goes to the handler that was there before.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -71,6 +71,10 @@ static int set_cr0(struct bt_ctx *c, uint64_t v)
             return bt_fault_err(c, 13, 0);
         cpu->efer &= ~EFER_LMA;
     }
+    if ((v ^ old) & CR0_MP) { /* translations of FWAIT know it */
+        c->v->flush_wanted = true;
+        c->kick = 1;
+    }
     cpu->cr0 = v;
     if ((v ^ old) & (CR0_PG | CR0_WP | CR0_PE))
         flush_all(c);

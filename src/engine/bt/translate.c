@@ -555,8 +555,8 @@ static bool jumps_to_start(const struct xlate *x)
     return false;
 }
 
-/* A block that loops on itself keeps two scratch registers spilled for the whole loop: storing and
- * reloading them each time around is a chain through memory that bounds short loops. */
+/* A block that loops on itself keeps up to three scratch registers spilled for the whole loop:
+ * storing and reloading them each time around is a chain through memory that bounds short loops. */
 static void loop_head(struct xlate *x)
 {
     uint16_t used = 1u << X86_RSP;

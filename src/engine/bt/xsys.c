@@ -75,7 +75,6 @@ static void source_word(struct xlate *x, const struct insn *in, unsigned operand
     }
 }
 
-/* A 16-bit result in ctx->temp[2] goes to the memory operand. */
 static unsigned log2_size(unsigned size)
 {
     return size == 8 ? 3 : size == 4 ? 2 : size == 2 ? 1 : 0;
@@ -432,6 +431,30 @@ static bool is_seg_stack(const struct insn *in)
            is_seg(&in->op[0]);
 }
 
+/* Unprivileged, but waiting, moving between worlds or with operands of their own: never offered. */
+static bool hidden(const struct insn *in)
+{
+    switch (in->z.meta.isa_ext) {
+    case ZYDIS_ISA_EXT_WAITPKG:
+    case ZYDIS_ISA_EXT_SGX:
+    case ZYDIS_ISA_EXT_SGX_ENCLV:
+    case ZYDIS_ISA_EXT_UINTR:
+    case ZYDIS_ISA_EXT_AMX_TILE:
+    case ZYDIS_ISA_EXT_AMX_INT8:
+    case ZYDIS_ISA_EXT_AMX_BF16:
+    case ZYDIS_ISA_EXT_RTM:
+    case ZYDIS_ISA_EXT_VTX:
+    case ZYDIS_ISA_EXT_SVM:
+    case ZYDIS_ISA_EXT_VMFUNC:
+    case ZYDIS_ISA_EXT_KEYLOCKER:
+    case ZYDIS_ISA_EXT_KEYLOCKER_WIDE:
+    case ZYDIS_ISA_EXT_PADLOCK:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* x NULL: only says whether the instruction belongs here. */
 static bool table(struct xlate *x, const struct insn *in)
 {
@@ -676,6 +699,8 @@ static bool table(struct xlate *x, const struct insn *in)
     }
     if (string_insn(x, in))
         return true;
+    if (hidden(in))
+        DO(x_invalid(x, in));
     /* What is privileged and not listed is not offered by CPUID. */
     if (in->z.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED)
         DO(x_invalid(x, in));
