@@ -416,6 +416,7 @@ uint64_t bt_next(
 uint64_t bt_chain(struct bt_ctx *c);
 uint64_t bt_lookup_next(struct bt_ctx *c);
 uint64_t bt_kick_exit(struct bt_ctx *c);
+uint64_t bt_helper_left(struct bt_ctx *c);
 uint64_t bt_page2_miss(struct bt_ctx *c);
 uint64_t bt_variant(struct bt_ctx *c);
 void bt_exec_flush(struct bt_ctx *c, bool global);
