@@ -571,12 +571,12 @@ static uint64_t bounce(struct bt_ctx *c, struct piece *p, unsigned n, unsigned s
     c->post.size = (uint8_t)size;
     c->post.part = (uint8_t)p[0].len;
     for (unsigned i = 0; i < n; i++) {
-        if (access & ACC_R) {
-            if (p[i].host != NULL)
-                bt_copy(out, p[i].host, p[i].len);
-            else
-                mmio_read(c, p[i].gpa, out, p[i].len);
-        }
+        /* Memory that is only stored to comes along, too: an instruction may store nothing after
+         * all (an x87 store with an unmasked exception). */
+        if (p[i].host != NULL)
+            bt_copy(out, p[i].host, p[i].len);
+        else if (access & ACC_R)
+            mmio_read(c, p[i].gpa, out, p[i].len);
         out += p[i].len;
         c->post.mmio[i] = p[i].host == NULL;
         c->post.target[i] = p[i].host != NULL ? (uint64_t)p[i].host : p[i].gpa;

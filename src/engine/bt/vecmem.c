@@ -285,6 +285,22 @@ static bool packs(ZydisMnemonic m)
     }
 }
 
+static unsigned broadcast_lanes(const struct insn *in)
+{
+    switch (in->z.avx.broadcast.mode) {
+    case ZYDIS_BROADCAST_MODE_1_TO_2:
+        return 2;
+    case ZYDIS_BROADCAST_MODE_1_TO_4:
+        return 4;
+    case ZYDIS_BROADCAST_MODE_1_TO_8:
+        return 8;
+    case ZYDIS_BROADCAST_MODE_1_TO_16:
+        return 16;
+    default:
+        return 32;
+    }
+}
+
 uint64_t bt_vec_active(struct bt_ctx *c)
 {
     const ZydisDecodedOperand *m = NULL;
@@ -307,7 +323,7 @@ uint64_t bt_vec_active(struct bt_ctx *c)
     uint64_t k = *(uint64_t *)((uint8_t *)c->xsave + comp_offset(5) + in.z.raw.evex.aaa * 8u);
     if (in.z.avx.broadcast.mode != ZYDIS_BROADCAST_MODE_INVALID) {
         /* The one element is read if any lane wants it. */
-        unsigned lanes = in.z.avx.vector_length / 8 / esize;
+        unsigned lanes = broadcast_lanes(&in);
         return k & low_bits(lanes) ? low_bits(size) : 0;
     }
     k &= low_bits(count);
@@ -380,6 +396,8 @@ int bt_vec_maskmov(struct bt_ctx *c)
         m.seg = X86_FS;
     if (in.z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS)
         m.seg = X86_GS;
+    if (mmx && (*state_bv(c) & 1) && (*(uint16_t *)((uint8_t *)c->xsave + 2) & 0x80))
+        return bt_fault(c, 16); /* an x87 exception is pending */
     if (mmx)
         enter_mmx(c);
     else
