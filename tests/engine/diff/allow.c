@@ -281,11 +281,12 @@ static int gpr_number(ZydisRegister reg)
     return ZydisRegisterGetId(full);
 }
 
-/* VPBROADCASTx of the stack pointer: a CPU at hand takes the value from before a PUSH. */
+/* The stack pointer as source of an EVEX instruction (VPBROADCASTQ, VCVTSI2SD): a CPU at hand takes
+ * the value from before a PUSH. */
 static bool stale_stack_pointer(const ZydisDecodedInstruction *in, const ZydisDecodedOperand *op)
 {
     for (unsigned i = 0; i < in->operand_count_visible; i++)
-        if (in->meta.category == ZYDIS_CATEGORY_BROADCAST &&
+        if (in->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX &&
             op[i].type == ZYDIS_OPERAND_TYPE_REGISTER && gpr_number(op[i].reg.value) == 4)
             return true;
     return false;
