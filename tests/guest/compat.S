@@ -19,6 +19,7 @@ guest_main:
     call far_transfers
     call wrap
     call upper_halves
+    call absent_extensions
     popq %rbp
     ret
 
@@ -667,6 +668,23 @@ upper_halves:
     CHECK_SAME "R8", exc_regs+F_R8, %r8
     CHECK_SAME "R13", exc_regs+F_R8+40, %r13
     ret
+
+/* Without 3DNow its instructions are #UD as a whole: the last byte, their opcode, is not code. */
+absent_extensions:
+    movl $0x80000001, %eax
+    cpuid
+    testl %edx, %edx
+    js 9f
+    movq $words+USER, %rdi
+    movq $0x5555, words
+    movl $0, %eax
+    USER32_FAULTS "PFSUBR without 3DNow", UD, 0, .byte 0x0f, 0x0f, 0xc1, 0xaa
+    USER32_FAULTS "PFMAX without 3DNow", UD, 0, .byte 0x0f, 0x0f, 0xe7, 0xa4
+    USER32_FAULTS "PFACC of memory without 3DNow", UD, 0, .byte 0x0f, 0x0f, 0x07, 0xae
+    USER32_FAULTS "FEMMS without 3DNow", UD, 0, .byte 0x0f, 0x0e
+    USER_FAULTS "PFSUBR without 3DNow in 64-bit mode", UD, 0, .byte 0x0f, 0x0f, 0xc1, 0xaa
+    CHECK_EQ "none of them wrote", words, 0x5555
+9:  ret
 
     .data
 bounds: .long -5, 10

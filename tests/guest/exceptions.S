@@ -100,6 +100,9 @@ breakpoints:
     TRAPS "INT 3 in two bytes is #BP too", BP, .byte 0xcd, 3
     TRAPS "INT1 is #DB", DB, .byte 0xf1
     jmp 5f
+4:  .byte 0xf1
+5:  USER_RUN "INT1 in a program does not ask for the gate's DPL", DB, 0, 4b+USER+1, 4b+USER
+    jmp 5f
 4:  int3
 5:  USER_RUN "INT3 in a program", BP, 0, 4b+USER+1, 4b+USER
     ret
