@@ -164,7 +164,9 @@ uint64_t bt_h_int(struct bt_ctx *c, uint32_t arg)
 
     if ((arg >> 12 & 1) && !(c->flags >> 11 & 1)) /* INTO without overflow */
         return h_resume(c, arg);
-    if (bt_interrupt(c, vector, true, h_next_rip(c, arg)))
+    bool hardware = arg >> 13 & 1; /* INT1 */
+
+    if (bt_interrupt(c, vector, !hardware, h_next_rip(c, arg)))
         return h_fault(c);
     return bt_next(c);
 }

@@ -524,7 +524,7 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_INT3:
         DO(helper_end(x, in, H_int, 3));
     case ZYDIS_MNEMONIC_INT1:
-        DO(helper_end(x, in, H_int, 1));
+        DO(helper_end(x, in, H_int, 1 | 0x200)); /* asks no gate's DPL */
     case ZYDIS_MNEMONIC_INTO:
         DO(helper_end(x, in, H_int, 4 | 0x100));
     case ZYDIS_MNEMONIC_HLT:
