@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/counter.h"
 #include "base/err.h"
 #include "mem/ram.h"
 #include "x86/cpu.h"
@@ -86,6 +87,9 @@ struct engine_ops {
     const char *(*strerror)(struct engine_vcpu *v);
     uint64_t (*tsc_khz)(struct engine *en);      /* frequency of the guest's TSC */
     uint64_t (*tsc_read)(struct engine_vcpu *v); /* the guest's TSC now; any thread */
+    /* Tells what the engine counted since it was created. Any thread, also while vCPUs run; the
+     * figures are then of slightly different moments. NULL: it counts nothing. */
+    void (*counters)(struct engine *en, counter_fn *fn, void *opaque);
 };
 
 /* The engines of this build, best first; NULL-terminated. */

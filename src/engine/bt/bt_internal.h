@@ -24,6 +24,7 @@
 
 #include "bt_asm.h"
 #include "engine/engine.h"
+#include "stats.h"
 
 #define BT_PAGE_SIZE 4096u
 #define BT_PAGE_MASK (~(uint64_t)0xfff)
@@ -119,6 +120,7 @@ enum bt_exit_reason {
     EXIT_VARIANT, /* the block at rip without groups */
     EXIT_ONESHOT, /* run the instruction at rip alone: it writes its own page */
     EXIT_ERROR,
+    EXIT_COUNT
 };
 
 struct bt_ctx {
@@ -272,10 +274,7 @@ struct engine {
     uint32_t n_mode;
     _Atomic uint32_t stale_any; /* a DMA write hit a page with code */
     _Atomic uint64_t *stale;    /* bitmap by rpn */
-    struct {
-        uint64_t blocks, insns, flushes, retired, chain, lookup, slow, fills, walks, exc, irq, mmio,
-            pio;
-    } stat;
+    struct bt_stat stat;
 };
 
 struct engine_vcpu {
@@ -449,5 +448,8 @@ void bt_sync_segs(struct bt_ctx *c);
  * is full (*full). */
 struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,
                               bool variant, bool *full);
+
+/* stats.c */
+void bt_counters(struct engine *en, counter_fn *fn, void *opaque);
 
 #endif

@@ -159,6 +159,8 @@ int bt_interrupt(struct bt_ctx *c, unsigned vector, bool soft, uint64_t return_r
     struct event ev = {.vector = vector, .soft = soft, .rip = return_rip, .ext = soft ? 0 : 1};
 
     c->v->en->stat.irq++;
+    if (!soft)
+        c->v->en->stat.interrupt[vector & 255]++;
     return deliver(c, &ev);
 }
 
@@ -178,6 +180,7 @@ uint64_t bt_exception(struct bt_ctx *c)
                            .error = c->exc_error,
                            .rip = c->rip,
                            .ext = 1};
+        c->v->en->stat.exception[ev.vector & 31]++;
         if (ev.vector == 14)
             c->v->cpu.cr2 = c->exc_cr2;
         /* Faults push RF so that the restarted instruction does not meet its breakpoint again. */

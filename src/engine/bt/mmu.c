@@ -513,6 +513,7 @@ static uint64_t slow_fault(struct bt_ctx *c)
 {
     unsigned size = c->mem_info & 0x3ff;
 
+    c->v->en->stat.slow_fault++;
     if ((c->mem_info & INFO_ALIGNED) && (c->mem_addr & (size - 1)) && c->exc_vector == 14)
         bt_fault_err(c, 13, 0);
     precise_state(c);
@@ -603,6 +604,7 @@ static uint64_t masked_access(struct bt_ctx *c, struct piece *p, unsigned n, uns
     struct piece used[2];
     bool any[2] = {false, false};
 
+    c->v->en->stat.slow_masked++;
     bt_vector_out();
     active = bt_vec_active(c);
     bt_vector_in();
@@ -624,6 +626,21 @@ static uint64_t masked_access(struct bt_ctx *c, struct piece *p, unsigned n, uns
     uint64_t r = bounce(c, used, n, size, access);
     c->post.active = active;
     return r;
+}
+
+/* Why an access that met no fault took the slow path. */
+static void count_reason(struct bt_ctx *c, const struct piece *p, unsigned n, unsigned access)
+{
+    struct engine *en = c->v->en;
+
+    if (n == 2)
+        en->stat.slow_cross++;
+    else if (p->host == NULL)
+        en->stat.slow_device++;
+    else if ((access & ACC_W) && en->rpn_page[p->rpn] != 0)
+        en->stat.slow_code++;
+    else
+        en->stat.slow_fill++;
 }
 
 uint64_t bt_mem_slow(struct bt_ctx *c)
@@ -652,6 +669,7 @@ uint64_t bt_mem_slow(struct bt_ctx *c)
     for (unsigned i = 0; i < n; i++)
         if (locate(c, &p[i], access & ACC_W ? ACC_W : ACC_R, mmu))
             return slow_fault(c);
+    count_reason(c, p, n, access);
     if (access & ACC_W)
         for (unsigned i = 0; i < n; i++)
             if (p[i].host != NULL &&
@@ -713,14 +731,22 @@ uint64_t bt_group_slow(struct bt_ctx *c)
     unsigned i = tlb_slot(lin);
     uint8_t *host;
     uint32_t rpn;
+    struct bt_stat *stat = &c->v->en->stat;
 
-    c->v->en->stat.slow++;
-    if (crosses(lin, size) || ((c->mode_key & MODE_LMA) && !bt_canonical(lin)))
+    stat->slow++;
+    if (crosses(lin, size) || ((c->mode_key & MODE_LMA) && !bt_canonical(lin))) {
+        stat->group_cross++;
         return site_b(c);
-    if (tlb_fill(c, lin, ACC_R, mmu, &host, &gpa, &rpn) != FILL_RAM)
+    }
+    if (tlb_fill(c, lin, ACC_R, mmu, &host, &gpa, &rpn) != FILL_RAM) {
+        stat->group_fault++;
         return site_b(c);
-    if ((access & ACC_W) && t->tag_w[i] != (lin & BT_PAGE_MASK))
+    }
+    if ((access & ACC_W) && t->tag_w[i] != (lin & BT_PAGE_MASK)) {
+        stat->group_store++;
         return site_b(c);
+    }
+    stat->group_fill++;
     c->mem_host = (uint64_t)host;
     return 0;
 }

@@ -404,7 +404,9 @@ static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, bo
     uint32_t key = id << 12 | (uint32_t)(c->rip & 0xfff) | (variant ? BT_KEY_VARIANT : 0);
     struct bt_block *b = alone ? NULL : bt_block_find(en, key);
     if (b == NULL) {
+        uint64_t start = rdtsc_now();
         b = bt_translate(c, c->rip, id, alone, variant, &full);
+        en->stat.ticks += rdtsc_now() - start;
         if (b == NULL && full) {
             v->flush_wanted = true;
             return 0;
@@ -508,6 +510,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         uint64_t events = en->stat.exc + en->stat.irq;
         c->jmp_target = code;
         bt_enter();
+        en->stat.exits[c->exit_reason]++;
         c->flags = (c->flags & 0x8d5) | 0x202;
         if (c->exit_reason == EXIT_FAULT)
             host_fault(v, c);
@@ -575,4 +578,5 @@ const struct engine_ops engine_bt = {
     .strerror = bt_strerror,
     .tsc_khz = bt_tsc_khz,
     .tsc_read = bt_tsc_read,
+    .counters = bt_counters,
 };

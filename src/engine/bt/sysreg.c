@@ -41,14 +41,23 @@ static bool denied(const struct bt_ctx *c)
 
 static void flush_all(struct bt_ctx *c)
 {
+    c->v->en->stat.flush_all++;
     bt_tlb_flush(c, true);
     bt_exec_flush(c, true);
 }
 
 static void flush_space(struct bt_ctx *c)
 {
+    c->v->en->stat.flush_space++;
     bt_tlb_flush(c, false);
     bt_exec_flush(c, false);
+}
+
+static void flush_page(struct bt_ctx *c, uint64_t lin)
+{
+    c->v->en->stat.invlpg++;
+    bt_tlb_invlpg(c, lin);
+    bt_exec_invlpg(c, lin);
 }
 
 /* ---- control registers ----------------------------------------------------------------------- */
@@ -90,6 +99,7 @@ static int set_cr3(struct bt_ctx *c, uint64_t v)
         v &= ~(1ull << 63);
     if (v & ~(c->v->en->phys_mask | 0xfff))
         return bt_fault_err(c, 13, 0);
+    c->v->en->stat.cr3++;
     cpu->cr3 = v;
     flush_space(c);
     return 0;
@@ -601,8 +611,7 @@ uint64_t bt_h_invlpg(struct bt_ctx *c, uint32_t arg)
 {
     if (denied(c))
         return h_gp0(c);
-    bt_tlb_invlpg(c, c->mem_addr);
-    bt_exec_invlpg(c, c->mem_addr);
+    flush_page(c, c->mem_addr);
     return h_resume(c, arg);
 }
 
@@ -622,10 +631,9 @@ uint64_t bt_h_invpcid(struct bt_ctx *c, uint32_t arg)
         return h_gp0(c);
     if (type == 2)
         flush_all(c);
-    else if (type == 0) {
-        bt_tlb_invlpg(c, addr);
-        bt_exec_invlpg(c, addr);
-    } else
+    else if (type == 0)
+        flush_page(c, addr);
+    else
         flush_space(c);
     return h_resume(c, arg);
 }

@@ -659,5 +659,7 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
     en->cold = code_off(x, x->cold);
     en->stat.blocks++;
     en->stat.insns += x->n;
+    en->stat.variants += variant;
+    en->stat.alone += oneshot;
     return b;
 }

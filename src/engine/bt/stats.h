@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the translator counts. A new counter is a line in BT_STATS and `en->stat.FIELD++` where it
+ * happens: the line makes the field, and whoever asks for counters is told of it.
+ *
+ * The vCPU's thread counts, with plain increments; other threads only read.
+ */
+#ifndef DOPPEL_ENGINE_BT_STATS_H
+#define DOPPEL_ENGINE_BT_STATS_H
+
+#include <stdint.h>
+
+/* Field, group, name, unit ("ticks" of the host's TSC are shown as time). Shown in this order;
+ * equal groups stand together. */
+#define BT_STATS(S)                                                 \
+    S(blocks, "translation", "blocks", "")                          \
+    S(insns, "translation", "instructions", "")                     \
+    S(variants, "translation", "blocks without groups", "")         \
+    S(alone, "translation", "instructions that run alone", "")      \
+    S(ticks, "translation", "time", "ticks")                        \
+    S(flushes, "cache", "times emptied", "")                        \
+    S(retired, "cache", "code pages retired", "")                   \
+    S(lookup, "branches", "indirect, looked up", "")                \
+    S(chain, "branches", "direct, linked or looked up", "")         \
+    S(slow, "memory", "slow paths", "")                             \
+    S(slow_fill, "memory", "slow: entry of the TLB filled", "")     \
+    S(slow_cross, "memory", "slow: two pages", "")                  \
+    S(slow_device, "memory", "slow: device", "")                    \
+    S(slow_code, "memory", "slow: store to a page with code", "")   \
+    S(slow_masked, "memory", "slow: masked", "")                    \
+    S(slow_fault, "memory", "slow: fault", "")                      \
+    S(group_fill, "memory", "group: entry of the TLB filled", "")   \
+    S(group_cross, "memory", "group failed: two pages", "")         \
+    S(group_fault, "memory", "group failed: fault or device", "")   \
+    S(group_store, "memory", "group failed: code or not dirty", "") \
+    S(fills, "memory", "entries of the TLB filled, in all", "")     \
+    S(walks, "memory", "walks of page tables", "")                  \
+    S(cr3, "address spaces", "loads of CR3", "")                    \
+    S(flush_space, "address spaces", "flushes, all but global", "") \
+    S(flush_all, "address spaces", "flushes, global too", "")       \
+    S(invlpg, "address spaces", "flushes of one page", "")          \
+    S(mmio, "events", "memory-mapped accesses to devices", "")      \
+    S(pio, "events", "port accesses", "")                           \
+    S(irq, "events", "interrupts and INT instructions", "")         \
+    S(exc, "events", "exceptions", "")
+
+#define BT_STAT_EXITS 16 /* at least as many as there are exit reasons */
+
+struct bt_stat {
+#define BT_STAT_FIELD(field, group, name, unit) uint64_t field;
+    BT_STATS(BT_STAT_FIELD)
+#undef BT_STAT_FIELD
+    uint64_t exits[BT_STAT_EXITS]; /* from translated code to the run loop, by bt_exit_reason */
+    uint64_t exception[32];        /* by vector, those met while another was delivered included */
+    uint64_t interrupt[256];       /* by vector */
+};
+
+#endif
