@@ -10,6 +10,7 @@
 
 #include "commands.h"
 #include "machine/image.h"
+#include "stats.h"
 #include "terminal.h"
 #include "vm/escape.h"
 #include "vm/options.h"
@@ -153,6 +154,12 @@ static int set_debug_exit(void *opaque, const char *option, char *value, struct 
     return 0;
 }
 
+static int set_stats(void *opaque, const char *option, char *value, struct err *e)
+{
+    ((struct run *)opaque)->cfg.stats = true;
+    return 0;
+}
+
 static int set_image(void *opaque, char *value, struct err *e)
 {
     struct run *r = opaque;
@@ -180,6 +187,7 @@ static const struct arg_option options[] = {
     {"no-reboot", 0, NULL, "end when the guest resets the machine", set_no_reboot},
     {"timeout", 0, "TIME", "end with status 1 after TIME, as in 30s, 5m or 1h", set_timeout},
     {"debug-exit", 0, NULL, "port 0xf4 ends the machine: status (value << 1) | 1", set_debug_exit},
+    {"stats", 0, NULL, "say at the end where the time went, and on SIGUSR1", set_stats},
     {NULL},
 };
 
@@ -331,6 +339,9 @@ static void on_signal(void *opaque, int fd, unsigned events)
         case SIGTSTP:
             stop_and_go(r);
             break;
+        case SIGUSR1:
+            stats_print(r->vm);
+            break;
         default:
             r->ended_by = (int)si.ssi_signo;
             vm_quit(r->vm);
@@ -341,7 +352,7 @@ static void on_signal(void *opaque, int fd, unsigned events)
 /* Signals come through the main loop; all threads block them. */
 static int open_signals(struct run *r, struct err *e)
 {
-    static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP};
+    static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGUSR1};
     sigset_t set;
 
     sigemptyset(&set);
@@ -406,6 +417,8 @@ static int run_machine(struct run *r, struct err *e)
     how = vm_run(r->vm, &status, e);
     terminal_restore();
     loop_unwatch(r->signal_watch);
+    if (r->cfg.stats)
+        stats_print(r->vm);
     rc = conclude(r, how, status, e);
     return rc;
 }

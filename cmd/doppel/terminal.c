@@ -3,7 +3,9 @@
 #include "terminal.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -63,6 +65,22 @@ void terminal_raw(void)
     is_raw = 1;
     if (set_mode(&t) < 0)
         is_raw = 0;
+}
+
+void terminal_print(const char *text)
+{
+    bool raw = is_raw && isatty(STDERR_FILENO);
+    char *out = malloc(2 * strlen(text) + 1), *p = out;
+
+    if (out == NULL)
+        return;
+    for (; *text != '\0'; text++) {
+        if (*text == '\n' && raw)
+            *p++ = '\r';
+        *p++ = *text;
+    }
+    fwrite(out, 1, (size_t)(p - out), stderr);
+    free(out);
 }
 
 static void on_fatal(int sig)

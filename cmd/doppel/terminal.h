@@ -19,6 +19,9 @@ void terminal_size(uint16_t *cols, uint16_t *rows);
 void terminal_raw(void);
 void terminal_restore(void);
 
+/* Lines for standard error, in one piece; right also while the terminal is raw. */
+void terminal_print(const char *text);
+
 /* Installs the handlers of fatal signals; before engines install theirs, which pass on to these
  * what is not their own. */
 void terminal_guard(void);

@@ -444,3 +444,21 @@ void bus_write(struct bus *b, uint64_t addr, uint64_t value, unsigned size)
         n = piece(b, addr, size - done, &part, true);
     }
 }
+
+const char *bus_name(struct bus *b, uint64_t addr)
+{
+    struct table *t;
+    struct slot *s;
+    uint64_t rest;
+    struct mapping *m;
+    const char *name;
+
+    if (addr >= b->limit)
+        return NULL;
+    s = enter(b, &t);
+    m = find(t, b->limit, addr, &rest);
+    atomic_store(&s->mapping, m);
+    name = m != NULL ? m->ops->name : NULL;
+    leave(s);
+    return name;
+}

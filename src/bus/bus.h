@@ -51,4 +51,7 @@ void bus_unmap(struct bus *b, uint64_t base, const struct bus_ops *ops, void *op
 uint64_t bus_read(struct bus *b, uint64_t addr, unsigned size);
 void bus_write(struct bus *b, uint64_t addr, uint64_t value, unsigned size);
 
+/* The name in the ops of what is mapped at addr, or NULL. For people: it may be gone by now. */
+const char *bus_name(struct bus *b, uint64_t addr);
+
 #endif

@@ -54,6 +54,8 @@ static int create_parts(struct machine *m, struct err *e)
         rc = layout_create_ram(&m->layout, &m->ram, e);
     if (rc == 0)
         rc = create_buses(m, e);
+    if (rc == 0 && m->cfg.stats && (rc = iostat_create(&m->iostat)) < 0)
+        err_set(e, ENOMEM, "out of memory");
     if (rc == 0)
         rc = board_create(m, e);
     return rc == 0 ? create_engine(m, e) : rc;
@@ -108,6 +110,7 @@ void machine_destroy(struct machine *m)
         bus_destroy(m->ports);
     if (m->clock != NULL)
         vclock_destroy(m->clock);
+    iostat_destroy(m->iostat);
     if (m->ram != NULL)
         ram_destroy(m->ram);
     free(m);

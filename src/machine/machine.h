@@ -42,6 +42,7 @@ struct machine_config {
     struct machine_hooks hooks;
     const char *kernel, *initrd, *append; /* kept; initrd and append may be NULL */
     bool debug_exit;                      /* a port 0xf4 device */
+    bool stats;                           /* count what costs time to count, too */
     struct serial_backend serial;
 };
 
@@ -82,5 +83,8 @@ struct engine_vcpu *machine_vcpu(struct machine *m, unsigned vcpu);
 struct serial *machine_serial(struct machine *m);
 struct vclock *machine_clock(struct machine *m);
 void machine_power_button(struct machine *m); /* any thread */
+/* What the engine counts, and with `stats` the accesses to devices. Any thread, while vCPUs run or
+ * not. */
+void machine_counters(struct machine *m, counter_fn *fn, void *opaque);
 
 #endif

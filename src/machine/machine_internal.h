@@ -15,6 +15,7 @@
 #include "dev/pit.h"
 #include "dev/reset_ports.h"
 #include "dev/rtc.h"
+#include "machine/iostat.h"
 #include "machine/kvmclock.h"
 #include "machine/layout.h"
 #include "machine/machine.h"
@@ -29,6 +30,7 @@ struct machine {
     struct cpuid_table cpuid;
     struct ram *ram;
     struct bus *ports, *mmio;
+    struct iostat *iostat; /* NULL: nobody wants to know */
     struct vclock *clock;
     uint8_t uuid[16];
     bool paused;

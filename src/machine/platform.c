@@ -26,6 +26,8 @@ static uint32_t port_read(void *opaque, unsigned vcpu, uint16_t port, unsigned s
 {
     struct machine *m = opaque;
 
+    if (m->iostat != NULL)
+        iostat_port(m->iostat, port);
     return (uint32_t)bus_read(m->ports, port, size);
 }
 
@@ -33,6 +35,8 @@ static void port_write(void *opaque, unsigned vcpu, uint16_t port, uint32_t valu
 {
     struct machine *m = opaque;
 
+    if (m->iostat != NULL)
+        iostat_port(m->iostat, port);
     bus_write(m->ports, port, value, size);
 }
 
@@ -42,6 +46,8 @@ static uint64_t mmio_read(void *opaque, unsigned vcpu, gpa_t gpa, unsigned size)
     struct lapic *l = m->lapic[vcpu];
     uint64_t offset = gpa - lapic_mmio_page(l);
 
+    if (m->iostat != NULL)
+        iostat_mmio(m->iostat, gpa);
     if (offset < APIC_MMIO_SIZE)
         return lapic_mmio_read(l, (uint32_t)offset, size);
     return bus_read(m->mmio, gpa, size);
@@ -53,6 +59,8 @@ static void mmio_write(void *opaque, unsigned vcpu, gpa_t gpa, uint64_t value, u
     struct lapic *l = m->lapic[vcpu];
     uint64_t offset = gpa - lapic_mmio_page(l);
 
+    if (m->iostat != NULL)
+        iostat_mmio(m->iostat, gpa);
     if (offset < APIC_MMIO_SIZE)
         lapic_mmio_write(l, (uint32_t)offset, value, size);
     else
@@ -125,6 +133,23 @@ static int interrupt_take(void *opaque, unsigned vcpu)
 static bool nmi_take(void *opaque, unsigned vcpu)
 {
     return lapic_nmi_take(((struct machine *)opaque)->lapic[vcpu]);
+}
+
+static const char *device_name(void *opaque, bool mmio, uint64_t addr)
+{
+    struct machine *m = opaque;
+
+    if (mmio && (addr == lapic_mmio_page(m->lapic[0]) || addr == APIC_MMIO_BASE))
+        return "lapic"; /* perhaps no longer: in x2APIC mode it has no page */
+    return bus_name(mmio ? m->mmio : m->ports, addr);
+}
+
+void machine_counters(struct machine *m, counter_fn *fn, void *opaque)
+{
+    if (m->cfg.engine->counters != NULL)
+        m->cfg.engine->counters(m->engine, fn, opaque);
+    if (m->iostat != NULL)
+        iostat_counters(m->iostat, device_name, m, fn, opaque);
 }
 
 void platform_init(struct machine *m)

@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vm/vm_internal.h"
+
 enum { BELL_QUIET, BELL_RUNG, BELL_ASLEEP };
 
 static void futex(_Atomic uint32_t *word, int op, uint32_t value)
@@ -29,6 +31,31 @@ static void sleep_until_rung(struct vcpu *v)
         while (atomic_load(&v->bell) == BELL_ASLEEP)
             futex(&v->bell, FUTEX_WAIT, BELL_ASLEEP);
     atomic_store(&v->bell, BELL_QUIET);
+}
+
+static void sleep_in_halt(struct vcpu *v)
+{
+    uint64_t start = clock_ns(CLOCK_MONOTONIC);
+
+    atomic_store(&v->asleep_ns, start);
+    sleep_until_rung(v);
+    atomic_store(&v->asleep_ns, 0);
+    atomic_fetch_add(&v->halted_ns, clock_ns(CLOCK_MONOTONIC) - start);
+    atomic_fetch_add(&v->halts, 1);
+}
+
+void vcpu_times(struct vcpu *v, struct vcpu_times *out)
+{
+    uint64_t halted = atomic_load(&v->halted_ns), since = atomic_load(&v->asleep_ns);
+    clockid_t id;
+
+    *out = (struct vcpu_times){.running_ns = atomic_load(&v->running_ns),
+                               .halted_ns = halted,
+                               .halts = atomic_load(&v->halts)};
+    if (since != 0)
+        out->halted_ns += clock_ns(CLOCK_MONOTONIC) - since;
+    if (v->started && pthread_getcpuclockid(v->thread, &id) == 0)
+        out->running_ns = clock_ns(id);
 }
 
 void vcpu_wake(struct vcpu *v)
@@ -67,12 +94,13 @@ static void *vcpu_main(void *opaque)
         }
         why = v->engine->run(v->ev);
         if (why == ENGINE_EXIT_HALT) {
-            sleep_until_rung(v);
+            sleep_in_halt(v);
         } else if (why != ENGINE_EXIT_KICKED) {
             atomic_store(&v->held, true);
             v->ended(v->opaque, v->index, why);
         }
     }
+    atomic_store(&v->running_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID));
     return NULL;
 }
 

@@ -34,7 +34,10 @@ struct vcpu {
     _Atomic uint32_t bell; /* futex: BELL_* of vcpu.c */
     _Atomic bool held;     /* the guest asked for power-off or reset: run no further */
     _Atomic bool stop_wanted;
-    struct lock lock; /* below */
+    _Atomic uint64_t halts, halted_ns;
+    _Atomic uint64_t asleep_ns;  /* CLOCK_MONOTONIC when it fell asleep in HLT; 0: awake */
+    _Atomic uint64_t running_ns; /* set when the thread ends */
+    struct lock lock;            /* below */
     pthread_cond_t changed;
     bool quit, parked;
 };
@@ -55,5 +58,12 @@ void vcpu_wake(struct vcpu *v);
 /* The vCPU executes no further instruction after the one under way until it was stopped. Any
  * thread. */
 void vcpu_hold(struct vcpu *v);
+
+struct vcpu_times {
+    uint64_t running_ns; /* CPU time of its thread */
+    uint64_t halted_ns, halts;
+};
+/* Main thread, while it runs or not. */
+void vcpu_times(struct vcpu *v, struct vcpu_times *out);
 
 #endif

@@ -168,6 +168,7 @@ static int create_machine(struct vm *vm, struct err *e)
         .initrd = c->initrd,
         .append = c->append,
         .debug_exit = c->debug_exit,
+        .stats = c->stats,
         .serial = {.opaque = vm, .tx = serial_tx, .rx_ready = serial_rx_ready},
     };
 
@@ -303,6 +304,7 @@ enum vm_end vm_run(struct vm *vm, uint32_t *status, struct err *e)
 {
     int rc = start_timeout(vm);
 
+    vm_stats_start(vm);
     if (rc == 0)
         rc = start_vcpus(vm);
     if (rc < 0) {
@@ -316,6 +318,7 @@ enum vm_end vm_run(struct vm *vm, uint32_t *status, struct err *e)
     for (unsigned i = 0; i < vm->cfg.cpus; i++)
         vcpu_join(&vm->vcpu[i]);
     machine_pause(vm->machine);
+    vm_stats_end(vm);
     *status = atomic_load(&vm->status);
     *e = vm->err;
     return vm->how;

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/counter.h"
 #include "base/err.h"
 #include "engine/engine.h"
 #include "machine/machine.h"
@@ -40,6 +41,7 @@ struct vm_config {
     bool no_reboot;      /* a reset by the guest ends the machine */
     bool debug_exit;     /* the port 0xf4 device */
     uint64_t timeout_ns; /* 0: none */
+    bool stats;          /* count what costs time to count, too */
 };
 
 enum vm_end {
@@ -72,6 +74,10 @@ void vm_resume(struct vm *vm);
 
 /* The size of the terminal changed; main thread. A serial port has no way to say so. */
 void vm_terminal_size(struct vm *vm, uint16_t cols, uint16_t rows);
+
+/* Where time goes, and what the parts count; first of all comes the time since vm_run was called.
+ * Main thread, during and after vm_run. */
+void vm_counters(struct vm *vm, counter_fn *fn, void *opaque);
 
 struct loop *vm_loop(struct vm *vm);
 struct machine *vm_machine(struct vm *vm);

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "base/lock.h"
 #include "block/block.h"
@@ -50,7 +51,22 @@ struct vm {
     enum vm_end how;
     int timeout_fd;
     struct loop_watch *timeout_watch;
+    uint64_t started_ns, ended_ns; /* CLOCK_MONOTONIC; 0: not yet */
+    uint64_t spent_ns;             /* CPU time of the process when it started */
 };
+
+static inline uint64_t clock_ns(clockid_t id)
+{
+    struct timespec ts;
+
+    if (clock_gettime(id, &ts) < 0)
+        return 0;
+    return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
+/* vm_stats.c */
+void vm_stats_start(struct vm *vm);
+void vm_stats_end(struct vm *vm);
 
 /* vm_devices.c: disks, network and console, their back ends and I/O threads. */
 int vm_attach_devices(struct vm *vm, struct err *e) MUST_CHECK;

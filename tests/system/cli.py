@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -168,6 +169,7 @@ WRONG = [
     ("run halt.elf --timeout 0s", USAGE, ["--timeout"]),
     ("run halt.elf --timeout soon", USAGE, ["--timeout", "soon"]),
     ("run halt.elf --timeout 1d", USAGE, ["--timeout", "1d"]),
+    ("run halt.elf --stats=yes", USAGE, ["--stats", "yes"]),
 ]
 
 
@@ -208,7 +210,7 @@ class Checks:
         text = self.doppel(["run", "--help"]).stdout
         for option in ("--accel", "--memory", "--cpus", "--kernel", "--initrd", "--append",
                        "--disk", "--net", "--serial", "--name", "--no-reboot", "--timeout",
-                       "--debug-exit"):
+                       "--debug-exit", "--stats"):
             assert option in text, option
 
     def version(self):
@@ -269,6 +271,66 @@ class Checks:
             s.listen()
             port = s.getsockname()[1]
             self.wrong(f"run halt.elf -p 127.0.0.1:{port}:22", FAILED, [str(port)])
+
+    # --- statistics ----------------------------------------------------------------------------
+
+    def counters(self, text):
+        """The report as {group: {name: value}}; times are in seconds."""
+        groups, group = {}, None
+        for line in text.splitlines():
+            match = re.match(r"  (\S.*?) +([\d.,]+)(?: (?:s +[\d.]+ %|MB))?\r?$", line)
+            if match:
+                group[match.group(1)] = float(match.group(2).replace(",", ""))
+            elif re.match(r"[a-z][a-z -]*\r?$", line):
+                group = groups.setdefault(line.strip(), {})
+            else:
+                assert not groups, f"not a line of a report: {line!r}"
+        assert 0 < groups["time"]["elapsed"] < 60, text
+        return groups
+
+    def stats(self):
+        assert "elapsed" not in self.ends(["hello.elf"], 0).stderr
+        seen = self.counters(self.ends(["hello.elf", "--stats"], 0).stderr)
+        assert seen["translation"]["blocks"] >= 1 and seen["translation"]["instructions"] >= 6, seen
+        assert seen["events"]["port accesses"] == 2 and seen["events"]["exceptions"] == 0, seen
+        assert seen["ports"] == {"0x3f8 serial": 1, "0x604 acpi-pm": 1}, seen
+        assert "memory-mapped registers" not in seen, seen
+        seen = self.counters(self.ends(["triple.elf", "--no-reboot", "--stats"], 0).stderr)
+        assert seen["exceptions"] == {"#DF double fault": 1, "#GP general protection": 1}, seen
+        assert seen["exits to the run loop"] == {"shutdown": 1}, seen
+
+    def stats_while_running(self):
+        """On SIGUSR1, with --stats and without, and more than once."""
+        for options in (["--stats"], []):
+            process = subprocess.Popen([DOPPEL, "run", "-m", "16M", "--net", "none", "halt.elf",
+                                        *options], cwd=self.files.dir, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            try:
+                for _ in range(3):
+                    time.sleep(0.3)
+                    process.send_signal(signal.SIGUSR1)
+                    text = self.read(process.stderr.fileno(), b"modes")
+                    while select.select([process.stderr], [], [], 0.2)[0]:
+                        text += os.read(process.stderr.fileno(), 4096)
+                    seen = self.counters(text.decode())
+                    assert seen["time"]["halts"] == 0, seen
+                    assert seen["time"]["virtual CPUs are halted"] > 0.1, seen
+                process.terminate()
+                rest = process.stderr.read().decode()
+                assert ("elapsed" in rest) == bool(options), rest
+                assert process.wait(10) == FAILED, process.returncode
+            finally:
+                process.kill()
+                process.wait()
+                process.stderr.close()
+
+    def stats_on_terminal(self):
+        def act(process, master):
+            process.send_signal(signal.SIGUSR1)
+            text = self.read(master, b"cache in use")
+            assert text.count(b"\n") == text.count(b"\r\n") > 10, text
+            os.write(master, b"\x01x")
+        self.on_terminal(act, 0)
 
     # --- terminals -----------------------------------------------------------------------------
 
@@ -361,7 +423,8 @@ def main():
         for line, status, words in WRONG:
             c.run(f"refuses: {line[:60]}", lambda a=(line, status, words): c.wrong(*a))
         for name in ("helps", "version", "doctor", "power_off", "debug_exit", "triple_fault",
-                     "timeout", "output", "closed_files", "unreadable", "port_taken", "escape_quits",
+                     "timeout", "output", "closed_files", "unreadable", "port_taken", "stats",
+                     "stats_while_running", "stats_on_terminal", "escape_quits",
                      "escape_help", "interrupt_key_is_the_guests", "signals", "crash",
                      "pty_back_end"):
             c.run(name.replace("_", " "), getattr(c, name))

@@ -254,12 +254,32 @@ static void test_quiesce(void **state)
     bus_destroy(s.b);
 }
 
+static void test_name(void **state)
+{
+    struct bus *b = make(0x1000);
+    struct dev d = {0};
+
+    assert_null(bus_name(b, 0x10));
+    assert_int_equal(bus_map(b, 0x10, 8, &any, &d), 0);
+    assert_int_equal(bus_map(b, 0x14, 2, &bytes, &d), 0);
+    assert_string_equal(bus_name(b, 0x13), "any");
+    assert_string_equal(bus_name(b, 0x15), "bytes");
+    assert_string_equal(bus_name(b, 0x17), "any");
+    assert_null(bus_name(b, 0x18));
+    assert_null(bus_name(b, 0x1000));
+    bus_unmap(b, 0x10, &any, &d);
+    assert_null(bus_name(b, 0x13));
+    assert_int_equal(d.reads + d.writes, 0);
+    bus_destroy(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing), cmocka_unit_test(test_layers),
         cmocka_unit_test(test_sizes),   cmocka_unit_test(test_random),
         cmocka_unit_test(test_self),    cmocka_unit_test(test_quiesce),
+        cmocka_unit_test(test_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

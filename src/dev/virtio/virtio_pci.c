@@ -388,8 +388,10 @@ int virtio_pci_init(struct virtio_pci *p, struct virtio_dev *vdev, const struct 
         return err_set(e, ENOMEM, "no memory for %s", info.name);
     lock_init(&p->lock, LOCK_DEVICE);
     p->vdev = vdev;
+    p->regs = regs_ops;
+    p->regs.name = vdev->ops->name;
     pci_func_msix(&p->func, BAR_MSIX, vdev->queue_count + 1);
-    pci_func_bar(&p->func, BAR_REGS, PCI_BAR_MEM64_PREFETCH, BAR_SIZE, &regs_ops, p);
+    pci_func_bar(&p->func, BAR_REGS, PCI_BAR_MEM64_PREFETCH, BAR_SIZE, &p->regs, p);
     add_caps(p);
     vdev->transport =
         (struct virtio_transport){notify_queue, notify_config, dma_allowed, reset_registers, p};

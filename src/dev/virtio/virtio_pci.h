@@ -33,6 +33,7 @@ struct virtio_pci {
     struct virtio_dev *vdev;
     struct pci_func func; /* state */
     struct lock lock;
+    struct bus_ops regs; /* with the device's own name */
     unsigned cfg_cap;    /* offset of the PCI_CFG capability */
     _Atomic bool master; /* bus mastering is on */
     /* State (lock). */
