@@ -3,8 +3,9 @@
  * The bench's programs are one static binary, so that native and every guest run the same code.
  *
  * A measure is a function that does an operation n times. The frame finds an n that takes long
- * enough, repeats that, and prints one line: `bench NAME NANOSECONDS BYTES`, the median time of one
- * operation and how many bytes it moves (0: it is no matter of bytes), or `skip NAME REASON`.
+ * enough, repeats that, and prints one line: `bench NAME NANOSECONDS BYTES`, the best time of one
+ * operation and how many bytes it moves (0: it is no matter of bytes), or `skip NAME REASON`
+ * where the processor lacks something, or `fail NAME REASON`.
  */
 #ifndef DOPPEL_BENCH_H
 #define DOPPEL_BENCH_H
@@ -39,5 +40,8 @@ uint32_t bench_random(void);
 void bench_random_seed(uint32_t seed);
 
 uint64_t bench_now(void); /* nanoseconds, monotonic */
+
+/* The other mode, for programs that exist; `names` ends with NULL. Returns the exit status. */
+int commands_run(const char *file, char **names);
 
 #endif

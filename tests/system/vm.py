@@ -22,6 +22,7 @@ GUESTS = os.environ.get("DOPPEL_GUESTS", os.path.join(TOP, "build", "guests"))
 KERNEL = os.path.join(GUESTS, "kernel", "vmlinuz")
 INITRAMFS = os.path.join(GUESTS, "initramfs.cpio")
 DEBIAN_DISK = os.path.join(GUESTS, "debian", "disk.raw")
+TREE = os.path.join(GUESTS, "tree")
 DEBIAN_INITRD = os.path.join(GUESTS, "debian", "initrd.img")
 
 # Where the host is, seen from a guest behind the user-mode NAT.
