@@ -186,6 +186,27 @@ static void generate_code(unsigned long n)
     bench_sink = sum;
 }
 
+/* What an inline cache does: one instruction of a function that exists is changed in place. */
+static void patch_code(unsigned long n)
+{
+    uint64_t sum = 0;
+    while (n--) {
+        uint32_t value = n;
+        memcpy(code + 3, &value, 4);
+        for (unsigned i = 0; i < 10; i++)
+            sum += ((uint32_t(*)(void))(uintptr_t)code)();
+    }
+    bench_sink = sum;
+}
+
+static const char *map_patched_code(void)
+{
+    const char *why = map_code();
+    if (!why)
+        generate_code(1);
+    return why;
+}
+
 const struct measure kernel_measures[] = {
     {"sys.getppid", system_call, NULL, NULL, 0},
     {"sys.read-zero-4K", read_zero, open_zero, NULL, 0},
@@ -199,5 +220,6 @@ const struct measure kernel_measures[] = {
     {"fault.mmap-munmap", map_unmap, NULL, NULL, 0},
     {"fault.mprotect", protect, touch_pages, NULL, 0},
     {"code.generate", generate_code, map_code, NULL, 0},
+    {"code.patch", patch_code, map_patched_code, NULL, 0},
     {NULL, NULL, NULL, NULL, 0},
 };

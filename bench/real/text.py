@@ -4,10 +4,11 @@ import collections
 import json
 import re
 import sys
+import zlib
 
-with open(sys.argv[1], encoding="ascii") as f:
+with open(sys.argv[1], encoding="latin-1") as f:
     text = f.read(1500000)
-with open(sys.argv[2], encoding="ascii") as f:
+with open(sys.argv[2], encoding="latin-1") as f:
     records = json.load(f)
 
 words = collections.Counter(text.lower().split())
@@ -21,5 +22,5 @@ for record in records:
 table = sorted((city, decade, len(v), sum(v)) for (city, decade), v in groups.items())
 dump = json.dumps(records, sort_keys=True, indent=1)
 again = json.loads(dump)
-print(words.most_common(20), sorted((k, len(v)) for k, v in lengths.items()), hash(dates) != 0,
+print(words.most_common(20), sorted((k, len(v)) for k, v in lengths.items()), zlib.crc32(dates.encode()),
       table[:50], len(dump), again == records, "|".join(sorted(words))[:2000])
