@@ -36,6 +36,7 @@ void h_move_sp(struct bt_ctx *c, int64_t delta)
 
 uint64_t bt_h_resume(struct bt_ctx *c, uint32_t arg)
 {
+    bt_mode_update(c);
     return h_resume(c, arg);
 }
 

@@ -13,7 +13,7 @@
 #include "bt_internal.h"
 
 #define BT_HELPERS(H)                                                            \
-    H(resume) /* only looks up what comes next */                                \
+    H(resume) /* what comes next may run in another mode */                      \
     H(raise)  /* vector */                                                       \
     H(cpuid)                                                                     \
     H(syscall)                                                                   \
