@@ -12,6 +12,7 @@
 #include "machine/image.h"
 #include "stats.h"
 #include "terminal.h"
+#include "trace.h"
 #include "vm/escape.h"
 #include "vm/options.h"
 #include "vm/vm.h"
@@ -25,6 +26,8 @@ struct run {
     bool serial_given;
     const char *publish[NET_MAX_FORWARDS];
     unsigned publish_count;
+    char *trace_words; /* of --trace; NULL: none */
+    struct trace trace;
     struct vm *vm;
     struct escape escape;
     int signal_fd;
@@ -160,6 +163,16 @@ static int set_stats(void *opaque, const char *option, char *value, struct err *
     return 0;
 }
 
+static int set_trace(void *opaque, const char *option, char *value, struct err *e)
+{
+    struct run *r = opaque;
+
+    if (r->trace_words != NULL)
+        return err_usage(e, "%s: given twice; name all categories at once", option);
+    r->trace_words = value;
+    return 0;
+}
+
 static int set_image(void *opaque, char *value, struct err *e)
 {
     struct run *r = opaque;
@@ -188,6 +201,8 @@ static const struct arg_option options[] = {
     {"timeout", 0, "TIME", "end with status 1 after TIME, as in 30s, 5m or 1h", set_timeout},
     {"debug-exit", 0, NULL, "port 0xf4 ends the machine: status (value << 1) | 1", set_debug_exit},
     {"stats", 0, NULL, "say at the end where the time went, and on SIGUSR1", set_stats},
+    {"trace", 0, "CATEGORY[,CATEGORY]...[:FILE]", "a line for each event; all, or see doppel(1)",
+     set_trace},
     {NULL},
 };
 
@@ -274,7 +289,9 @@ static int check(struct run *r, struct err *e)
     if (r->cfg.cpus > 1 && strcmp(r->cfg.engine->name, "bt") == 0)
         return err_usage(e, "--cpus: the bt engine runs one virtual CPU, not %u; use -c 1",
                          r->cfg.cpus);
-    return 0;
+    if (r->trace_words != NULL)
+        rc = trace_open(&r->trace, "--trace", r->trace_words, r->cfg.engine, &r->cfg.trace, e);
+    return rc;
 }
 
 /* --- the terminal --- */
@@ -427,6 +444,7 @@ static int run(int argc, char **argv)
 {
     struct run r = {.accel = "auto",
                     .signal_fd = -1,
+                    .trace = {.fd = -1},
                     .cfg = {.memory = DEFAULT_MEMORY,
                             .cpus = 1,
                             .serial = {.kind = CHARDEV_STDIO},
@@ -457,6 +475,7 @@ static int run(int argc, char **argv)
     rc = run_machine(&r, &e);
     vm_destroy(r.vm);
     close(r.signal_fd);
+    trace_close(&r.trace);
     return rc;
 }
 

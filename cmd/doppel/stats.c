@@ -61,6 +61,6 @@ void stats_print(struct vm *vm)
         return;
     vm_counters(vm, line, &r);
     fclose(r.out);
-    terminal_print(text);
+    terminal_print(text, len);
     free(text);
 }

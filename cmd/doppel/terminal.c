@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -67,17 +66,17 @@ void terminal_raw(void)
         is_raw = 0;
 }
 
-void terminal_print(const char *text)
+void terminal_print(const char *text, size_t len)
 {
     bool raw = is_raw && isatty(STDERR_FILENO);
-    char *out = malloc(2 * strlen(text) + 1), *p = out;
+    char *out = malloc(2 * len), *p = out;
 
     if (out == NULL)
         return;
-    for (; *text != '\0'; text++) {
-        if (*text == '\n' && raw)
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '\n' && raw)
             *p++ = '\r';
-        *p++ = *text;
+        *p++ = text[i];
     }
     fwrite(out, 1, (size_t)(p - out), stderr);
     free(out);

@@ -7,6 +7,7 @@
 #define DOPPEL_CMD_TERMINAL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Is a person's terminal on standard input? */
@@ -19,8 +20,8 @@ void terminal_size(uint16_t *cols, uint16_t *rows);
 void terminal_raw(void);
 void terminal_restore(void);
 
-/* Lines for standard error, in one piece; right also while the terminal is raw. */
-void terminal_print(const char *text);
+/* Lines for standard error, in one piece; right also while the terminal is raw. Any thread. */
+void terminal_print(const char *text, size_t len);
 
 /* Installs the handlers of fatal signals; before engines install theirs, which pass on to these
  * what is not their own. */

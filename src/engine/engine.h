@@ -11,6 +11,7 @@
 #define DOPPEL_ENGINE_ENGINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/counter.h"
@@ -60,12 +61,26 @@ enum engine_exit {
 struct engine;      /* one machine's engine */
 struct engine_vcpu; /* one virtual CPU */
 
+/* A kind of event that an engine can report one by one. */
+struct engine_trace_kind {
+    const char *name, *help;
+};
+
+struct engine_trace {
+    uint64_t kinds; /* bit n: the n-th of the engine's trace_kinds */
+    /* A line of text with its newline. On the vCPU's thread. */
+    void (*line)(void *opaque, const char *text, size_t len);
+    void *opaque;
+};
+
 struct engine_config {
     struct ram *ram;
     const struct engine_host *host; /* outlives the engine */
     const struct cpuid_table
         *cpuid; /* what the guest's CPUID shows (without per-vCPU topology ids) */
     unsigned vcpus;
+    bool stats; /* count what costs time to count, too */
+    struct engine_trace trace;
 };
 
 struct engine_ops {
@@ -90,6 +105,7 @@ struct engine_ops {
     /* Tells what the engine counted since it was created. Any thread, also while vCPUs run; the
      * figures are then of slightly different moments. NULL: it counts nothing. */
     void (*counters)(struct engine *en, counter_fn *fn, void *opaque);
+    const struct engine_trace_kind *trace_kinds; /* ends with a NULL name; NULL: none */
 };
 
 /* The engines of this build, best first; NULL-terminated. */

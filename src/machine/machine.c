@@ -31,8 +31,12 @@ static int create_buses(struct machine *m, struct err *e)
 static int create_engine(struct machine *m, struct err *e)
 {
     const struct engine_ops *en = m->cfg.engine;
-    const struct engine_config cfg = {
-        .ram = m->ram, .host = &m->host, .cpuid = &m->cpuid, .vcpus = m->cfg.vcpus};
+    const struct engine_config cfg = {.ram = m->ram,
+                                      .host = &m->host,
+                                      .cpuid = &m->cpuid,
+                                      .vcpus = m->cfg.vcpus,
+                                      .stats = m->cfg.stats,
+                                      .trace = m->cfg.trace};
     int rc;
 
     platform_init(m);

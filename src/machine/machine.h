@@ -43,6 +43,7 @@ struct machine_config {
     const char *kernel, *initrd, *append; /* kept; initrd and append may be NULL */
     bool debug_exit;                      /* a port 0xf4 device */
     bool stats;                           /* count what costs time to count, too */
+    struct engine_trace trace;
     struct serial_backend serial;
 };
 

@@ -169,6 +169,7 @@ static int create_machine(struct vm *vm, struct err *e)
         .append = c->append,
         .debug_exit = c->debug_exit,
         .stats = c->stats,
+        .trace = c->trace,
         .serial = {.opaque = vm, .tx = serial_tx, .rx_ready = serial_rx_ready},
     };
 

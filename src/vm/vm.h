@@ -42,6 +42,7 @@ struct vm_config {
     bool debug_exit;     /* the port 0xf4 device */
     uint64_t timeout_ns; /* 0: none */
     bool stats;          /* count what costs time to count, too */
+    struct engine_trace trace;
 };
 
 enum vm_end {

@@ -170,6 +170,16 @@ WRONG = [
     ("run halt.elf --timeout soon", USAGE, ["--timeout", "soon"]),
     ("run halt.elf --timeout 1d", USAGE, ["--timeout", "1d"]),
     ("run halt.elf --stats=yes", USAGE, ["--stats", "yes"]),
+    ("run halt.elf --trace", USAGE, ["--trace", "missing"]),
+    ("run halt.elf --trace=", USAGE, ["--trace", "''", "exceptions"]),
+    ("run halt.elf --trace sports", USAGE, ["--trace", "sports", "exceptions", "mmio", "all"]),
+    ("run halt.elf --trace pio,sports:out", USAGE, ["--trace", "sports", "exceptions"]),
+    ("run halt.elf --trace pio,", USAGE, ["--trace", "''"]),
+    ("run halt.elf --trace pio:", USAGE, ["--trace", "path"]),
+    ("run halt.elf --trace :out", USAGE, ["--trace", "''"]),
+    ("run halt.elf --trace pio --trace mmio", USAGE, ["--trace", "twice"]),
+    ("run halt.elf --trace pio:directory", FAILED, ["--trace", "directory"]),
+    ("run halt.elf --trace pio:/nonexistent/x", FAILED, ["--trace", "/nonexistent/x"]),
 ]
 
 
@@ -210,7 +220,7 @@ class Checks:
         text = self.doppel(["run", "--help"]).stdout
         for option in ("--accel", "--memory", "--cpus", "--kernel", "--initrd", "--append",
                        "--disk", "--net", "--serial", "--name", "--no-reboot", "--timeout",
-                       "--debug-exit", "--stats"):
+                       "--debug-exit", "--stats", "--trace"):
             assert option in text, option
 
     def version(self):
@@ -281,7 +291,7 @@ class Checks:
             match = re.match(r"  (\S.*?) +([\d.,]+)(?: (?:s +[\d.]+ %|MB))?\r?$", line)
             if match:
                 group[match.group(1)] = float(match.group(2).replace(",", ""))
-            elif re.match(r"[a-z][a-z -]*\r?$", line):
+            elif re.match(r"[a-z][a-z, -]*\r?$", line):
                 group = groups.setdefault(line.strip(), {})
             else:
                 assert not groups, f"not a line of a report: {line!r}"
@@ -331,6 +341,38 @@ class Checks:
             assert text.count(b"\n") == text.count(b"\r\n") > 10, text
             os.write(master, b"\x01x")
         self.on_terminal(act, 0)
+
+    def traced(self, text):
+        """Lines of a trace as (category, TSC, RIP, CR3, text)."""
+        lines = []
+        for line in text.splitlines():
+            match = re.fullmatch(r"(\w+) +0 (\d+) ([0-9a-f]{16}) ([0-9a-f]{12}) (.+)", line)
+            assert match, f"not a line of a trace: {line!r}"
+            lines.append((match.group(1), int(match.group(2)), int(match.group(3), 16),
+                          int(match.group(4), 16), match.group(5)))
+        assert [line[1] for line in lines] == sorted(line[1] for line in lines), text
+        return lines
+
+    def trace(self):
+        path = os.path.join(self.files.dir, "trace")
+        self.ends(["hello.elf", "--trace", "pio:trace"], 0)
+        with open(path) as f:
+            lines = self.traced(f.read())
+        assert [(kind, rip, text) for kind, _, rip, _, text in lines] == [
+            ("pio", 0x100006, "out 0x3f8, 1 bytes: 0x41"),
+            ("pio", 0x10000f, "out 0x604, 2 bytes: 0x3400")], lines
+        lines = self.traced(self.ends(["triple.elf", "--no-reboot", "--trace",
+                                       "exceptions,interrupts"], 0).stderr)
+        assert [(kind, text) for kind, _, _, _, text in lines] == [
+            ("interrupts", "INT 0x3"), ("exceptions", "#GP general protection, error 0x1a"),
+            ("exceptions", "#DF double fault, error 0")], lines
+        kinds = {line[0] for line in self.traced(self.ends(["hello.elf", "--trace", "all"],
+                                                           0).stderr)}
+        assert kinds >= {"pio", "translate"}, kinds
+        self.ends(["hello.elf", "--trace", "mmio:trace"], 0)
+        assert os.stat(path).st_size == 0, "the file was not emptied"
+        assert self.doppel(["run", "-m", "16M", "--net", "none", "--trace", "pio:/dev/full",
+                            "off.elf"]).returncode == 0
 
     # --- terminals -----------------------------------------------------------------------------
 
@@ -424,7 +466,7 @@ def main():
             c.run(f"refuses: {line[:60]}", lambda a=(line, status, words): c.wrong(*a))
         for name in ("helps", "version", "doctor", "power_off", "debug_exit", "triple_fault",
                      "timeout", "output", "closed_files", "unreadable", "port_taken", "stats",
-                     "stats_while_running", "stats_on_terminal", "escape_quits",
+                     "stats_while_running", "stats_on_terminal", "trace", "escape_quits",
                      "escape_help", "interrupt_key_is_the_guests", "signals", "crash",
                      "pty_back_end"):
             c.run(name.replace("_", " "), getattr(c, name))

@@ -25,5 +25,7 @@
 #define CTX_XMASK_HI 0x15c
 #define CTX_XINIT 0x160
 #define CTX_LEFT 0x170
+#define CTX_OUTSIDE 0x172
+#define CTX_CALLS 0x180
 
 #endif

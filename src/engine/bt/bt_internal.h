@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "bt_asm.h"
 #include "engine/engine.h"
@@ -146,7 +147,9 @@ struct bt_ctx {
     int32_t exit_delta; /* how far an indirect branch moved RSP */
     uint8_t left;       /* the page of `pc` was dropped */
     bool exec_huge;     /* code ran from a 1 GB page */
+    uint8_t outside;    /* between bt_vector_out and bt_vector_in */
     uint64_t rip;
+    uint64_t *calls; /* of helpers, by number; only bt_stub_helper_counted counts */
 
     uint64_t saved_flags; /* LAHF/SETO image: AH = flags, AL = OF */
     uint64_t temp[4];
@@ -199,6 +202,8 @@ struct bt_ctx {
 extern __thread struct bt_ctx *bt_current;
 
 #define STATE_FLAGS_SAVED 0x10000u
+
+#define BT_ALTSTACK (128u << 10)
 
 /* ---- code cache
  * -------------------------------------------------------------------------------------------------
@@ -275,6 +280,8 @@ struct engine {
     _Atomic uint32_t stale_any; /* a DMA write hit a page with code */
     _Atomic uint64_t *stale;    /* bitmap by rpn */
     struct bt_stat stat;
+    bool stats; /* count what costs time to count, too */
+    struct engine_trace trace;
 };
 
 struct engine_vcpu {
@@ -290,6 +297,10 @@ struct engine_vcpu {
     bool halted;             /* in HLT: only an interrupt goes on */
     _Atomic bool first_look; /* look for interrupts before the first block */
     uint32_t oneshot_id;     /* page of the block entered last from the run loop */
+    volatile uint8_t where;  /* enum bt_where */
+    bool sampling;
+    timer_t sample_timer;
+    uint64_t sampled_ns; /* CPU time of the thread at the last sample */
     void *altstack;
     struct xlate *xlate;
     uint8_t *xbuf;     /* 4 KB, page aligned: XSAVE images on their way */
@@ -327,6 +338,7 @@ static inline void bt_copy(void *dst, const void *src, unsigned long n)
 void bt_enter(void);
 void bt_stub_exit(void);
 void bt_stub_helper(void);
+void bt_stub_helper_counted(void);
 void bt_stub_mem(void);
 void bt_stub_post(void);
 void bt_stub_chain(void);
@@ -451,5 +463,10 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
 
 /* stats.c */
 void bt_counters(struct engine *en, counter_fn *fn, void *opaque);
+
+/* sample.c */
+void bt_sample_bind(struct engine_vcpu *v); /* the calling thread is the vCPU's */
+void bt_sample_unbind(struct engine_vcpu *v);
+void bt_sample_run(struct engine_vcpu *v, bool on);
 
 #endif

@@ -76,7 +76,7 @@ int bt_cache_create(struct engine *en, struct err *e)
     if (r < 0)
         return r;
     en->stub_exit = thunk(en, bt_stub_exit);
-    en->stub_helper = thunk(en, bt_stub_helper);
+    en->stub_helper = thunk(en, en->stats ? bt_stub_helper_counted : bt_stub_helper);
     en->stub_mem = thunk(en, bt_stub_mem);
     en->stub_post = thunk(en, bt_stub_post);
     en->stub_chain = thunk(en, bt_stub_chain);

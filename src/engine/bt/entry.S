@@ -61,6 +61,10 @@
 \name:
         .endm
 
+        .globl bt_stubs_begin
+        .hidden bt_stubs_begin
+bt_stubs_begin:
+
 /* void bt_enter(void): runs translated code at ctx->jmp_target until something jumps to
  * bt_stub_exit. */
         func bt_enter
@@ -107,8 +111,9 @@ exit_saved:
 
 /* Calls helper number (arg & 0xff) of bt_helpers with (ctx, arg >> 8). It returns 0: go on at
  * code_base + site; 1: leave translated code; else the host address to go on at. Guest registers
- * and flags are in the context meanwhile. */
-        func bt_stub_helper
+ * and flags are in the context meanwhile. bt_stub_helper_counted counts the calls, too. */
+        .macro helper_stub name, counted
+        func \name
         save_gprs
         mov C(CTX_HOST_RSP), %rsp
         pushfq
@@ -117,6 +122,10 @@ exit_saved:
         mov C(CTX_ARG), %esi
         movzbl %sil, %eax
         shr $8, %esi
+        .if \counted
+        mov C(CTX_CALLS), %rcx
+        incq (%rcx, %rax, 8)
+        .endif
         lea bt_helpers(%rip), %rcx
         call *(%rcx, %rax, 8)
         test %rax, %rax
@@ -135,6 +144,10 @@ exit_saved:
 2:      mov C(CTX_SELF), %rdi
         call bt_helper_left
         jmp 1b
+        .endm
+
+        helper_stub bt_stub_helper, 0
+        helper_stub bt_stub_helper_counted, 1
 
 /* The same without the flags, for sites where they are dead or already saved: uint64_t
  * bt_mem_slow(ctx). Returns as a helper does; 0: at code_base + site. */
@@ -193,9 +206,14 @@ exit_saved:
         flag_stub bt_stub_page2, bt_page2_miss
         flag_stub bt_stub_variant, bt_variant
 
+        .globl bt_stubs_end
+        .hidden bt_stubs_end
+bt_stubs_end:
+
 /* void bt_vector_out(void), void bt_vector_in(void): save the guest's vector state and give C a
  * clean one; and back. Called from general-register helpers around calls into ordinary C. */
         func bt_vector_out
+        movb $1, C(CTX_OUTSIDE)
         mov C(CTX_XSAVE), %rdi
         mov C(CTX_XMASK_LO), %eax
         mov C(CTX_XMASK_HI), %edx
@@ -207,6 +225,7 @@ exit_saved:
         ret
 
         func bt_vector_in
+        movb $0, C(CTX_OUTSIDE)
         mov C(CTX_XSAVE), %rdi
         mov C(CTX_XMASK_LO), %eax
         mov C(CTX_XMASK_HI), %edx

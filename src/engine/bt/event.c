@@ -5,6 +5,7 @@
  */
 #include "event.h"
 #include "segment.h"
+#include "trace.h"
 
 #define ARITH 0x8d5u
 
@@ -161,12 +162,33 @@ int bt_interrupt(struct bt_ctx *c, unsigned vector, bool soft, uint64_t return_r
     c->v->en->stat.irq++;
     if (!soft)
         c->v->en->stat.interrupt[vector & 255]++;
+    if (bt_tracing(c, TRACE_interrupts))
+        bt_trace(c, TRACE_interrupts, return_rip, "%s %#x",
+                 soft          ? "INT"
+                 : vector == 2 ? "NMI"
+                               : "interrupt",
+                 vector);
     return deliver(c, &ev);
 }
 
 static bool contributory(unsigned v)
 {
     return v == 0 || (v >= 10 && v <= 13);
+}
+
+static void trace_exception(struct bt_ctx *c, const struct event *ev)
+{
+    const char *name = bt_exception_name(ev->vector);
+
+    if (name == NULL)
+        name = "vector";
+    if (ev->vector == 14)
+        bt_trace(c, TRACE_exceptions, ev->rip, "%s, error %#x, address %#llx", name, ev->error,
+                 (unsigned long long)c->exc_cr2);
+    else if (ev->has_error)
+        bt_trace(c, TRACE_exceptions, ev->rip, "%s, error %#x", name, ev->error);
+    else
+        bt_trace(c, TRACE_exceptions, ev->rip, "%s (%u)", name, ev->vector);
 }
 
 uint64_t bt_exception(struct bt_ctx *c)
@@ -181,6 +203,8 @@ uint64_t bt_exception(struct bt_ctx *c)
                            .rip = c->rip,
                            .ext = 1};
         c->v->en->stat.exception[ev.vector & 31]++;
+        if (bt_tracing(c, TRACE_exceptions))
+            trace_exception(c, &ev);
         if (ev.vector == 14)
             c->v->cpu.cr2 = c->exc_cr2;
         /* Faults push RF so that the restarted instruction does not meet its breakpoint again. */

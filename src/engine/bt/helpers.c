@@ -5,6 +5,7 @@
 
 #include "event.h"
 #include "segment.h"
+#include "trace.h"
 
 #define H_ENTRY(name) [H_##name] = bt_h_##name,
 bt_helper_fn *const bt_helpers[] = {BT_HELPERS(H_ENTRY)};
@@ -591,6 +592,8 @@ uint32_t bt_port_in(struct bt_ctx *c, unsigned port, unsigned size)
     bt_vector_out();
     uint32_t v = h->port_read(h->opaque, c->v->index, (uint16_t)port, size);
     bt_vector_in();
+    if (bt_tracing(c, TRACE_pio))
+        bt_trace(c, TRACE_pio, bt_trace_rip(c), "in %#x, %u bytes: %#x", port, size, v);
     return v;
 }
 
@@ -599,6 +602,8 @@ void bt_port_out(struct bt_ctx *c, unsigned port, unsigned size, uint32_t value)
     const struct engine_host *h = c->v->en->host;
 
     c->v->en->stat.pio++;
+    if (bt_tracing(c, TRACE_pio))
+        bt_trace(c, TRACE_pio, bt_trace_rip(c), "out %#x, %u bytes: %#x", port, size, value);
     bt_vector_out();
     h->port_write(h->opaque, c->v->index, (uint16_t)port, value, size);
     bt_vector_in();

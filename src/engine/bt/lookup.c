@@ -3,7 +3,7 @@
  * From RIP to host code: modes, execution mappings (cur_lin), jump cache, chaining. General
  * registers only.
  */
-#include "bt_internal.h"
+#include "trace.h"
 
 #define SALT_STEP \
     (1ull << 48) /* canonical RIPs differ only below bit 48 or in all bits above it \
@@ -56,9 +56,11 @@ static uint32_t mode_key(const struct bt_ctx *c)
 void bt_mode_update(struct bt_ctx *c)
 {
     struct engine *en = c->v->en;
-    uint32_t k = mode_key(c);
+    uint32_t k = mode_key(c), old = c->mode_key;
 
     c->mode_key = k;
+    if (k != old && bt_tracing(c, TRACE_mode))
+        bt_trace_mode(c, old);
     for (unsigned i = 0; i < en->n_mode; i++)
         if (en->mode_key[i] == k) {
             c->mode = i;

@@ -3,7 +3,7 @@
  * Guest paging: the table walk (Intel SDM vol. 3, chapter 4), the software TLB, and the slow path
  * of translated memory accesses. General registers only: the guest's vector state is live here.
  */
-#include "bt_internal.h"
+#include "trace.h"
 #include "vecmem.h"
 
 enum {
@@ -312,6 +312,12 @@ static unsigned chunk(uint64_t gpa, unsigned len)
     return n;
 }
 
+static void trace_mmio(struct bt_ctx *c, const char *what, uint64_t gpa, unsigned size, uint64_t v)
+{
+    bt_trace(c, TRACE_mmio, bt_trace_rip(c), "%s %#llx, %u bytes: %#llx", what,
+             (unsigned long long)gpa, size, (unsigned long long)v);
+}
+
 static void mmio_read(struct bt_ctx *c, uint64_t gpa, uint8_t *buf, unsigned len)
 {
     const struct engine_host *h = c->v->en->host;
@@ -321,6 +327,8 @@ static void mmio_read(struct bt_ctx *c, uint64_t gpa, uint8_t *buf, unsigned len
     while (len > 0) {
         unsigned n = chunk(gpa, len);
         uint64_t v = h->mmio_read(h->opaque, c->v->index, gpa, n);
+        if (bt_tracing(c, TRACE_mmio))
+            trace_mmio(c, "read", gpa, n, v);
         for (unsigned i = 0; i < n; i++)
             buf[i] = (uint8_t)(v >> (8 * i));
         buf += n;
@@ -341,6 +349,8 @@ static void mmio_write(struct bt_ctx *c, uint64_t gpa, const uint8_t *buf, unsig
         uint64_t v = 0;
         for (unsigned i = 0; i < n; i++)
             v |= (uint64_t)buf[i] << (8 * i);
+        if (bt_tracing(c, TRACE_mmio))
+            trace_mmio(c, "write", gpa, n, v);
         h->mmio_write(h->opaque, c->v->index, gpa, v, n);
         buf += n;
         gpa += n;

@@ -13,6 +13,7 @@
 #include "event.h"
 #include "segment.h"
 #include "signal_internal.h"
+#include "trace.h"
 #include "xlate.h"
 
 __thread struct bt_ctx *bt_current;
@@ -33,6 +34,8 @@ AT(xmask_lo, CTX_XMASK_LO);
 AT(xmask_hi, CTX_XMASK_HI);
 AT(xinit, CTX_XINIT);
 AT(left, CTX_LEFT);
+AT(outside, CTX_OUTSIDE);
+AT(calls, CTX_CALLS);
 
 /* x87, SSE, AVX, AVX-512; never PKRU (it guards the monitor's own memory) nor AMX (needs a
  * permission). */
@@ -98,6 +101,8 @@ static int bt_create(const struct engine_config *cfg, struct engine **out, struc
     en->host = cfg->host;
     en->cpuid = cfg->cpuid;
     en->vcpus = cfg->vcpus;
+    en->stats = cfg->stats;
+    en->trace = cfg->trace;
     if (cfg->vcpus != 1) {
         free(en);
         return err_set(e, EINVAL, "the translator runs one virtual CPU, not %u; use --cpus 1",
@@ -135,6 +140,7 @@ static struct bt_ctx *context_create(struct engine_vcpu *v)
         return NULL;
     c->v = v;
     c->self = c;
+    c->calls = v->en->stat.helper_calls;
     c->code_base = (uint64_t)v->en->code_rx;
     c->xsave = v->cpu.xsave;
     c->xmask_lo = (uint32_t)mask;
@@ -191,8 +197,9 @@ static void bt_vcpu_destroy(struct engine_vcpu *v)
     if (v == NULL)
         return;
     v->en->vcpu[v->index] = NULL;
+    bt_sample_unbind(v);
     if (v->altstack != NULL)
-        munmap(v->altstack, 128 << 10);
+        munmap(v->altstack, BT_ALTSTACK);
     context_destroy(v);
     free(v->xlate);
     free(v->xbuf);
@@ -251,6 +258,8 @@ static int bind(struct engine_vcpu *v)
     if (syscall(SYS_arch_prctl, ARCH_SET_GS, v->ctx) < 0)
         return -errno;
     bt_current = v->ctx;
+    if (v->en->stats)
+        bt_sample_bind(v);
     return 0;
 }
 
@@ -370,6 +379,9 @@ static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, bo
 
     if (v->flush_wanted || c->mode >= BT_MODES) {
         v->flush_wanted = false;
+        if (bt_tracing(c, TRACE_flush))
+            bt_trace(c, TRACE_flush, c->rip, "the translation cache is emptied, %u blocks",
+                     en->n_block);
         bt_cache_flush(en);
         bt_mode_update(c);
     }
@@ -405,8 +417,14 @@ static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, bo
     struct bt_block *b = alone ? NULL : bt_block_find(en, key);
     if (b == NULL) {
         uint64_t start = rdtsc_now();
+        v->where = WHERE_TRANSLATE;
         b = bt_translate(c, c->rip, id, alone, variant, &full);
+        v->where = WHERE_LOOP;
         en->stat.ticks += rdtsc_now() - start;
+        if (b != NULL && bt_tracing(c, TRACE_translate))
+            bt_trace(c, TRACE_translate, c->rip, "%u bytes, %u instructions: %u + %u bytes%s%s",
+                     b->size, v->xlate->n, en->hot - b->hot, en->cold - b->cold,
+                     alone ? ", to run alone" : "", variant ? ", without groups" : "");
         if (b == NULL && full) {
             v->flush_wanted = true;
             return 0;
@@ -447,6 +465,8 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         snprintf(v->error, sizeof(v->error), "cannot set up the signal stack");
         return ENGINE_EXIT_ERROR;
     }
+    bt_sample_run(v, true);
+    v->where = WHERE_LOOP;
     if (!v->loaded)
         load_state(v, c);
     if (v->cpu.event_pending)
@@ -509,7 +529,9 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         bool step = c->mode_key & MODE_TF;
         uint64_t events = en->stat.exc + en->stat.irq;
         c->jmp_target = code;
+        v->where = WHERE_GUEST;
         bt_enter();
+        v->where = WHERE_LOOP;
         en->stat.exits[c->exit_reason]++;
         c->flags = (c->flags & 0x8d5) | 0x202;
         if (c->exit_reason == EXIT_FAULT)
@@ -539,6 +561,8 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         }
     }
     save_state(v, c);
+    v->where = WHERE_OUTSIDE;
+    bt_sample_run(v, false);
     return why;
 }
 
@@ -579,4 +603,5 @@ const struct engine_ops engine_bt = {
     .tsc_khz = bt_tsc_khz,
     .tsc_read = bt_tsc_read,
     .counters = bt_counters,
+    .trace_kinds = bt_trace_kinds,
 };

@@ -71,7 +71,7 @@ static void install(void)
 
 int bt_signal_thread(struct engine_vcpu *v)
 {
-    stack_t ss = {.ss_size = 128 << 10};
+    stack_t ss = {.ss_size = BT_ALTSTACK};
     sigset_t all;
 
     pthread_once(&once, install);

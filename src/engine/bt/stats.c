@@ -4,9 +4,10 @@
 
 #include <stdio.h>
 
-#include "bt_internal.h"
+#include "helpers.h"
+#include "trace.h"
 
-#define TOP_INTERRUPTS 10
+#define TOP 10
 
 static const char *const exit_name[EXIT_COUNT] = {
     [EXIT_LOOKUP] = "look-up",
@@ -43,6 +44,24 @@ static const char *const exception_name[32] = {
     "#MC machine check",
     "#XM SIMD",
 };
+
+static const char *const where_name[WHERE_COUNT] = {
+    [WHERE_USER] = "guest, user",
+    [WHERE_KERNEL] = "guest, kernel",
+    [WHERE_MEMORY] = "slow paths of memory accesses",
+    [WHERE_BRANCH] = "look-ups of branches",
+    [WHERE_HELPER] = "helpers",
+    [WHERE_DEVICE] = "devices",
+    [WHERE_FAULT] = "host faults",
+    [WHERE_BORDER] = "entry and exit of translated code",
+    [WHERE_TRANSLATE] = "translation",
+    [WHERE_LOOP] = "run loop",
+};
+
+const char *bt_exception_name(unsigned vector)
+{
+    return vector < 32 ? exception_name[vector] : NULL;
+}
 
 /* Another thread may be counting. */
 static uint64_t load(const uint64_t *p)
@@ -122,37 +141,67 @@ static void exceptions(const struct sink *s)
     }
 }
 
-/* The most frequent ones first. */
-static void interrupts(const struct sink *s)
+/* The largest of 256 values, largest first. name: of one of them; it may use `buf`. */
+static void largest(const struct sink *s, const char *group, const char *unit,
+                    const uint64_t *value, const char *(*name)(unsigned i, char *buf, size_t size))
 {
-    uint64_t n[256], max;
+    uint64_t v[256], max;
     unsigned best;
-    char name[24];
+    char buf[24];
 
     for (unsigned i = 0; i < 256; i++)
-        n[i] = load(&s->en->stat.interrupt[i]);
-    for (unsigned k = 0; k < TOP_INTERRUPTS; k++) {
+        v[i] = load(&value[i]);
+    for (unsigned k = 0; k < TOP; k++) {
         max = best = 0;
         for (unsigned i = 0; i < 256; i++)
-            if (n[i] > max)
-                max = n[best = i];
+            if (v[i] > max)
+                max = v[best = i];
         if (max == 0)
             return;
-        snprintf(name, sizeof(name), "vector %#x", best);
-        tell(s, "interrupts", name, "", max);
-        n[best] = 0;
+        tell(s, group, name(best, buf, sizeof(buf)), unit, max);
+        v[best] = 0;
     }
+}
+
+static const char *vector_name(unsigned i, char *buf, size_t size)
+{
+    snprintf(buf, size, "vector %#x", i);
+    return buf;
+}
+
+static const char *helper_name(unsigned i, char *buf, size_t size)
+{
+#define NAME(name) #name,
+    static const char *const names[H_COUNT] = {BT_HELPERS(NAME)};
+#undef NAME
+
+    (void)buf;
+    (void)size;
+    return i < H_COUNT ? names[i] : "?";
+}
+
+static void times(const struct sink *s)
+{
+    if (!s->en->stats)
+        return;
+    for (unsigned i = 0; i < WHERE_COUNT; i++)
+        if (where_name[i] != NULL)
+            tell(s, "time of virtual CPUs, by samples", where_name[i], "ns",
+                 load(&s->en->stat.time[i]));
+    largest(s, "time in helpers, by samples", "ns", s->en->stat.helper_time, helper_name);
+    largest(s, "calls of helpers", "", s->en->stat.helper_calls, helper_name);
 }
 
 void bt_counters(struct engine *en, counter_fn *fn, void *opaque)
 {
     const struct sink s = {.en = en, .fn = fn, .opaque = opaque};
 
+    times(&s);
 #define SCALAR(field, group, name, unit) scalar(&s, group, name, unit, &en->stat.field);
     BT_STATS(SCALAR)
 #undef SCALAR
     cache_use(&s);
     exits(&s);
     exceptions(&s);
-    interrupts(&s);
+    largest(&s, "interrupts", "", en->stat.interrupt, vector_name);
 }

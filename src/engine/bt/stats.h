@@ -44,6 +44,24 @@
     S(irq, "events", "interrupts and INT instructions", "")         \
     S(exc, "events", "exceptions", "")
 
+/* What a vCPU's thread is at. The first four are noted as it goes on, samples tell the rest from
+ * WHERE_GUEST (sample.c). */
+enum bt_where {
+    WHERE_OUTSIDE, /* not in `run` */
+    WHERE_LOOP,
+    WHERE_TRANSLATE,
+    WHERE_GUEST, /* between entry and exit of translated code */
+    WHERE_USER,
+    WHERE_KERNEL,
+    WHERE_MEMORY,
+    WHERE_BRANCH,
+    WHERE_HELPER,
+    WHERE_DEVICE,
+    WHERE_FAULT,
+    WHERE_BORDER,
+    WHERE_COUNT
+};
+
 #define BT_STAT_EXITS 16 /* at least as many as there are exit reasons */
 
 struct bt_stat {
@@ -53,6 +71,10 @@ struct bt_stat {
     uint64_t exits[BT_STAT_EXITS]; /* from translated code to the run loop, by bt_exit_reason */
     uint64_t exception[32];        /* by vector, those met while another was delivered included */
     uint64_t interrupt[256];       /* by vector */
+    /* Only if asked for: */
+    uint64_t time[WHERE_COUNT]; /* ns */
+    uint64_t helper_calls[256]; /* by number */
+    uint64_t helper_time[256];  /* ns */
 };
 
 #endif

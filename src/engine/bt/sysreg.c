@@ -6,6 +6,7 @@
 #include "event.h"
 #include "helpers.h"
 #include "segment.h"
+#include "trace.h"
 
 #define CR0_PE (1ull << 0)
 #define CR0_MP (1ull << 1)
@@ -42,6 +43,8 @@ static bool denied(const struct bt_ctx *c)
 static void flush_all(struct bt_ctx *c)
 {
     c->v->en->stat.flush_all++;
+    if (bt_tracing(c, TRACE_flush))
+        bt_trace(c, TRACE_flush, bt_trace_rip(c), "all");
     bt_tlb_flush(c, true);
     bt_exec_flush(c, true);
 }
@@ -49,6 +52,8 @@ static void flush_all(struct bt_ctx *c)
 static void flush_space(struct bt_ctx *c)
 {
     c->v->en->stat.flush_space++;
+    if (bt_tracing(c, TRACE_flush))
+        bt_trace(c, TRACE_flush, bt_trace_rip(c), "all but global");
     bt_tlb_flush(c, false);
     bt_exec_flush(c, false);
 }
@@ -56,6 +61,8 @@ static void flush_space(struct bt_ctx *c)
 static void flush_page(struct bt_ctx *c, uint64_t lin)
 {
     c->v->en->stat.invlpg++;
+    if (bt_tracing(c, TRACE_flush))
+        bt_trace(c, TRACE_flush, bt_trace_rip(c), "page %#llx", (unsigned long long)lin);
     bt_tlb_invlpg(c, lin);
     bt_exec_invlpg(c, lin);
 }
@@ -100,6 +107,8 @@ static int set_cr3(struct bt_ctx *c, uint64_t v)
     if (v & ~(c->v->en->phys_mask | 0xfff))
         return bt_fault_err(c, 13, 0);
     c->v->en->stat.cr3++;
+    if (bt_tracing(c, TRACE_flush))
+        bt_trace(c, TRACE_flush, bt_trace_rip(c), "CR3 becomes %#llx", (unsigned long long)v);
     cpu->cr3 = v;
     flush_space(c);
     return 0;

@@ -6,6 +6,7 @@
 #include "xlate.h"
 
 #include "helpers.h"
+#include "trace.h"
 
 void x_helper(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg)
 {
@@ -189,7 +190,7 @@ static void smap_switch(struct xlate *x, const struct insn *in, bool ac)
     e32(x, ac ? 1u << 18 : ~(1u << 18));
     if (mode == x->mode)
         return;
-    if (mode >= BT_MODES || x->oneshot) { /* rare: let the look-up sort it out */
+    if (mode >= BT_MODES || x->oneshot || bt_tracing(c, TRACE_mode)) { /* rare */
         helper_end(x, in, H_resume, 0);
         return;
     }
