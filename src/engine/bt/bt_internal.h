@@ -126,7 +126,7 @@ enum bt_exit_reason {
 
 struct bt_ctx {
     uint64_t gpr[16];
-    uint64_t spill[16]; /* a guest register whose host register serves as scratch */
+    uint64_t spill[16]; /* a guest register whose host register serves as scratch; BT_LENT */
     uint64_t flags; /* guest's arithmetic flags, bit 1 and IF set, all else clear: ready for POPF */
     uint64_t host_rsp;
     uint64_t jmp_target;
@@ -204,6 +204,17 @@ extern __thread struct bt_ctx *bt_current;
 #define STATE_FLAGS_SAVED 0x10000u
 
 #define BT_ALTSTACK (128u << 10)
+
+/* R10 and R11 are lent to the engine: at the border of every block, and while a helper is called,
+ * the guest's values are in ctx->spill[] and the host's registers are free. In ctx->gpr[] they are
+ * right while C runs that knows the guest's state (entry.S, bt_lend). */
+#define BT_LENT 0x0c00u
+
+static inline void bt_lend(struct bt_ctx *c)
+{
+    c->spill[10] = c->gpr[10];
+    c->spill[11] = c->gpr[11];
+}
 
 /* ---- code cache
  * -------------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
  * The border between C and translated code.
  *
  * Translated code runs with the guest's registers in the host's, RSP included, so it has no stack:
- * it reaches the stubs below by jumps and tells them where to go on in the context (%gs). The host
+ * it reaches the stubs below by jumps and tells them where to go on in the context (%gs). The guest's
+ * R10 and R11 are in ctx->spill[] at all borders but those in the middle of a block. The host
  * stack pointer of the C caller is kept in the context; the stubs switch to it.
  *
  * Helpers called by the stubs are compiled for general registers only, so the guest's vector state
@@ -53,6 +54,21 @@
         mov C(CTX_GPR + 0x20), %rsp
         .endm
 
+        /* R10 and R11 at the borders of translated code: see BT_LENT. */
+        .macro lent_out
+        mov C(CTX_SPILL + 0x50), %rax
+        mov %rax, C(CTX_GPR + 0x50)
+        mov C(CTX_SPILL + 0x58), %rax
+        mov %rax, C(CTX_GPR + 0x58)
+        .endm
+
+        .macro lent_in
+        mov C(CTX_GPR + 0x50), %rcx
+        mov %rcx, C(CTX_SPILL + 0x50)
+        mov C(CTX_GPR + 0x58), %rcx
+        mov %rcx, C(CTX_SPILL + 0x58)
+        .endm
+
         .macro func name
         .globl \name
         .hidden \name
@@ -80,6 +96,7 @@ bt_stubs_begin:
         mov C(CTX_XMASK_LO), %eax
         mov C(CTX_XMASK_HI), %edx
         xrstor64 (%rdi)
+        lent_in
         pushq C(CTX_FLAGS)
         popfq
         load_gprs
@@ -115,6 +132,7 @@ exit_saved:
         .macro helper_stub name, counted
         func \name
         save_gprs
+        lent_out
         mov C(CTX_HOST_RSP), %rsp
         pushfq
         popq C(CTX_FLAGS)
@@ -137,6 +155,7 @@ exit_saved:
 1:      cmp $1, %rax
         je exit_saved
         mov %rax, C(CTX_JMP_TARGET)
+        lent_in
         pushq C(CTX_FLAGS)
         popfq
         load_gprs
@@ -176,35 +195,47 @@ exit_saved:
         light_stub bt_stub_mem, bt_mem_slow
         light_stub bt_stub_group, bt_group_slow
 
-/* With flags kept: after a store into the bounce buffer, an unresolved exit, an indirect jump that
- * missed. */
-        .macro flag_stub name, fn
-        func \name
+/* With flags kept. bt_mem_post goes on in the middle of its block. */
+        func bt_stub_post
         save_gprs
         mov C(CTX_HOST_RSP), %rsp
         pushfq
         popq C(CTX_FLAGS)
         mov C(CTX_SELF), %rdi
-        call \fn
-        test %rax, %rax
-        jnz 1f
+        call bt_mem_post
         mov C(CTX_SITE), %eax
         add C(CTX_CODE_BASE), %rax
-1:      cmp $1, %rax
+        mov %rax, C(CTX_JMP_TARGET)
+        pushq C(CTX_FLAGS)
+        popfq
+        load_gprs
+        jmp *C(CTX_JMP_TARGET)
+
+/* From block to block: an exit that is not linked, an indirect jump that missed. */
+        .macro exit_stub name, fn
+        func \name
+        save_gprs
+        lent_out
+        mov C(CTX_HOST_RSP), %rsp
+        pushfq
+        popq C(CTX_FLAGS)
+        mov C(CTX_SELF), %rdi
+        call \fn
+        cmp $1, %rax
         je exit_saved
         mov %rax, C(CTX_JMP_TARGET)
+        lent_in
         pushq C(CTX_FLAGS)
         popfq
         load_gprs
         jmp *C(CTX_JMP_TARGET)
         .endm
 
-        flag_stub bt_stub_post, bt_mem_post
-        flag_stub bt_stub_chain, bt_chain
-        flag_stub bt_stub_lookup, bt_lookup_next
-        flag_stub bt_stub_kick, bt_kick_exit
-        flag_stub bt_stub_page2, bt_page2_miss
-        flag_stub bt_stub_variant, bt_variant
+        exit_stub bt_stub_chain, bt_chain
+        exit_stub bt_stub_lookup, bt_lookup_next
+        exit_stub bt_stub_kick, bt_kick_exit
+        exit_stub bt_stub_page2, bt_page2_miss
+        exit_stub bt_stub_variant, bt_variant
 
         .globl bt_stubs_end
         .hidden bt_stubs_end

@@ -512,6 +512,7 @@ static void precise_state(struct bt_ctx *c)
     for (unsigned r = 0; r < 16; r++)
         if (st >> r & 1)
             c->gpr[r] = c->spill[r];
+    bt_lend(c);
     if (st & STATE_FLAGS_SAVED) {
         uint64_t s = c->saved_flags;
         c->flags = (s >> 8 & 0xd5) | (s & 1) << 11 | 0x202;

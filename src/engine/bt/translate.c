@@ -534,6 +534,7 @@ static void mark_lines(struct xlate *x)
 static void emit_insn(struct xlate *x, struct insn *in)
 {
     x_need(x, in->read);
+    x->clean &= (uint16_t)~in->write;
     x->held = 0;
     if (!x->long64 && (x->key & MODE_PE) && in->has_mem && in->mem.seg == X86_CS &&
         (in->mem.access & ACC_W)) {
@@ -565,11 +566,11 @@ static void loop_head(struct xlate *x)
         return;
     for (unsigned i = 0; i < x->n; i++)
         used |= x->in[i].read | x->in[i].write;
-    for (unsigned k = 0; k < 3 && used != 0xffff; k++) {
-        unsigned r = x_scratch(x, used);
-        used |= (uint16_t)(1u << r);
-        x->loop_regs |= (uint16_t)(1u << r);
-    }
+    x_need(x, used & BT_LENT);
+    for (unsigned k = 0; k < 3 && used != 0xffff; k++)
+        used |= (uint16_t)(1u << x_scratch(x, used));
+    x->loop_regs = x->spilled;
+    x->clean = 0;
     x->loop = x->out;
 }
 
@@ -605,7 +606,8 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->out = en->code_rw + en->hot;
     x->cold = en->code_rw + en->cold;
     x->in_cold = x->overflow = x->flags_saved = x->ended = false;
-    x->spilled = x->held = x->pinned = 0;
+    x->held = x->pinned = x->clean = 0;
+    x->spilled = BT_LENT;
     memset(x->group_reg, -1, sizeof(x->group_reg));
     x->nogroup = variant;
     x->loop = NULL;

@@ -312,7 +312,7 @@ static void side_exit(struct xlate *x, const struct insn *in, unsigned cc)
     bool near_fwd = delta > in->off && delta < BT_PAGE_SIZE && !x->oneshot;
     struct x_state s = x_state_get(x);
 
-    if (near_fwd && x->spilled == 0) {
+    if (near_fwd && x_is_canon(x)) {
         uint8_t *rel = x_jcc(x, cc);
         x_to_cold(x);
         x_here(x, rel);

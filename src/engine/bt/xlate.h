@@ -2,10 +2,11 @@
 /*
  * The translator's state for one block, and the emitters its files share.
  *
- * Scratch registers: a guest register is spilled to ctx->spill[r] once and its host register serves
- * as scratch until an instruction uses the guest register again or the block is left. `spilled`
- * says which. The stored copy is what exceptions restore, so a register that the next instruction
- * overwrites whole costs a store and no reload.
+ * Scratch registers: R10 and R11 are lent to the engine (BT_LENT): a block begins and ends with
+ * them spilled. Any other guest register is spilled to ctx->spill[r] once and its host register
+ * serves as scratch until an instruction uses the guest register again or the block is left.
+ * `spilled` says which. The stored copy is what exceptions restore, so a register that the next
+ * instruction overwrites whole costs a store and no reload.
  *
  * Flags: a check before a memory access clobbers them. Where a later instruction needs them they
  * are saved once to ctx->saved_flags (LAHF, SETO) and restored right before the next instruction
@@ -62,6 +63,7 @@ struct xlate {
     bool nogroup;                 /* this block checks every access on its own */
 
     uint16_t spilled;
+    uint16_t clean;  /* not spilled, and ctx->spill[r] has the same value */
     uint16_t pinned; /* host registers that hold a group's address */
     uint16_t held;   /* host registers that hold a scratch value now */
     bool flags_saved;
@@ -149,7 +151,7 @@ void x_to_hot(struct xlate *x);
 
 /* The part of the state that differs between the two sides of a conditional jump. */
 struct x_state {
-    uint16_t spilled, pinned, held;
+    uint16_t spilled, clean, pinned, held;
     bool flags_saved;
     int8_t group_reg[GROUPS_MAX];
 };
@@ -163,7 +165,8 @@ void x_flags_save(struct xlate *x);
 void x_flags_restore(struct xlate *x);
 void x_flags_for(struct xlate *x,
                  const struct insn *in); /* before an operation: restores if it needs them */
-void x_canon(struct xlate *x);      /* everything back in place: before an exit or a full helper */
+void x_canon(struct xlate *x); /* everything in its place: before an exit or a full helper */
+bool x_is_canon(const struct xlate *x);
 void x_loop_state(struct xlate *x); /* the state at x->loop: before a jump there */
 void x_canon_copy(struct xlate *x); /* emits the same but leaves the state as it is (side exits) */
 void x_record(struct xlate *x, const struct insn *in);

@@ -24,6 +24,17 @@ static unsigned next_use(const struct xlate *x, unsigned r)
     return 500; /* alive at the exit: one reload */
 }
 
+/* The host register of r becomes scratch. */
+static void spill(struct xlate *x, unsigned r)
+{
+    uint16_t bit = (uint16_t)(1u << r);
+
+    if (!((x->spilled | x->clean) & bit))
+        x_store(x, r, spill_slot(r));
+    x->spilled |= bit;
+    x->clean &= (uint16_t)~bit;
+}
+
 unsigned x_scratch(struct xlate *x, uint16_t avoid)
 {
     unsigned best = 16, far = 0;
@@ -41,9 +52,18 @@ unsigned x_scratch(struct xlate *x, uint16_t avoid)
             best = r;
         }
     }
-    x_store(x, best, spill_slot(best));
-    x->spilled |= (uint16_t)(1u << best);
+    spill(x, best);
     return best;
+}
+
+/* A group gives its register up; its next access checks anew. */
+static void unpin(struct xlate *x, uint16_t mask)
+{
+    if (mask & x->pinned)
+        for (unsigned g = 0; g < GROUPS_MAX; g++)
+            if (x->group_reg[g] >= 0 && (mask >> x->group_reg[g] & 1))
+                x->group_reg[g] = -1;
+    x->pinned &= (uint16_t)~mask;
 }
 
 void x_need(struct xlate *x, uint16_t mask)
@@ -53,54 +73,65 @@ void x_need(struct xlate *x, uint16_t mask)
     for (unsigned r = 0; m >> r; r++)
         if (m >> r & 1)
             x_load(x, r, spill_slot(r));
-    x_written(x, mask); /* a group gives its register up; its next access checks anew */
+    unpin(x, mask);
+    x->spilled &= (uint16_t)~mask;
+    x->clean |= m;
 }
 
 void x_written(struct xlate *x, uint16_t mask)
 {
-    if (mask & x->pinned)
-        for (unsigned g = 0; g < GROUPS_MAX; g++)
-            if (x->group_reg[g] >= 0 && (mask >> x->group_reg[g] & 1))
-                x->group_reg[g] = -1;
-    x->pinned &= (uint16_t)~mask;
+    unpin(x, mask);
     x->spilled &= (uint16_t)~mask;
+    x->clean &= (uint16_t)~mask;
 }
 
-static bool rax_is_free(const struct xlate *x)
+/* RAX on its way: to a free register if there is one. */
+static unsigned rax_keep(struct xlate *x)
 {
-    return (x->spilled & 1) && !((x->held | x->pinned) & 1);
+    uint16_t free = x->spilled & (uint16_t) ~(x->held | x->pinned);
+
+    if (free & 1)
+        return X86_RAX;
+    if (free == 0) {
+        x_store(x, X86_RAX, CTX_OFF(temp[0]));
+        return 16;
+    }
+    unsigned t = (unsigned)__builtin_ctz(free);
+    x_rr(x, true, 0x8b, t, X86_RAX);
+    return t;
+}
+
+static void rax_back(struct xlate *x, unsigned t)
+{
+    if (t == 16)
+        x_load(x, X86_RAX, CTX_OFF(temp[0]));
+    else if (t != X86_RAX)
+        x_rr(x, true, 0x8b, X86_RAX, t);
 }
 
 void x_flags_save(struct xlate *x)
 {
-    bool keep = !rax_is_free(x);
-
     if (x->flags_saved)
         return;
-    if (keep)
-        x_store(x, X86_RAX, CTX_OFF(temp[0]));
+    unsigned t = rax_keep(x);
     e8(x, 0x9f); /* lahf */
     e8(x, 0x0f); /* seto al */
     e8(x, 0x90);
     e8(x, 0xc0);
     x_store(x, X86_RAX, CTX_OFF(saved_flags));
-    if (keep)
-        x_load(x, X86_RAX, CTX_OFF(temp[0]));
+    rax_back(x, t);
     x->flags_saved = true;
 }
 
 static void flags_restore_code(struct xlate *x)
 {
-    bool keep = !rax_is_free(x);
+    unsigned t = rax_keep(x);
 
-    if (keep)
-        x_store(x, X86_RAX, CTX_OFF(temp[0]));
     x_load(x, X86_RAX, CTX_OFF(saved_flags));
     e8(x, 0x04); /* add al, 0x7f: OF = bit 0 */
     e8(x, 0x7f);
     e8(x, 0x9e); /* sahf */
-    if (keep)
-        x_load(x, X86_RAX, CTX_OFF(temp[0]));
+    rax_back(x, t);
 }
 
 void x_flags_restore(struct xlate *x)
@@ -123,7 +154,7 @@ void x_flags_for(struct xlate *x, const struct insn *in)
 
 struct x_state x_state_get(const struct xlate *x)
 {
-    struct x_state s = {x->spilled, x->pinned, x->held, x->flags_saved, {0}};
+    struct x_state s = {x->spilled, x->clean, x->pinned, x->held, x->flags_saved, {0}};
 
     __builtin_memcpy(s.group_reg, x->group_reg, sizeof(s.group_reg));
     return s;
@@ -132,6 +163,7 @@ struct x_state x_state_get(const struct xlate *x)
 void x_state_set(struct xlate *x, const struct x_state *s)
 {
     x->spilled = s->spilled;
+    x->clean = s->clean;
     x->pinned = s->pinned;
     x->held = s->held;
     x->flags_saved = s->flags_saved;
@@ -146,12 +178,20 @@ void x_canon_copy(struct xlate *x)
     x_state_set(x, &s);
 }
 
+bool x_is_canon(const struct xlate *x)
+{
+    return x->spilled == BT_LENT && !x->flags_saved;
+}
+
 void x_canon(struct xlate *x)
 {
     x->held = 0;
     x_groups_drop(x);
     x_flags_restore(x);
-    x_need(x, 0xffff);
+    x_need(x, (uint16_t)~BT_LENT);
+    spill(x, 10);
+    spill(x, 11);
+    x->clean = 0;
 }
 
 void x_loop_state(struct xlate *x)
@@ -163,9 +203,8 @@ void x_loop_state(struct xlate *x)
     x->flags_saved = false;
     x_need(x, (uint16_t)~x->loop_regs);
     for (unsigned r = 0; r < 16; r++)
-        if ((x->loop_regs & ~x->spilled) >> r & 1)
-            x_store(x, r, spill_slot(r));
-    x->spilled |= x->loop_regs;
+        if (x->loop_regs >> r & 1)
+            spill(x, r);
 }
 
 void x_record(struct xlate *x, const struct insn *in)
