@@ -314,6 +314,7 @@ struct engine_vcpu {
     uint64_t sampled_ns; /* CPU time of the thread at the last sample */
     void *altstack;
     struct xlate *xlate;
+    struct insn_cache *insn_cache;
     uint8_t *xbuf;     /* 4 KB, page aligned: XSAVE images on their way */
     unsigned xsize[2]; /* of the XSAVE area for the RFBM in xsize_key: standard, compacted */
     uint64_t xsize_key[2];

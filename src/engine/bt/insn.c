@@ -3,9 +3,10 @@
 
 #include <string.h>
 
-#include "bt_internal.h"
+#include "xlate.h"
 
-void insn_decoder_init(struct insn_decoder *d, unsigned bits, bool long_mode)
+void insn_decoder_init(struct insn_decoder *d, unsigned bits, bool long_mode,
+                       struct insn_cache *cache)
 {
     ZydisMachineMode m = ZYDIS_MACHINE_MODE_LONG_64;
     ZydisStackWidth w = ZYDIS_STACK_WIDTH_64;
@@ -21,6 +22,8 @@ void insn_decoder_init(struct insn_decoder *d, unsigned bits, bool long_mode)
     ZydisDecoderEnableMode(&d->z, ZYDIS_DECODER_MODE_CET, ZYAN_TRUE);
     d->long64 = bits == 64;
     d->bits = (uint8_t)bits;
+    d->mode = (uint8_t)(bits | long_mode);
+    d->cache = cache;
 }
 
 int insn_gpr(ZydisRegister r, bool *high)
@@ -71,7 +74,8 @@ static uint8_t seg_number(ZydisRegister r)
     }
 }
 
-static void take_mem(struct insn *in, const ZydisDecodedOperand *o)
+static void take_mem(struct insn *in, const ZydisDecodedInstruction *z,
+                     const ZydisDecodedOperand *o)
 {
     struct insn_mem *m = &in->mem;
     bool high;
@@ -89,14 +93,14 @@ static void take_mem(struct insn *in, const ZydisDecodedOperand *o)
     else
         m->index = (int8_t)insn_gpr(o->mem.index, &high);
     /* The tables miss that no base goes with mod 0, SIB base 5 when the address size is 32. */
-    if (in->z.raw.modrm.mod == 0 && in->z.raw.modrm.rm == 4 && in->z.raw.sib.base == 5 &&
-        in->z.raw.sib.offset != 0) {
+    if (z->raw.modrm.mod == 0 && z->raw.modrm.rm == 4 && z->raw.sib.base == 5 &&
+        z->raw.sib.offset != 0) {
         m->base = -1;
-        m->disp = in->z.raw.disp.value;
+        m->disp = z->raw.disp.value;
     }
     m->scale = o->mem.scale ? o->mem.scale : 1;
     m->seg = seg_number(o->mem.segment);
-    m->addrsize = in->z.address_width / 8;
+    m->addrsize = z->address_width / 8;
     m->size = o->size / 8;
     m->access =
         (uint8_t)((o->actions & (ZYDIS_OPERAND_ACTION_READ | ZYDIS_OPERAND_ACTION_CONDREAD) ? ACC_R
@@ -107,10 +111,8 @@ static void take_mem(struct insn *in, const ZydisDecodedOperand *o)
     in->has_mem = true;
 }
 
-static void take_flags(struct insn *in)
+static void take_flags(struct insn *in, const ZydisAccessedFlags *f)
 {
-    const ZydisAccessedFlags *f = in->z.cpu_flags;
-
     if (f == NULL)
         return;
     in->fl_read = (uint16_t)(f->tested & FLAGS_ARITH);
@@ -142,56 +144,129 @@ static enum insn_result failure(ZyanStatus st, unsigned avail)
     return st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ? INSN_TOO_LONG : INSN_INVALID;
 }
 
-enum insn_result insn_peek(const struct insn_decoder *d, const uint8_t *bytes, unsigned avail,
-                           struct insn *in)
+/* The parts of Zydis' decoding that struct insn_decoded has. */
+static void take_decoded(struct insn *in, const ZydisDecodedInstruction *z)
 {
-    ZydisDecoderContext zc;
-    ZyanStatus st =
-        ZydisDecoderDecodeInstruction(&d->z, &zc, bytes, avail > 15 ? 15 : avail, &in->z);
+    struct insn_decoded *d = &in->z;
 
-    if (!ZYAN_SUCCESS(st))
-        return failure(st, avail);
-    in->len = in->z.length;
-    in->fl_read = in->fl_kill = in->fl_mod = 0;
-    take_flags(in);
-    return INSN_OK;
+    d->attributes = z->attributes;
+    d->mnemonic = (uint16_t)z->mnemonic;
+    d->encoding = (uint8_t)z->encoding;
+    d->opcode = z->opcode;
+    d->opcode_map = (uint8_t)z->opcode_map;
+    d->operand_count_visible = z->operand_count_visible;
+    d->address_width = z->address_width;
+    d->avx.broadcast_mode = (uint8_t)z->avx.broadcast.mode;
+    d->avx.vector_length = z->avx.vector_length;
+    d->meta.category = (uint16_t)z->meta.category;
+    d->meta.isa_ext = (uint16_t)z->meta.isa_ext;
+    d->meta.branch_type = (uint8_t)z->meta.branch_type;
+    d->meta.exception_class = (uint8_t)z->meta.exception_class;
+    d->raw.modrm.offset = z->raw.modrm.offset;
+    d->raw.modrm.mod = z->raw.modrm.mod;
+    d->raw.modrm.reg = z->raw.modrm.reg;
+    d->raw.modrm.rm = z->raw.modrm.rm;
+    d->raw.sib.offset = z->raw.sib.offset;
+    d->raw.sib.base = z->raw.sib.base;
+    d->raw.disp.offset = z->raw.disp.offset;
+    d->raw.disp.size = z->raw.disp.size / 8;
+    for (unsigned i = 0; i < 2; i++) {
+        d->raw.imm[i].offset = z->raw.imm[i].offset;
+        d->raw.imm[i].size = z->raw.imm[i].size / 8;
+        d->raw.imm[i].is_signed = z->raw.imm[i].is_signed;
+    }
+    d->raw.rex.B = z->raw.rex.B;
+    if (z->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) {
+        d->raw.vex.offset = z->raw.vex.offset;
+        d->raw.vex.W = z->raw.vex.W;
+    } else if (z->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX) {
+        d->raw.evex.offset = z->raw.evex.offset;
+        d->raw.evex.W = z->raw.evex.W;
+        d->raw.evex.aaa = z->raw.evex.aaa;
+    }
 }
 
-enum insn_result insn_decode(const struct insn_decoder *d, const uint8_t *bytes, unsigned avail,
-                             struct insn *in)
+static void take_operand(struct insn_op *op, const ZydisDecodedOperand *o)
 {
-    ZyanStatus st = ZydisDecoderDecodeFull(&d->z, bytes, avail > 15 ? 15 : avail, &in->z, in->op);
+    op->type = (uint8_t)o->type;
+    op->actions = (uint8_t)o->actions;
+    op->size = o->size;
+    op->element_size = o->element_size;
+    switch (o->type) {
+    case ZYDIS_OPERAND_TYPE_REGISTER:
+        op->reg.value = (uint16_t)o->reg.value;
+        break;
+    case ZYDIS_OPERAND_TYPE_MEMORY:
+        op->mem.index = (uint16_t)o->mem.index;
+        break;
+    case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+        op->imm.value.u = o->imm.value.u;
+        break;
+    default:
+        op->ptr.segment = o->ptr.segment;
+        op->ptr.offset = o->ptr.offset;
+        break;
+    }
+}
 
-    if (!ZYAN_SUCCESS(st))
-        return failure(st, avail);
-    in->len = in->z.length;
-    memcpy(in->raw, bytes, in->len);
-    in->opsize = in->z.operand_width / 8;
-    in->has_mem = false;
-    in->read = in->write = in->full = 0;
-    in->fl_read = in->fl_kill = in->fl_mod = 0;
-    take_flags(in);
-    for (unsigned i = 0; i < in->z.operand_count; i++) {
-        const ZydisDecodedOperand *o = &in->op[i];
+/* What all operands, hidden ones too, say about the instruction. */
+static void take_register(struct insn *in, const ZydisDecodedOperand *o)
+{
+    uint16_t bit = reg_bit(o->reg.value);
+    bool wr = o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE,
+         rd = o->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
+    bool sure = o->actions == ZYDIS_OPERAND_ACTION_WRITE && o->size >= 32;
+
+    if (rd || (wr && !sure))
+        in->read |= bit;
+    if (wr)
+        in->write |= bit;
+    if (sure)
+        in->full |= bit;
+    switch (ZydisRegisterGetClass(o->reg.value)) {
+    case ZYDIS_REGCLASS_MASK:
+        in->avx512 = true;
+        in->vector = true;
+        break;
+    case ZYDIS_REGCLASS_X87:
+    case ZYDIS_REGCLASS_MMX:
+    case ZYDIS_REGCLASS_XMM:
+    case ZYDIS_REGCLASS_YMM:
+    case ZYDIS_REGCLASS_ZMM:
+        in->vector = true;
+        break;
+    default:
+        break;
+    }
+}
+
+static void take_operands(struct insn *in, const ZydisDecodedInstruction *z,
+                          const ZydisDecodedOperand *op)
+{
+    bool high;
+
+    for (unsigned i = 0; i < z->operand_count; i++) {
+        const ZydisDecodedOperand *o = &op[i];
         if (o->type == ZYDIS_OPERAND_TYPE_MEMORY) {
             in->read |= reg_bit(o->mem.base) | reg_bit(o->mem.index);
+            if (in->str_size == 0)
+                in->str_size = (uint8_t)(o->size / 8);
             if (o->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT && !in->has_mem)
-                take_mem(in, o);
-            continue;
+                take_mem(in, z, o);
         }
         if (o->type != ZYDIS_OPERAND_TYPE_REGISTER)
             continue;
-        uint16_t bit = reg_bit(o->reg.value);
-        bool wr = o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE,
-             rd = o->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
-        bool sure = o->actions == ZYDIS_OPERAND_ACTION_WRITE && o->size >= 32;
-        if (rd || (wr && !sure))
-            in->read |= bit;
-        if (wr)
-            in->write |= bit;
-        if (sure)
-            in->full |= bit;
+        take_register(in, o);
+        if (i < z->operand_count_visible && insn_gpr(o->reg.value, &high) >= 0)
+            in->high_byte |= high;
     }
+    for (unsigned i = 0; i < z->operand_count_visible && i < INSN_OPS; i++)
+        take_operand(&in->op[i], &op[i]);
+}
+
+/* Corrections of the tables. */
+static void correct(struct insn *in)
+{
     /* With a source of 0 these leave the destination as it was. */
     if (in->z.mnemonic == ZYDIS_MNEMONIC_BSF || in->z.mnemonic == ZYDIS_MNEMONIC_BSR)
         in->read |= in->write;
@@ -207,14 +282,23 @@ enum insn_result insn_decode(const struct insn_decoder *d, const uint8_t *bytes,
     case ZYDIS_MNEMONIC_CLDEMOTE:
         in->mem.size = 1; /* a byte is addressed, its line is meant */
         break;
+    case ZYDIS_MNEMONIC_LDMXCSR:
+    case ZYDIS_MNEMONIC_STMXCSR:
+    case ZYDIS_MNEMONIC_VLDMXCSR:
+    case ZYDIS_MNEMONIC_VSTMXCSR:
+    case ZYDIS_MNEMONIC_EMMS:
+    case ZYDIS_MNEMONIC_VZEROALL:
+    case ZYDIS_MNEMONIC_VZEROUPPER:
+        in->vector = true;
+        break;
     default:
         break;
     }
     in->full &= (uint16_t)~in->read;
-    return INSN_OK;
 }
 
-bool insn_masked(const struct insn *in)
+/* Has a mask over the elements of its memory operand? */
+static bool masked(const struct insn *in)
 {
     switch (in->z.mnemonic) {
     case ZYDIS_MNEMONIC_VMASKMOVPS:
@@ -250,7 +334,8 @@ bool insn_masked(const struct insn *in)
     }
 }
 
-bool insn_aligned(const struct insn *in)
+/* Does it insist on an aligned one? */
+static bool aligned(const struct insn *in)
 {
     switch (in->z.mnemonic) {
     case ZYDIS_MNEMONIC_MOVUPS:
@@ -281,4 +366,30 @@ bool insn_aligned(const struct insn *in)
     default:
         return false;
     }
+}
+
+enum insn_result insn_decode_full(const struct insn_decoder *d, const uint8_t *bytes,
+                                  unsigned avail, struct insn *in)
+{
+    ZydisDecodedInstruction z;
+    ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+    ZyanStatus st = ZydisDecoderDecodeFull(&d->z, bytes, avail > 15 ? 15 : avail, &z, op);
+
+    if (!ZYAN_SUCCESS(st))
+        return failure(st, avail);
+    memset(in, 0, sizeof(*in));
+    take_decoded(in, &z);
+    in->len = z.length;
+    memcpy(in->raw, bytes, in->len);
+    in->opsize = z.operand_width / 8;
+    take_flags(in, z.cpu_flags);
+    take_operands(in, &z, op);
+    in->avx512 |= z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
+    in->vector |= z.meta.isa_ext == ZYDIS_ISA_EXT_X87;
+    correct(in);
+    in->masked = masked(in);
+    in->aligned = aligned(in);
+    in->special = x_is_special(in);
+    in->end = x_is_end(in);
+    return INSN_OK;
 }

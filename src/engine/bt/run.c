@@ -176,11 +176,13 @@ static int bt_vcpu_create(struct engine *en, unsigned index, struct engine_vcpu 
     v->index = index;
     v->shadow_rip = ~0ull;
     v->xlate = malloc(sizeof(struct xlate));
+    v->insn_cache = insn_cache_create();
     v->xbuf = aligned_alloc(4096, 4096);
     v->ctx = context_create(v);
-    if (v->xlate == NULL || v->xbuf == NULL || v->ctx == NULL) {
+    if (v->xlate == NULL || v->insn_cache == NULL || v->xbuf == NULL || v->ctx == NULL) {
         context_destroy(v);
         free(v->xlate);
+        insn_cache_destroy(v->insn_cache);
         free(v->xbuf);
         free(v);
         return err_set(e, ENOMEM, "out of memory");
@@ -202,6 +204,7 @@ static void bt_vcpu_destroy(struct engine_vcpu *v)
         munmap(v->altstack, BT_ALTSTACK);
     context_destroy(v);
     free(v->xlate);
+    insn_cache_destroy(v->insn_cache);
     free(v->xbuf);
     free(v);
 }

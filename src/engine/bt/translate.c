@@ -41,22 +41,21 @@ static bool is_branch(const struct insn *in)
 static uint16_t peek_flags(struct xlate *x, int64_t off)
 {
     uint16_t live = 0, killed = 0;
-    struct insn in;
+    struct insn room;
 
     if (off < 0 || off >= BT_PAGE_SIZE)
         return FLAGS_ARITH;
     int64_t start = off;
     for (unsigned k = 0; k < 8 && killed != FLAGS_ARITH && off < BT_PAGE_SIZE; k++) {
-        if (insn_peek(&x->dec, x->bytes + off, BT_PAGE_SIZE - (unsigned)off, &in) != INSN_OK)
+        const struct insn *in =
+            insn_look(&x->dec, x->bytes + off, BT_PAGE_SIZE - (unsigned)off, &room);
+        if (in == NULL)
             break;
-        if (is_branch(&in) || x_is_special(&in)) {
-            live |= in.fl_read & (uint16_t)~killed;
-            off += in.len;
+        live |= in->fl_read & (uint16_t)~killed;
+        off += in->len;
+        if (is_branch(in) || in->special)
             break;
-        }
-        live |= in.fl_read & (uint16_t)~killed;
-        killed |= in.fl_kill;
-        off += in.len;
+        killed |= in->fl_kill;
     }
     if (off > start)
         x->peeked |= line_mask((unsigned)start, (unsigned)(off - 1 < 4095 ? off - 1 : 4095));
@@ -75,7 +74,7 @@ static void liveness(struct xlate *x)
     uint16_t live = FLAGS_ARITH;
 
     if (!is_branch(last))
-        live = x_is_special(last) ? FLAGS_ARITH : peek_flags(x, last->off + last->len);
+        live = last->special ? FLAGS_ARITH : peek_flags(x, last->off + last->len);
     else if (direct(last) &&
              (last->z.mnemonic == ZYDIS_MNEMONIC_JMP || last->z.mnemonic == ZYDIS_MNEMONIC_CALL))
         live = peek_flags(x, last->off + last->len + last->op[0].imm.value.s);
@@ -86,7 +85,7 @@ static void liveness(struct xlate *x)
     x->live[x->n] = live;
     for (unsigned i = x->n; i-- > 0;) {
         struct insn *in = &x->in[i];
-        if (x_is_special(in))
+        if (in->special)
             in->fl_read = FLAGS_ARITH;
         if (is_branch(in) && direct(in) && in->z.mnemonic != ZYDIS_MNEMONIC_JMP &&
             in->z.mnemonic != ZYDIS_MNEMONIC_CALL) {
@@ -101,54 +100,10 @@ static void liveness(struct xlate *x)
 /* ---- plain instructions -------------------------------------------------------------------------
  * -------------------------- */
 
-/* Does it touch x87, MMX, SSE, AVX or mask registers, or MXCSR? */
-static bool is_vector(const struct insn *in)
-{
-    switch (in->z.mnemonic) {
-    case ZYDIS_MNEMONIC_LDMXCSR:
-    case ZYDIS_MNEMONIC_STMXCSR:
-    case ZYDIS_MNEMONIC_VLDMXCSR:
-    case ZYDIS_MNEMONIC_VSTMXCSR:
-    case ZYDIS_MNEMONIC_EMMS:
-    case ZYDIS_MNEMONIC_VZEROALL:
-    case ZYDIS_MNEMONIC_VZEROUPPER:
-        return true;
-    default:
-        break;
-    }
-    if (in->z.meta.isa_ext == ZYDIS_ISA_EXT_X87)
-        return true;
-    for (unsigned i = 0; i < in->z.operand_count; i++) {
-        if (in->op[i].type != ZYDIS_OPERAND_TYPE_REGISTER)
-            continue;
-        switch (ZydisRegisterGetClass(in->op[i].reg.value)) {
-        case ZYDIS_REGCLASS_X87:
-        case ZYDIS_REGCLASS_MMX:
-        case ZYDIS_REGCLASS_XMM:
-        case ZYDIS_REGCLASS_YMM:
-        case ZYDIS_REGCLASS_ZMM:
-        case ZYDIS_REGCLASS_MASK:
-            return true;
-        default:
-            break;
-        }
-    }
-    return false;
-}
-
 static bool is_avx(const struct insn *in)
 {
     return in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX ||
            in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
-}
-
-static bool is_avx512(const struct insn *in)
-{
-    for (unsigned i = 0; i < in->z.operand_count; i++)
-        if (in->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-            ZydisRegisterGetClass(in->op[i].reg.value) == ZYDIS_REGCLASS_MASK)
-            return true;
-    return in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
 }
 
 /* CR0.TS, CR0.EM, CR4.OSFXSR, CR4.OSXSAVE: the instruction raises #NM or #UD. True if it was
@@ -161,9 +116,9 @@ static bool fpu_denied(struct xlate *x, const struct insn *in)
     bool off = x->key & (MODE_NM | MODE_EM | MODE_NOAVX | MODE_NOSSE);
     if (in->z.mnemonic == ZYDIS_MNEMONIC_FWAIT && !(x->c->v->cpu.cr0 & 2)) /* CR0.MP */
         return false;
-    if (!is_vector(in) || (!off && !is_avx512(in)))
+    if (!in->vector || (!off && !in->avx512))
         return false;
-    if (is_avx512(in) && (x->c->v->cpu.xcr0 & 0xe6) != 0xe6) {
+    if (in->avx512 && (x->c->v->cpu.xcr0 & 0xe6) != 0xe6) {
         x_invalid(x, in);
         return true;
     }
@@ -479,7 +434,7 @@ static enum insn_result decode_straddle(struct xlate *x, uint64_t rip, struct in
 
 static bool ends_block(const struct insn *in)
 {
-    if (x_is_end(in))
+    if (in->end)
         return true;
     switch (in->z.meta.branch_type) {
     case ZYDIS_BRANCH_TYPE_NONE:
@@ -612,7 +567,7 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->nogroup = variant;
     x->loop = NULL;
     x->loop_regs = 0;
-    insn_decoder_init(&x->dec, bits, c->mode_key & MODE_LMA);
+    insn_decoder_init(&x->dec, bits, c->mode_key & MODE_LMA, c->v->insn_cache);
 }
 
 struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,

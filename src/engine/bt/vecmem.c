@@ -100,7 +100,7 @@ static int fetch_insn(struct bt_ctx *c, struct insn *in)
             break;
         buf[n] = p[w.gpa & 0xfff];
     }
-    insn_decoder_init(&d, bits, c->mode_key & MODE_LMA);
+    insn_decoder_init(&d, bits, c->mode_key & MODE_LMA, NULL);
     return insn_decode(&d, buf, n, in) == INSN_OK ? 0 : -1;
 }
 
@@ -132,11 +132,11 @@ struct gather {
 
 static bool gather_shape(const struct insn *in, struct gather *g)
 {
-    const ZydisDecodedOperand *mem = NULL;
+    const struct insn_op *mem = NULL;
 
     *g = (struct gather){.evex = in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX};
     for (unsigned i = 0; i < in->z.operand_count_visible; i++) {
-        const ZydisDecodedOperand *o = &in->op[i];
+        const struct insn_op *o = &in->op[i];
         if (o->type == ZYDIS_OPERAND_TYPE_MEMORY)
             mem = o;
     }
@@ -144,9 +144,9 @@ static bool gather_shape(const struct insn *in, struct gather *g)
         return false;
     g->store = in->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
     g->index = vec_number(mem->mem.index);
-    const ZydisDecodedOperand *data = NULL;
+    const struct insn_op *data = NULL;
     for (unsigned i = 0; i < in->z.operand_count_visible; i++) {
-        const ZydisDecodedOperand *o = &in->op[i];
+        const struct insn_op *o = &in->op[i];
         if (o->type != ZYDIS_OPERAND_TYPE_REGISTER)
             continue;
         if (ZydisRegisterGetClass(o->reg.value) == ZYDIS_REGCLASS_MASK)
@@ -287,7 +287,7 @@ static bool packs(ZydisMnemonic m)
 
 static unsigned broadcast_lanes(const struct insn *in)
 {
-    switch (in->z.avx.broadcast.mode) {
+    switch (in->z.avx.broadcast_mode) {
     case ZYDIS_BROADCAST_MODE_1_TO_2:
         return 2;
     case ZYDIS_BROADCAST_MODE_1_TO_4:
@@ -303,7 +303,7 @@ static unsigned broadcast_lanes(const struct insn *in)
 
 uint64_t bt_vec_active(struct bt_ctx *c)
 {
-    const ZydisDecodedOperand *m = NULL;
+    const struct insn_op *m = NULL;
     struct insn in;
 
     if (fetch_insn(c, &in))
@@ -321,7 +321,7 @@ uint64_t bt_vec_active(struct bt_ctx *c)
     if (in.z.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX)
         return spread(vex_elements(c, &in, count, esize), count, esize);
     uint64_t k = *(uint64_t *)((uint8_t *)c->xsave + comp_offset(5) + in.z.raw.evex.aaa * 8u);
-    if (in.z.avx.broadcast.mode != ZYDIS_BROADCAST_MODE_INVALID) {
+    if (in.z.avx.broadcast_mode != ZYDIS_BROADCAST_MODE_INVALID) {
         /* The one element is read if any lane wants it. */
         unsigned lanes = broadcast_lanes(&in);
         return k & low_bits(lanes) ? low_bits(size) : 0;

@@ -394,7 +394,7 @@ static void loop_insn(struct xlate *x, const struct insn *in)
 /* Puts a near branch's operand (register or memory) into a held scratch register. */
 static unsigned branch_operand(struct xlate *x, const struct insn *in)
 {
-    const ZydisDecodedOperand *o = &in->op[0];
+    const struct insn_op *o = &in->op[0];
     bool high;
     unsigned t;
 
@@ -545,7 +545,7 @@ static void store_value(struct xlate *x, unsigned size, unsigned reg, const stru
 
 static void push(struct xlate *x, const struct insn *in)
 {
-    const ZydisDecodedOperand *o = &in->op[0];
+    const struct insn_op *o = &in->op[0];
     unsigned size = in->opsize, v = 16;
     struct insn_mem m;
     struct access a;
@@ -586,7 +586,7 @@ static void push(struct xlate *x, const struct insn *in)
 
 static void pop(struct xlate *x, const struct insn *in)
 {
-    const ZydisDecodedOperand *o = &in->op[0];
+    const struct insn_op *o = &in->op[0];
     unsigned size = in->opsize;
     struct insn_mem m;
     struct access a, d;

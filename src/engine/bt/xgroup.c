@@ -74,7 +74,7 @@ static bool stack_access(const struct insn *in, struct insn_mem *m)
 /* The one access of a plain or stack instruction. */
 static bool access_of(const struct insn *in, struct insn_mem *m)
 {
-    if (two_accesses(in) || x_is_special(in) || in->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+    if (two_accesses(in) || in->special || in->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
         return false;
     if (in->has_mem && in->z.mnemonic != ZYDIS_MNEMONIC_LEA) {
         *m = in->mem;
@@ -82,7 +82,7 @@ static bool access_of(const struct insn *in, struct insn_mem *m)
                     (in->z.mnemonic == ZYDIS_MNEMONIC_BT || in->z.mnemonic == ZYDIS_MNEMONIC_BTS ||
                      in->z.mnemonic == ZYDIS_MNEMONIC_BTR || in->z.mnemonic == ZYDIS_MNEMONIC_BTC);
         return !bits && !m->vsib && m->access != 0 && m->size > 0 && m->size <= 64 &&
-               in->z.raw.modrm.offset != 0 && !insn_masked(in);
+               in->z.raw.modrm.offset != 0 && !in->masked;
     }
     return stack_access(in, m);
 }
@@ -189,7 +189,7 @@ static void step(struct analysis *an, const struct insn *in)
         an->sum[r] += c;
         return;
     }
-    if (x_is_special(in)) { /* a helper: everything may have changed */
+    if (in->special) { /* a helper: everything may have changed */
         forget(an, 0xffff);
         return;
     }
@@ -205,13 +205,16 @@ static void step(struct analysis *an, const struct insn *in)
 
 void x_groups(struct xlate *x)
 {
-    struct analysis an = {.n = 0};
+    struct analysis an;
     struct insn_mem m;
 
     for (unsigned i = 0; i < x->n; i++)
         x->member[i].group = GROUP_NONE;
     if (!x->long64 || x->nogroup || x->oneshot)
         return;
+    an.n = 0;
+    __builtin_memset(an.version, 0, sizeof(an.version));
+    __builtin_memset(an.sum, 0, sizeof(an.sum));
     for (unsigned i = 0; i < x->n; i++) {
         const struct insn *in = &x->in[i];
         if (access_of(in, &m) && m.addrsize == 8) {

@@ -215,7 +215,8 @@ bool x_system(struct xlate *x, const struct insn *in);  /* false: a plain instru
 void x_invalid(struct xlate *x, const struct insn *in); /* #UD */
 void x_device_not_available(struct xlate *x, const struct insn *in); /* #NM */
 void x_protection(struct xlate *x, const struct insn *in);           /* #GP(0) */
-bool x_is_special(const struct insn *in);                            /* x_system will take it */
-bool x_is_end(const struct insn *in);                                /* and it leaves the block */
+/* For the decoder: struct insn has the answers. */
+bool x_is_special(const struct insn *in);
+bool x_is_end(const struct insn *in);
 
 #endif

@@ -88,19 +88,6 @@ static int32_t tlb_off(const struct xlate *x, bool write, bool host)
            (int32_t)(write ? offsetof(struct bt_tlb, tag_w) : offsetof(struct bt_tlb, tag_r));
 }
 
-static bool high_byte(const struct insn *in)
-{
-    bool high = false;
-
-    for (unsigned i = 0; i < in->z.operand_count_visible; i++)
-        if (in->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER) {
-            bool h;
-            if (insn_gpr(in->op[i].reg.value, &h) >= 0)
-                high |= h;
-        }
-    return high;
-}
-
 /* t1 = host address of [t1, t1 + size), or off to the slow path. */
 static void check(struct xlate *x, struct access *a, unsigned size, bool write)
 {
@@ -185,7 +172,7 @@ static bool grouped(struct xlate *x, const struct insn *in, const struct insn_me
         group_head(x, in, m, avoid, a);
     }
     a->t1 = (unsigned)x->group_reg[me->group];
-    if (high_byte(in) && a->t1 >= 8)
+    if (in->high_byte && a->t1 >= 8)
         return false;
     a->disp = me->at - x->group_at[me->group];
     a->member = true;
@@ -205,7 +192,7 @@ void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, 
     avoid |= in->read | (uint16_t)(in->write & ~in->full);
     if (write)
         avoid |= in->write;
-    if (high_byte(in))
+    if (in->high_byte)
         avoid |= 0xff00;
     if (grouped(x, in, m, avoid, a))
         return;
@@ -221,7 +208,7 @@ void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, 
     a->op = x->out;
     a->info = size | (uint32_t)m->access << 12 | x->mmu << 16 |
               (m->seg == X86_SS ? INFO_STACK : 0) | (x->long64 ? 0 : INFO_LIN32) |
-              (insn_masked(in) ? INFO_MASKED : 0) | (insn_aligned(in) ? INFO_ALIGNED : 0);
+              (in->masked ? INFO_MASKED : 0) | (in->aligned ? INFO_ALIGNED : 0);
     a->spilled = x->spilled;
     a->flags_saved = x->flags_saved;
     x_record(x, in);
@@ -366,7 +353,7 @@ void x_reencode(struct xlate *x, const struct insn *in, const struct access *a)
     unsigned k = in->z.raw.modrm.offset + 1u;
     if (in->z.raw.sib.offset != 0)
         k++;
-    k += in->z.raw.disp.size / 8;
+    k += in->z.raw.disp.size;
     for (; k < in->len; k++)
         e8(x, in->raw[k]);
 }

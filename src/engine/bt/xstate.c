@@ -8,20 +8,30 @@ static int32_t spill_slot(unsigned r)
     return CTX_OFF(spill[0]) + (int32_t)r * 8;
 }
 
-/* How far away the next use of register r is; a whole overwrite counts as never. */
-static unsigned next_use(const struct xlate *x, unsigned r)
+static unsigned lowest(uint16_t regs)
 {
-    uint16_t bit = (uint16_t)(1u << r);
+    return (unsigned)__builtin_ctz(regs); /* low registers encode shorter */
+}
+
+/* Of these, the register that is missed least: one that is overwritten whole next, or not used any
+ * more in the block, or used last. */
+static unsigned least_missed(const struct xlate *x, uint16_t regs)
+{
+    unsigned last = lowest(regs);
 
     for (unsigned k = x->i + 1; k < x->n; k++) {
-        if (x->in[k].read & bit)
-            return k - x->i;
-        if (x->in[k].full & bit)
-            return 1000 - (k - x->i);
-        if (x->in[k].write & bit)
-            return k - x->i;
+        const struct insn *in = &x->in[k];
+        if (regs & in->full)
+            return lowest(regs & in->full);
+        uint16_t used = regs & (in->read | in->write);
+        if (used == 0)
+            continue;
+        last = lowest(used);
+        regs &= (uint16_t)~used;
+        if (regs == 0)
+            return last;
     }
-    return 500; /* alive at the exit: one reload */
+    return lowest(regs);
 }
 
 /* The host register of r becomes scratch. */
@@ -37,21 +47,11 @@ static void spill(struct xlate *x, unsigned r)
 
 unsigned x_scratch(struct xlate *x, uint16_t avoid)
 {
-    unsigned best = 16, far = 0;
-
     avoid |= x->held | x->pinned | 1u << X86_RSP;
-    for (unsigned r = 0; r < 16; r++)
-        if ((x->spilled & ~avoid) >> r & 1)
-            return r;
-    for (unsigned r = 0; r < 16; r++) {
-        if (avoid >> r & 1)
-            continue;
-        unsigned d = next_use(x, r) * 2 + (r < 8); /* low registers encode shorter */
-        if (d > far) {
-            far = d;
-            best = r;
-        }
-    }
+    uint16_t spilled = x->spilled & (uint16_t)~avoid;
+    if (spilled != 0)
+        return lowest(spilled);
+    unsigned best = least_missed(x, (uint16_t)~avoid);
     spill(x, best);
     return best;
 }

@@ -52,7 +52,7 @@ static void helper_address(struct xlate *x, const struct insn *in, const struct 
     x->held = 0;
 }
 
-static unsigned gpr_of(const ZydisDecodedOperand *o)
+static unsigned gpr_of(const struct insn_op *o)
 {
     bool high;
     return (unsigned)insn_gpr(o->reg.value, &high);
@@ -99,13 +99,13 @@ static unsigned seg_of(ZydisRegister r)
     }
 }
 
-static bool is_seg(const ZydisDecodedOperand *o)
+static bool is_seg(const struct insn_op *o)
 {
     return o->type == ZYDIS_OPERAND_TYPE_REGISTER &&
            ZydisRegisterGetClass(o->reg.value) == ZYDIS_REGCLASS_SEGMENT;
 }
 
-static bool is_class(const ZydisDecodedOperand *o, ZydisRegisterClass k)
+static bool is_class(const struct insn_op *o, ZydisRegisterClass k)
 {
     return o->type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(o->reg.value) == k;
 }
@@ -258,10 +258,7 @@ static bool string_insn(struct xlate *x, const struct insn *in)
     }
     if (x == NULL)
         return true;
-    unsigned size = 1, rep = 0, seg = X86_DS;
-    for (unsigned i = 0; i < in->z.operand_count; i++)
-        if (in->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
-            size = in->op[i].size / 8;
+    unsigned size = in->str_size, rep = 0, seg = X86_DS;
     if (in->z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE))
         rep = 1;
     else if (in->z.attributes & ZYDIS_ATTRIB_HAS_REPNE)
@@ -285,7 +282,7 @@ static bool string_insn(struct xlate *x, const struct insn *in)
 /* Moves from and to segment, control and debug registers. */
 static bool mov_system(struct xlate *x, const struct insn *in)
 {
-    const ZydisDecodedOperand *d = &in->op[0], *s = &in->op[1];
+    const struct insn_op *d = &in->op[0], *s = &in->op[1];
 
     if (is_seg(s)) {
         if (x == NULL)
@@ -332,7 +329,7 @@ static bool mov_system(struct xlate *x, const struct insn *in)
 
 static void in_out(struct xlate *x, const struct insn *in, bool out)
 {
-    const ZydisDecodedOperand *port = &in->op[out ? 0 : 1], *data = &in->op[out ? 1 : 0];
+    const struct insn_op *port = &in->op[out ? 0 : 1], *data = &in->op[out ? 1 : 0];
     unsigned arg = data->size / 8;
 
     if (port->type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
