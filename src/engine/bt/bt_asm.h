@@ -26,6 +26,10 @@
 #define CTX_XINIT 0x160
 #define CTX_LEFT 0x170
 #define CTX_OUTSIDE 0x172
+#define CTX_DIRECT 0x173
 #define CTX_CALLS 0x180
+#define CTX_FS_BASE 0x188
+#define CTX_FS_LOADED 0x190
+#define CTX_FS_HOST 0x198
 
 #endif

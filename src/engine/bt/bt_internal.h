@@ -36,29 +36,30 @@
 /* The CPU state that changes what instruction bytes mean. Two CPUs in equal modes run the same
  * translation. */
 enum {
-    MODE_L = 1 << 0,      /* CS.L: 64-bit code */
-    MODE_D = 1 << 1,      /* CS.D: 32-bit code when not L, else 16-bit */
-    MODE_SB = 1 << 2,     /* SS.B: 32-bit stack */
-    MODE_USER = 1 << 3,   /* CPL 3 */
-    MODE_LMA = 1 << 4,    /* EFER.LMA */
-    MODE_PE = 1 << 5,     /* CR0.PE */
-    MODE_PG = 1 << 6,     /* CR0.PG */
-    MODE_BASES = 1 << 7,  /* a base of CS, SS, DS or ES is not 0 (never in 64-bit code) */
-    MODE_NM = 1 << 8,     /* CR0.TS: SSE, AVX and x87 raise #NM */
-    MODE_EM = 1 << 9,     /* CR0.EM */
-    MODE_CPL12 = 1 << 10, /* CPL 1 or 2 */
-    MODE_TF = 1 << 11,    /* RFLAGS.TF: blocks of one instruction */
-    MODE_IOPL = 1 << 12,  /* CPL <= IOPL: CLI, STI, POPF act */
-    MODE_VM = 1 << 13,    /* virtual-8086 */
-    MODE_NOAVX = 1 << 14, /* CR4.OSXSAVE clear or XCR0 lacks AVX */
-    MODE_NOSSE = 1 << 15, /* CR4.OSFXSR clear */
-    MODE_MMU_SHIFT = 16,  /* two bits: enum bt_mmu */
+    MODE_L = 1 << 0,       /* CS.L: 64-bit code */
+    MODE_D = 1 << 1,       /* CS.D: 32-bit code when not L, else 16-bit */
+    MODE_SB = 1 << 2,      /* SS.B: 32-bit stack */
+    MODE_USER = 1 << 3,    /* CPL 3 */
+    MODE_LMA = 1 << 4,     /* EFER.LMA */
+    MODE_PE = 1 << 5,      /* CR0.PE */
+    MODE_PG = 1 << 6,      /* CR0.PG */
+    MODE_BASES = 1 << 7,   /* a base of CS, SS, DS or ES is not 0 (never in 64-bit code) */
+    MODE_NM = 1 << 8,      /* CR0.TS: SSE, AVX and x87 raise #NM */
+    MODE_EM = 1 << 9,      /* CR0.EM */
+    MODE_CPL12 = 1 << 10,  /* CPL 1 or 2 */
+    MODE_TF = 1 << 11,     /* RFLAGS.TF: blocks of one instruction */
+    MODE_IOPL = 1 << 12,   /* CPL <= IOPL: CLI, STI, POPF act */
+    MODE_VM = 1 << 13,     /* virtual-8086 */
+    MODE_NOAVX = 1 << 14,  /* CR4.OSXSAVE clear or XCR0 lacks AVX */
+    MODE_NOSSE = 1 << 15,  /* CR4.OSFXSR clear */
+    MODE_MMU_SHIFT = 16,   /* two bits: enum bt_mmu */
+    MODE_DIRECT = 1 << 18, /* a view is in use: the host's MMU does the accesses (view.c) */
 };
 
 /* Whose eyes a data access has; each has its own software TLB. */
 enum bt_mmu { MMU_USER, MMU_KERNEL, MMU_KSMAP, MMU_COUNT };
 
-#define BT_MODES 8 /* distinct modes between two cache flushes; more flush the cache */
+#define BT_MODES 16 /* distinct modes between two cache flushes; more flush the cache */
 
 /* ---- software TLB
  * -----------------------------------------------------------------------------------------------
@@ -108,6 +109,16 @@ struct bt_xmap {
 
 #define BT_VALID_MAX 8192u
 
+/* ---- direct access (view.c, xdirect.c) ------------------------------------------------------- */
+
+#define REGION_SHIFT 36         /* 64 GB */
+#define LOW_WINDOW 0x60000000ll /* of linear address 0, from the context on */
+#define LOW_REACH 0x10000000ll  /* displacements that may be used there */
+#define LOW_SIZE (1ull << REGION_SHIFT)
+#define LOW_WINDOW_END (LOW_WINDOW + LOW_SIZE + (1ull << 33)) /* with a guard */
+
+enum { VIEW_USER, VIEW_KERNEL, VIEW_LOW, VIEW_TABLES };
+
 /* ---- context ------------------------------------------------------------------------------------
  * ---------------- */
 
@@ -119,6 +130,7 @@ enum bt_exit_reason {
     EXIT_SHUTDOWN,
     EXIT_FAULT,   /* a copied instruction raised a host exception: fault_pc, fault_vector */
     EXIT_VARIANT, /* the block at rip without groups */
+    EXIT_TLB,     /* the block at rip with the software TLB */
     EXIT_ONESHOT, /* run the instruction at rip alone: it writes its own page */
     EXIT_ERROR,
     EXIT_COUNT
@@ -148,8 +160,12 @@ struct bt_ctx {
     uint8_t left;       /* the page of `pc` was dropped */
     bool exec_huge;     /* code ran from a 1 GB page */
     uint8_t outside;    /* between bt_vector_out and bt_vector_in */
+    bool direct;        /* FS is the view's in translated code */
     uint64_t rip;
-    uint64_t *calls; /* of helpers, by number; only bt_stub_helper_counted counts */
+    uint64_t *calls;    /* of helpers, by number; only bt_stub_helper_counted counts */
+    uint64_t fs_base;   /* what FS has to be in translated code, */
+    uint64_t fs_loaded; /* what it is there, */
+    uint64_t fs_host;   /* and in C */
 
     uint64_t saved_flags; /* LAHF/SETO image: AH = flags, AL = OF */
     uint64_t temp[4];
@@ -176,6 +192,7 @@ struct bt_ctx {
     uint64_t exc_cr2;
 
     uint8_t fault_vector;
+    bool fault_guest; /* a page fault of the guest's, recorded in exc_* */
     uint64_t fault_pc;
     uint64_t fault_error;
 
@@ -192,6 +209,7 @@ struct bt_ctx {
 
     uint32_t n_valid[2]; /* page ids with cur_lin set: [0] not global, [1] global */
     uint32_t valid[2][BT_VALID_MAX];
+    uint8_t indirect[VIEW_TABLES][65536]; /* by bits 36 - 51 of the address; 0: direct */
     struct bt_xmap xmap[XMAP_SIZE];
     struct bt_tlb tlb[MMU_COUNT];
     struct bt_jc_entry jc[BT_MODES][JC_SIZE];
@@ -225,11 +243,14 @@ struct bt_block {
     uint32_t rec;       /* first record */
     uint16_t n_rec;
     uint16_t size;  /* guest bytes */
-    uint32_t key;   /* page id << 12 | offset, BT_KEY_VARIANT; 0: runs once */
+    uint32_t key;   /* page id << 12 | offset, form; 0: runs once */
     uint32_t page2; /* id of the second page of an instruction that straddles two, else 0 */
 };
 
 #define BT_KEY_VARIANT (1u << 31) /* translated without groups (xgroup.c) */
+#define BT_KEY_TLB (1u << 30)     /* with the software TLB, though the mode is direct */
+#define BT_KEY_NONE (~0u)
+#define BT_KEY_FORM (BT_KEY_VARIANT | BT_KEY_TLB)
 
 /* Where in the guest and in what state the host instruction at `off` is. Sorted by block, not by
  * offset. */
@@ -273,7 +294,7 @@ struct engine {
     uint32_t stub_end;
     uint32_t hot, cold; /* next free */
     uint64_t stub_mem, stub_post, stub_chain, stub_lookup, stub_helper, stub_exit, stub_kick,
-        stub_page2, stub_group, stub_variant;
+        stub_page2, stub_group, stub_variant, stub_direct;
 
     struct bt_block *block;
     uint32_t n_block, max_block;
@@ -290,6 +311,7 @@ struct engine {
     uint32_t n_mode;
     _Atomic uint32_t stale_any; /* a DMA write hit a page with code */
     _Atomic uint64_t *stale;    /* bitmap by rpn */
+    struct views *views;        /* NULL: no direct access on this host */
     struct bt_stat stat;
     bool stats; /* count what costs time to count, too */
     struct engine_trace trace;
@@ -359,6 +381,7 @@ void bt_stub_kick(void);
 void bt_stub_page2(void);
 void bt_stub_group(void);
 void bt_stub_variant(void);
+void bt_stub_direct(void);
 void bt_vector_out(void);
 void bt_vector_in(void);
 
@@ -372,7 +395,7 @@ struct bt_mem_site {
 /* What bt_chain and bt_kick_exit must know; lies in the code at ctx->exit_site. */
 struct bt_exit_site {
     uint32_t jump;  /* offset of the rel32 to link, */
-    uint32_t guard; /* and of the guard's displacement, or 0 */
+    uint32_t guard; /* and of the guard's displacement, or 0; a direct miss: index of its block */
     uint32_t id;    /* the target is cur_lin[id] + delta */
     int32_t delta;
 };
@@ -389,6 +412,9 @@ struct bt_walk {
     uint64_t gpa;
     uint8_t page_bits; /* 12, 21, 30 */
     bool global, writable, dirty;
+    uint64_t table; /* guest-physical address of the table that holds the leaf, */
+    uint64_t entry; /* the leaf as it is now, */
+    uint64_t above; /* and the rights of the entries above it: R/W and U/S anded, NX ored */
 };
 /* Walks the guest's tables for one access. 0, or 1 with the #PF in ctx->exc_*. */
 int bt_walk(struct bt_ctx *c, uint64_t lin, unsigned access, unsigned mmu, struct bt_walk *w);
@@ -422,6 +448,8 @@ void bt_cache_flush(
 uint32_t bt_page_get(struct engine *en, uint32_t rpn, unsigned mode); /* id, 0: ids exhausted */
 struct bt_block *bt_block_find(struct engine *en, uint32_t key);
 struct bt_block *bt_block_new(struct engine *en, uint32_t key);
+/* The block is not entered any more; what leads to it goes on by look-up. */
+void bt_block_kill(struct engine *en, struct bt_block *b);
 const struct bt_block *bt_block_at(struct engine *en, uint64_t host_pc,
                                    const struct bt_record **rec);
 /* A store to [offset, offset+size) of page rpn: retires its translations if it hits translated
@@ -442,10 +470,12 @@ uint64_t bt_kick_exit(struct bt_ctx *c);
 uint64_t bt_helper_left(struct bt_ctx *c);
 uint64_t bt_page2_miss(struct bt_ctx *c);
 uint64_t bt_variant(struct bt_ctx *c);
+uint64_t bt_direct_miss(struct bt_ctx *c);
 void bt_exec_flush(struct bt_ctx *c, bool global);
 void bt_exec_invlpg(struct bt_ctx *c, uint64_t lin);
 void bt_exec_drop(struct bt_ctx *c, uint32_t id);
 void bt_link(struct bt_ctx *c, uint64_t code);
+void bt_jc_forget(struct bt_ctx *c, unsigned mode); /* all entries of one mode */
 void bt_jc_insert(struct bt_ctx *c, uint64_t rip, uint64_t code);
 
 /* event.c: general registers only */
@@ -471,7 +501,30 @@ void bt_sync_segs(struct bt_ctx *c);
 /* Translates the block at ctx->rip (page id known). NULL with the exception recorded, or the cache
  * is full (*full). */
 struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,
-                              bool variant, bool *full);
+                              uint32_t form, bool *full);
+
+/* view.c: general registers only; raw system calls, for FS may be the guest's */
+int bt_views_create(struct engine *en, struct err *e);
+void bt_views_destroy(struct engine *en);
+/* A signal says that the host does not map `host`. 0: it does now; 1: the guest's page fault is
+ * recorded; -1: an access for the software TLB. */
+int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write);
+/* An access at `lin` took the slow path: makes its region direct if that is possible. */
+void bt_view_region(struct bt_ctx *c, uint64_t lin);
+void bt_view_cr3(struct bt_ctx *c, bool keep); /* CR3 was loaded; keep: without a flush */
+void bt_view_flush(struct bt_ctx *c, bool global);
+void bt_view_invlpg(struct bt_ctx *c, uint64_t lin);
+void bt_view_stale(struct bt_ctx *c);                 /* other address spaces were flushed */
+void bt_view_protect(struct bt_ctx *c, uint32_t rpn); /* code appeared in page rpn */
+void bt_view_tick(struct bt_ctx *c);                  /* an interrupt comes: what runs here? */
+/* Does a view serve the accesses of this mode? If so, fs_base is its base. */
+bool bt_view_select(struct bt_ctx *c);
+/* Is the region of `lin` direct where a site for it looks? *low: it is in the window. */
+bool bt_view_direct(const struct bt_ctx *c, uint64_t lin, bool *low);
+/* What is known of the instruction at rpn << 12 | offset. */
+enum site_kind { SITE_NEW, SITE_HIGH, SITE_LOW, SITE_SLOW, SITE_TLB };
+enum site_kind bt_site_hint(const struct engine *en, uint64_t key);
+void bt_site_learn(struct engine *en, uint64_t key, enum site_kind kind);
 
 /* stats.c */
 void bt_counters(struct engine *en, counter_fn *fn, void *opaque);

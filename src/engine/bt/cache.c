@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bt_internal.h"
+#include "signal_internal.h"
 
 /* How much of the cache is used: it starts small, because most of what a boot translates never runs
  * again, and doubles when an emptied cache fills up with the same code as before. */
@@ -54,6 +55,8 @@ static int map_code(struct engine *en, struct err *e)
     en->cold_start = COLD_START;
     en->hot_limit = HOT_LIMIT;
     en->cold_limit = COLD_START + COLD_LIMIT;
+    if (bt_signal_code((uint64_t)rx, CODE_SIZE) < 0)
+        return err_set(e, ENOSPC, "too many machines in one process");
     return 0;
 }
 
@@ -85,6 +88,7 @@ int bt_cache_create(struct engine *en, struct err *e)
     en->stub_page2 = thunk(en, bt_stub_page2);
     en->stub_group = thunk(en, bt_stub_group);
     en->stub_variant = thunk(en, bt_stub_variant);
+    en->stub_direct = thunk(en, bt_stub_direct);
     en->n_rpn = 1;
     for (unsigned i = 0; i < en->n_region; i++) {
         uint64_t end = (en->region[i].offset + en->region[i].size) >> 12;
@@ -120,7 +124,10 @@ static void release(void *p, size_t size)
 
 void bt_cache_destroy(struct engine *en)
 {
+    bt_views_destroy(en);
     release(en->code_rw, CODE_SIZE);
+    if (en->code_rx != NULL)
+        bt_signal_forget((uint64_t)en->code_rx);
     release(en->code_rx, CODE_SIZE);
     release(en->block, sizeof(*en->block) * MAX_BLOCKS);
     release(en->block_hash, sizeof(*en->block_hash) * HASH_SIZE);
@@ -285,7 +292,7 @@ struct bt_block *bt_block_find(struct engine *en, uint32_t key)
 
 static void note_seen(struct engine *en, uint32_t key)
 {
-    const struct bt_code_page *p = &en->page[(key & ~BT_KEY_VARIANT) >> 12];
+    const struct bt_code_page *p = &en->page[(key & ~BT_KEY_FORM) >> 12];
     uint32_t h = ((p->rpn * 4096u + (key & 0xfff)) * 0x9e3779b1u >> 8) & (SEEN_BITS - 1);
 
     en->again += en->seen[1][h / 8] >> (h % 8) & 1;
@@ -306,6 +313,35 @@ struct bt_block *bt_block_new(struct engine *en, uint32_t key)
         en->block_hash[h] = en->n_block;
     }
     return b;
+}
+
+void bt_block_kill(struct engine *en, struct bt_block *b)
+{
+    uint32_t key = b->key;
+    uint8_t *hot = en->code_rw + b->hot, *p = en->code_rw + en->cold;
+    uint32_t site = en->cold + 17, jump = b->hot + 1;
+    int32_t rel = (int32_t)(en->cold - (jump + 4));
+
+    if (key == 0 || key == BT_KEY_NONE || en->cold + 64 > en->cold_limit)
+        return;
+    b->key = BT_KEY_NONE;
+    /* movl $site, exit_site; jmp stub_chain; struct bt_exit_site */
+    memcpy(p, "\x65\xc7\x04\x25", 4);
+    uint32_t off = offsetof(struct bt_ctx, exit_site);
+    memcpy(p + 4, &off, 4);
+    memcpy(p + 8, &site, 4);
+    p[12] = 0xe9;
+    int32_t stub = (int32_t)(en->stub_chain - ((uint64_t)en->code_rx + site));
+    memcpy(p + 13, &stub, 4);
+    struct bt_exit_site data = {
+        .jump = jump, .id = (key & ~BT_KEY_FORM) >> 12, .delta = (int32_t)(key & 0xfff)};
+    memcpy(p + 17, &data, sizeof(data));
+    en->cold += 17 + sizeof(data);
+    memcpy(hot + 1, &rel, 4);
+    hot[0] = 0xe9;
+    for (unsigned i = 0; i < en->vcpus; i++) /* the jump cache still leads to it */
+        if (en->vcpu[i] != NULL && en->vcpu[i]->ctx != NULL)
+            bt_jc_forget(en->vcpu[i]->ctx, en->page[data.id].mode);
 }
 
 const struct bt_block *bt_block_at(struct engine *en, uint64_t host_pc,

@@ -69,6 +69,35 @@
         mov %rcx, C(CTX_SPILL + 0x58)
         .endm
 
+/* FS: the view's base in translated code and its helpers, the host's thread pointer in C that may
+ * use it. Clobbers RAX. */
+        .macro fs_guest
+        cmpb $0, C(CTX_DIRECT)
+        je 9f
+        mov C(CTX_FS_BASE), %rax
+        mov %rax, C(CTX_FS_LOADED)
+        wrfsbase %rax
+9:
+        .endm
+
+        .macro fs_host
+        cmpb $0, C(CTX_DIRECT)
+        je 9f
+        mov C(CTX_FS_HOST), %rax
+        wrfsbase %rax
+9:
+        .endm
+
+/* After a helper that may have changed the view. Clobbers RCX. */
+        .macro fs_sync
+        mov C(CTX_FS_BASE), %rcx
+        cmp C(CTX_FS_LOADED), %rcx
+        je 9f
+        mov %rcx, C(CTX_FS_LOADED)
+        wrfsbase %rcx
+9:
+        .endm
+
         .macro func name
         .globl \name
         .hidden \name
@@ -96,6 +125,7 @@ bt_stubs_begin:
         mov C(CTX_XMASK_LO), %eax
         mov C(CTX_XMASK_HI), %edx
         xrstor64 (%rdi)
+        fs_guest
         lent_in
         pushq C(CTX_FLAGS)
         popfq
@@ -109,6 +139,7 @@ bt_stubs_begin:
         pushfq
         popq C(CTX_FLAGS)
 exit_saved:
+        fs_host
         mov C(CTX_XSAVE), %rdi
         mov C(CTX_XMASK_LO), %eax
         mov C(CTX_XMASK_HI), %edx
@@ -155,6 +186,7 @@ exit_saved:
 1:      cmp $1, %rax
         je exit_saved
         mov %rax, C(CTX_JMP_TARGET)
+        fs_sync
         lent_in
         pushq C(CTX_FLAGS)
         popfq
@@ -181,11 +213,13 @@ exit_saved:
         mov C(CTX_SITE), %eax
         add C(CTX_CODE_BASE), %rax
         mov %rax, C(CTX_JMP_TARGET)
+        fs_sync
         load_gprs
         jmp *C(CTX_JMP_TARGET)
 1:      cmp $1, %rax
         je exit_saved
         mov %rax, C(CTX_JMP_TARGET)
+        fs_sync
         pushq C(CTX_FLAGS)
         popfq
         load_gprs
@@ -224,6 +258,7 @@ exit_saved:
         cmp $1, %rax
         je exit_saved
         mov %rax, C(CTX_JMP_TARGET)
+        fs_sync
         lent_in
         pushq C(CTX_FLAGS)
         popfq
@@ -236,6 +271,7 @@ exit_saved:
         exit_stub bt_stub_kick, bt_kick_exit
         exit_stub bt_stub_page2, bt_page2_miss
         exit_stub bt_stub_variant, bt_variant
+        exit_stub bt_stub_direct, bt_direct_miss
 
         .globl bt_stubs_end
         .hidden bt_stubs_end
@@ -244,6 +280,7 @@ bt_stubs_end:
 /* void bt_vector_out(void), void bt_vector_in(void): save the guest's vector state and give C a
  * clean one; and back. Called from general-register helpers around calls into ordinary C. */
         func bt_vector_out
+        fs_host
         movb $1, C(CTX_OUTSIDE)
         mov C(CTX_XSAVE), %rdi
         mov C(CTX_XMASK_LO), %eax
@@ -256,6 +293,7 @@ bt_stubs_end:
         ret
 
         func bt_vector_in
+        fs_guest
         movb $0, C(CTX_OUTSIDE)
         mov C(CTX_XSAVE), %rdi
         mov C(CTX_XMASK_LO), %eax

@@ -17,10 +17,15 @@ static void salt_bump(struct bt_ctx *c, unsigned mode)
             c->jc[mode][i].tag = c->jc[mode][i].code = 0;
 }
 
+void bt_jc_forget(struct bt_ctx *c, unsigned mode)
+{
+    salt_bump(c, mode);
+}
+
 /* ---- modes --------------------------------------------------------------------------------------
  * -------------------- */
 
-static uint32_t mode_key(const struct bt_ctx *c)
+static uint32_t mode_key(struct bt_ctx *c)
 {
     const struct x86_cpu *cpu = &c->v->cpu;
     const struct x86_segment *cs = &cpu->seg[X86_CS], *ss = &cpu->seg[X86_SS];
@@ -48,6 +53,8 @@ static uint32_t mode_key(const struct bt_ctx *c)
     unsigned mmu = MMU_USER;
     if (c->cpl != 3)
         mmu = (cpu->cr4 >> 21 & 1) && !(c->sys_flags >> 18 & 1) ? MMU_KSMAP : MMU_KERNEL;
+    if (l && bt_view_select(c))
+        k |= MODE_DIRECT;
     return k | mmu << MODE_MMU_SHIFT;
 }
 
@@ -98,14 +105,14 @@ void bt_exec_drop(struct bt_ctx *c, uint32_t id)
 
 static void flush_list(struct bt_ctx *c, unsigned list)
 {
-    uint8_t modes = 0;
+    uint16_t modes = 0;
 
     for (uint32_t i = 0; i < c->n_valid[list]; i++) {
         uint32_t id = c->valid[list][i];
         if (c->cur_lin[id] == BT_NO_LIN)
             continue;
         forget(c, id);
-        modes |= (uint8_t)(1 << c->v->en->page[id].mode);
+        modes |= (uint16_t)(1 << c->v->en->page[id].mode);
     }
     c->n_valid[list] = 0;
     for (unsigned m = 0; m < BT_MODES; m++)
@@ -323,7 +330,7 @@ uint64_t bt_page2_miss(struct bt_ctx *c)
     if (b != NULL && b->page2 == id)
         return (uint64_t)en->code_rx + b->hot;
     if (b != NULL)
-        b->key = ~0u;
+        b->key = BT_KEY_NONE;
     c->jc[c->mode][c->rip & (JC_SIZE - 1)].tag = 0;
     c->jc[c->mode][c->rip & (JC_SIZE - 1)].code = 0;
     return leave(c, EXIT_LOOKUP);
@@ -336,6 +343,26 @@ uint64_t bt_variant(struct bt_ctx *c)
         return leave(c, EXIT_EVENT);
     const struct bt_block *b = bt_block_find(c->v->en, c->pc | BT_KEY_VARIANT);
     return b != NULL ? (uint64_t)c->v->en->code_rx + b->hot : leave(c, EXIT_VARIANT);
+}
+
+/* The region of an access is not direct, or not known to be: on with the software TLB, from this
+ * instruction to the end of the block. */
+uint64_t bt_direct_miss(struct bt_ctx *c)
+{
+    struct engine *en = c->v->en;
+    const struct bt_exit_site *site = exit_site(c);
+
+    en->stat.direct_miss++;
+    c->rip = c->cur_lin[site->id] + (int64_t)site->delta;
+    if (c->kick)
+        return leave(c, EXIT_EVENT);
+    const struct bt_block *b =
+        bt_block_find(en, site->id << 12 | (uint32_t)site->delta | BT_KEY_TLB);
+    if (b == NULL)
+        return leave(c, EXIT_TLB);
+    uint64_t code = (uint64_t)en->code_rx + b->hot;
+    patch_chain(en, site->jump, 0, 0, code);
+    return code;
 }
 
 /* After a helper that would go on in its block, but dropped the block's page. */

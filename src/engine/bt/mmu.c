@@ -3,19 +3,9 @@
  * Guest paging: the table walk (Intel SDM vol. 3, chapter 4), the software TLB, and the slow path
  * of translated memory accesses. General registers only: the guest's vector state is live here.
  */
+#include "paging.h"
 #include "trace.h"
 #include "vecmem.h"
-
-enum {
-    PTE_P = 1 << 0,
-    PTE_W = 1 << 1,
-    PTE_U = 1 << 2,
-    PTE_A = 1 << 5,
-    PTE_D = 1 << 6,
-    PTE_PS = 1 << 7,
-    PTE_G = 1 << 8,
-};
-#define PTE_NX (1ull << 63)
 
 #define CR0_WP (1ull << 16)
 #define CR0_PG (1ull << 31)
@@ -128,6 +118,7 @@ retry:;
             bad |= ((1ull << shift) - 1) & ~0x1fffull;
         if (e & bad)
             return walk_fault(c, lin, access, mmu, PF_P | PF_RSVD);
+        uint64_t above = (s.perm_and & (PTE_W | PTE_U)) | s.nx, table_of_leaf = table;
         if (!pdpte) {
             s.perm_and &= e;
             s.nx |= wide ? e & PTE_NX : 0;
@@ -148,6 +139,9 @@ retry:;
         uint64_t frame = wide ? e & 0x000ffffffffff000ull & ~mask : e & ~mask & 0xfffff000;
         if (!wide && l == 2)
             frame |= (e >> 13 & 0xff) << 32; /* PSE-36 */
+        w->table = table_of_leaf;
+        w->entry = e | set;
+        w->above = above;
         w->gpa = (frame | (lin & mask)) & en->phys_mask;
         w->page_bits = (uint8_t)shift;
         w->global = (e & PTE_G) && (cpu->cr4 & CR4_PGE);
@@ -234,6 +228,7 @@ void bt_tlb_protect(struct bt_ctx *c, uint32_t rpn)
     if (!c->v->en->rpn_written[rpn])
         return;
     c->v->en->rpn_written[rpn] = 0;
+    bt_view_protect(c, rpn);
     for (unsigned m = 0; m < MMU_COUNT; m++)
         for (unsigned kind = 0; kind < 2; kind++)
             for (unsigned k = 0; k < c->tlb[m].n_fill[kind]; k++) {
@@ -264,6 +259,8 @@ static enum fill_result tlb_fill(struct bt_ctx *c, uint64_t lin, unsigned access
         return FILL_MMIO;
     *host = page + (lin & 0xfff);
     en->stat.fills++;
+    if (c->mode_key & MODE_DIRECT)
+        bt_view_region(c, lin);
     if (t->tag_r[i] != (lin & BT_PAGE_MASK)) {
         if (t->n_fill[w.global] == TLB_FILLS) {
             t->large[w.global] = 0;

@@ -36,6 +36,10 @@ AT(xinit, CTX_XINIT);
 AT(left, CTX_LEFT);
 AT(outside, CTX_OUTSIDE);
 AT(calls, CTX_CALLS);
+AT(direct, CTX_DIRECT);
+AT(fs_base, CTX_FS_BASE);
+AT(fs_loaded, CTX_FS_LOADED);
+AT(fs_host, CTX_FS_HOST);
 
 /* x87, SSE, AVX, AVX-512; never PKRU (it guards the monitor's own memory) nor AMX (needs a
  * permission). */
@@ -120,6 +124,8 @@ static int bt_create(const struct engine_config *cfg, struct engine **out, struc
     en->bmi2 = __builtin_cpu_supports("bmi2");
     en->tsc_khz = measure_tsc_khz();
     int rc = bt_cache_create(en, e);
+    if (rc == 0)
+        rc = bt_views_create(en, e);
     if (rc == 0 && (rc = ram_listen(cfg->ram, bt_code_dma, en)) < 0)
         err_set(e, -rc, "too many listeners on guest memory");
     if (rc < 0) {
@@ -132,12 +138,19 @@ static int bt_create(const struct engine_config *cfg, struct engine **out, struc
 
 static struct bt_ctx *context_create(struct engine_vcpu *v)
 {
-    struct bt_ctx *c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE,
+    bool direct = v->en->views != NULL;
+    struct bt_ctx *c = mmap(NULL, direct ? LOW_WINDOW_END : sizeof(*c), PROT_NONE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     uint64_t mask = host_xcr0() & XCOMPONENTS;
 
     if (c == MAP_FAILED)
         return NULL;
+    if (mprotect(c, (sizeof(*c) + 4095) & ~4095ul, PROT_READ | PROT_WRITE) < 0) {
+        munmap(c, direct ? LOW_WINDOW_END : sizeof(*c));
+        return NULL;
+    }
+    c->direct = direct;
+    memset(c->indirect, 1, sizeof(c->indirect));
     c->v = v;
     c->self = c;
     c->calls = v->en->stat.helper_calls;
@@ -161,7 +174,7 @@ static void context_destroy(struct engine_vcpu *v)
         return;
     if (bt_current == v->ctx)
         bt_current = NULL;
-    munmap(v->ctx, sizeof(*v->ctx));
+    munmap(v->ctx, v->ctx->direct ? LOW_WINDOW_END : sizeof(*v->ctx));
 }
 
 static int bt_vcpu_create(struct engine *en, unsigned index, struct engine_vcpu **out,
@@ -228,6 +241,8 @@ static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
     v->shadow_rip = cpu->interrupt_shadow ? cpu->rip : ~0ull;
     bt_tlb_flush(c, true);
     bt_exec_flush(c, true);
+    bt_view_flush(c, true);
+    bt_view_cr3(c, false);
     bt_mode_update(c);
     v->halted = cpu->mp_state == X86_MP_HALTED;
     v->loaded = true;
@@ -261,6 +276,7 @@ static int bind(struct engine_vcpu *v)
     if (syscall(SYS_arch_prctl, ARCH_SET_GS, v->ctx) < 0)
         return -errno;
     bt_current = v->ctx;
+    __asm__ volatile("mov %%fs:0, %0" : "=r"(v->ctx->fs_host));
     if (v->en->stats)
         bt_sample_bind(v);
     return 0;
@@ -288,12 +304,35 @@ static int bt_set_state(struct engine_vcpu *v, const struct x86_cpu *cpu, struct
 
 /* ---- run ------------------------------------------------------------------------------------- */
 
+/* A direct access that only the software TLB can do: a device, a page with code, an address that is
+ * not canonical. An instruction that has one more often is translated alone, with the TLB. */
+static void direct_fault(struct engine_vcpu *v, struct bt_ctx *c, const struct bt_block *b,
+                         unsigned goff)
+{
+    struct engine *en = v->en;
+    uint64_t site = (uint64_t)en->page[b->key >> 12].rpn << 12 | goff;
+    enum site_kind kind = bt_site_hint(en, site);
+
+    en->stat.direct_fault++;
+    if (kind == SITE_SLOW) {
+        bt_site_learn(en, site, SITE_TLB);
+        bt_block_kill(en, &en->block[b - en->block]);
+    } else if (kind != SITE_TLB) {
+        bt_site_learn(en, site, SITE_SLOW);
+    }
+    c->exit_site = 0;
+    c->exit_reason = EXIT_TLB;
+}
+
 static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
 {
     const struct bt_record *rec;
     const struct bt_block *b = bt_block_at(v->en, c->fault_pc, &rec);
 
-    if (b == NULL || c->fault_vector == 14) {
+    bool direct = b != NULL && b->key != 0 && !(b->key & BT_KEY_FORM) &&
+                  (c->mode_key & MODE_DIRECT) &&
+                  (c->fault_vector == 14 || c->fault_vector == 13 || c->fault_vector == 12);
+    if (b == NULL || (c->fault_vector == 14 && !direct)) {
         snprintf(v->error, sizeof(v->error),
                  "host exception %u at translated code %#lx, address %#lx", c->fault_vector,
                  (unsigned long)(c->fault_pc - (uint64_t)v->en->code_rx),
@@ -301,7 +340,7 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
         c->exit_reason = EXIT_ERROR;
         return;
     }
-    uint32_t id = b->key != 0 ? (b->key & ~BT_KEY_VARIANT) >> 12 : v->oneshot_id;
+    uint32_t id = b->key != 0 ? (b->key & ~BT_KEY_FORM) >> 12 : v->oneshot_id;
     for (unsigned r = 0; r < 16; r++)
         if (rec->spill >> r & 1)
             c->gpr[r] = c->spill[r];
@@ -311,7 +350,13 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
     c->rip = c->cur_lin[id] + (rec->goff & 0x1fff);
     if (!(c->mode_key & MODE_L))
         c->rip &= 0xffffffff;
-    if (c->fault_vector == 13 || c->fault_vector == 17)
+    if (direct && !c->fault_guest) {
+        direct_fault(v, c, b, rec->goff & 0x1fff);
+        return;
+    }
+    if (direct)
+        ; /* recorded */
+    else if (c->fault_vector == 13 || c->fault_vector == 17)
         bt_fault_err(c, c->fault_vector, 0);
     else
         bt_fault(c, c->fault_vector);
@@ -348,6 +393,7 @@ static bool take_events(struct engine_vcpu *v, struct bt_ctx *c)
     vector = h->interrupt_take(h->opaque, v->index);
     if (vector < 0)
         return false;
+    bt_view_tick(c);
     if (bt_interrupt(c, (unsigned)vector, false, c->rip))
         (void)bt_exception(c);
     if (h->interrupt_pending(h->opaque, v->index))
@@ -375,7 +421,7 @@ static void inject(struct engine_vcpu *v, struct bt_ctx *c)
 
 /* Finds or makes the code for ctx->rip. 0: an exception was delivered or the cache emptied, look
  * again. */
-static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, bool variant)
+static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, uint32_t form)
 {
     struct engine *en = v->en;
     bool full;
@@ -416,18 +462,18 @@ static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, bo
         }
         return 0;
     }
-    uint32_t key = id << 12 | (uint32_t)(c->rip & 0xfff) | (variant ? BT_KEY_VARIANT : 0);
+    uint32_t key = id << 12 | (uint32_t)(c->rip & 0xfff) | form;
     struct bt_block *b = alone ? NULL : bt_block_find(en, key);
     if (b == NULL) {
         uint64_t start = rdtsc_now();
         v->where = WHERE_TRANSLATE;
-        b = bt_translate(c, c->rip, id, alone, variant, &full);
+        b = bt_translate(c, c->rip, id, alone, form, &full);
         v->where = WHERE_LOOP;
         en->stat.ticks += rdtsc_now() - start;
         if (b != NULL && bt_tracing(c, TRACE_translate))
             bt_trace(c, TRACE_translate, c->rip, "%u bytes, %u instructions: %u + %u bytes%s%s",
                      b->size, v->xlate->n, en->hot - b->hot, en->cold - b->cold,
-                     alone ? ", to run alone" : "", variant ? ", without groups" : "");
+                     alone ? ", to run alone" : "", form ? ", without groups" : "");
         if (b == NULL && full) {
             v->flush_wanted = true;
             return 0;
@@ -476,8 +522,10 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         inject(v, c);
     c->exit_reason = EXIT_LOOKUP;
     for (;;) {
-        bool alone = c->exit_reason == EXIT_ONESHOT, chain = c->exit_reason == EXIT_CHAIN,
-             variant = c->exit_reason == EXIT_VARIANT;
+        bool alone = c->exit_reason == EXIT_ONESHOT, chain = c->exit_reason == EXIT_CHAIN;
+        uint32_t form = c->exit_reason == EXIT_VARIANT ? BT_KEY_VARIANT
+                        : c->exit_reason == EXIT_TLB   ? BT_KEY_TLB
+                                                       : 0;
         uint32_t flushes = (uint32_t)en->stat.flushes;
         if (atomic_exchange(&v->stop, false))
             break;
@@ -494,7 +542,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
                     break;
                 }
                 chain = chain && rip == c->rip;
-                variant = variant && rip == c->rip;
+                form = rip == c->rip ? form : 0;
                 if (v->shadow_rip == c->rip) {
                     alone = true;
                     v->shadow_rip = ~0ull;
@@ -509,7 +557,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             why = ENGINE_EXIT_HALT;
             break;
         }
-        uint64_t rip = c->rip, code = code_for(v, c, alone, variant && !alone);
+        uint64_t rip = c->rip, code = code_for(v, c, alone, alone ? 0 : form);
         if (code == 0) {
             if (c->exit_reason == EXIT_SHUTDOWN) {
                 why = ENGINE_EXIT_SHUTDOWN;
@@ -527,7 +575,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         }
         if (chain && flushes == (uint32_t)en->stat.flushes)
             bt_link(c, code);
-        if (!alone && !variant && !(c->mode_key & MODE_TF))
+        if (!alone && form == 0 && !(c->mode_key & MODE_TF))
             bt_jc_insert(c, rip, code);
         bool step = c->mode_key & MODE_TF;
         uint64_t events = en->stat.exc + en->stat.irq;

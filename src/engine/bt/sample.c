@@ -31,6 +31,7 @@ static const struct {
     {bt_stub_post, WHERE_MEMORY},   {bt_stub_chain, WHERE_BRANCH},
     {bt_stub_lookup, WHERE_BRANCH}, {bt_stub_kick, WHERE_BRANCH},
     {bt_stub_page2, WHERE_BRANCH},  {bt_stub_variant, WHERE_BRANCH},
+    {bt_stub_direct, WHERE_BRANCH},
 };
 
 static bool in_stubs(uint64_t pc)

@@ -17,6 +17,11 @@
 
 static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 static struct sigaction previous[5];
+#define CODE_RANGES 64 /* engines in one process */
+#define CODE_NONE (~0ull)
+static _Atomic uint64_t code_range[CODE_RANGES] = {[0 ... CODE_RANGES - 1] = CODE_NONE};
+static uint64_t code_range_size; /* the same for all */
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void chain(int sig, siginfo_t *info, void *uc)
@@ -37,20 +42,60 @@ static void chain(int sig, siginfo_t *info, void *uc)
            SIG_DFL); /* returns to the faulting instruction, which then ends the process as usual */
 }
 
+/* The context of the vCPU whose translated code has a fault at pc: from GS, since FS may be a
+ * view's there. NULL: not translated code. */
+static struct bt_ctx *context_at(uint64_t pc)
+{
+    struct bt_ctx *c;
+
+    for (unsigned i = 0; i < CODE_RANGES; i++)
+        if (pc - atomic_load(&code_range[i]) < code_range_size) {
+            __asm__("mov %%gs:%c1, %0" : "=r"(c) : "i"(CTX_SELF));
+            return c;
+        }
+    return NULL;
+}
+
+int bt_signal_code(uint64_t start, uint64_t size)
+{
+    uint64_t none = CODE_NONE;
+
+    code_range_size = size;
+    for (unsigned i = 0; i < CODE_RANGES; i++, none = CODE_NONE)
+        if (atomic_compare_exchange_strong(&code_range[i], &none, start))
+            return 0;
+    return -ENOSPC;
+}
+
+void bt_signal_forget(uint64_t start)
+{
+    for (unsigned i = 0; i < CODE_RANGES; i++) {
+        uint64_t was = start;
+        atomic_compare_exchange_strong(&code_range[i], &was, CODE_NONE);
+    }
+}
+
 static void handler(int sig, siginfo_t *info, void *ucv)
 {
     ucontext_t *uc = ucv;
     greg_t *g = uc->uc_mcontext.gregs;
     uint64_t pc = (uint64_t)g[REG_RIP];
-    struct bt_ctx *c = bt_current;
 
     if (pc >= (uint64_t)bt_try_begin && pc < (uint64_t)bt_try_end) {
         g[REG_RIP] = (greg_t)bt_try_failed;
         return;
     }
-    if (c == NULL || pc - (uint64_t)c->v->en->code_rx >= c->v->en->code_size) {
+    struct bt_ctx *c = context_at(pc);
+    if (c == NULL) {
         chain(sig, info, ucv);
         return;
+    }
+    c->fault_guest = false;
+    if (g[REG_TRAPNO] == 14 && c->direct && (c->mode_key & MODE_DIRECT)) {
+        int r = bt_view_fill(c, (uint64_t)g[REG_CR2], g[REG_ERR] & 2);
+        if (r == 0)
+            return;
+        c->fault_guest = r > 0;
     }
     c->fault_vector = (uint8_t)g[REG_TRAPNO];
     c->fault_pc = pc;

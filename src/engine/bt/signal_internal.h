@@ -8,4 +8,9 @@
  * signal mask. */
 int bt_signal_thread(struct engine_vcpu *v);
 
+/* Translated code lies in [start, start + size), where `size` never differs; and no longer. 0, or
+ * -ENOSPC. */
+int bt_signal_code(uint64_t start, uint64_t size);
+void bt_signal_forget(uint64_t start);
+
 #endif

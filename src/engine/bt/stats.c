@@ -17,6 +17,7 @@ static const char *const exit_name[EXIT_COUNT] = {
     [EXIT_SHUTDOWN] = "shutdown",
     [EXIT_FAULT] = "host exception",
     [EXIT_VARIANT] = "block without groups",
+    [EXIT_TLB] = "block with the software TLB",
     [EXIT_ONESHOT] = "store to own page",
     [EXIT_ERROR] = "error",
 };

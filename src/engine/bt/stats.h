@@ -12,36 +12,45 @@
 
 /* Field, group, name, unit ("ticks" of the host's TSC are shown as time). Shown in this order;
  * equal groups stand together. */
-#define BT_STATS(S)                                                 \
-    S(blocks, "translation", "blocks", "")                          \
-    S(insns, "translation", "instructions", "")                     \
-    S(variants, "translation", "blocks without groups", "")         \
-    S(alone, "translation", "instructions that run alone", "")      \
-    S(ticks, "translation", "time", "ticks")                        \
-    S(flushes, "cache", "times emptied", "")                        \
-    S(retired, "cache", "code pages retired", "")                   \
-    S(lookup, "branches", "indirect, looked up", "")                \
-    S(chain, "branches", "direct, linked or looked up", "")         \
-    S(slow, "memory", "slow paths", "")                             \
-    S(slow_fill, "memory", "slow: entry of the TLB filled", "")     \
-    S(slow_cross, "memory", "slow: two pages", "")                  \
-    S(slow_device, "memory", "slow: device", "")                    \
-    S(slow_code, "memory", "slow: store to a page with code", "")   \
-    S(slow_masked, "memory", "slow: masked", "")                    \
-    S(slow_fault, "memory", "slow: fault", "")                      \
-    S(group_fill, "memory", "group: entry of the TLB filled", "")   \
-    S(group_cross, "memory", "group failed: two pages", "")         \
-    S(group_fault, "memory", "group failed: fault or device", "")   \
-    S(group_store, "memory", "group failed: code or not dirty", "") \
-    S(fills, "memory", "entries of the TLB filled, in all", "")     \
-    S(walks, "memory", "walks of page tables", "")                  \
-    S(cr3, "address spaces", "loads of CR3", "")                    \
-    S(flush_space, "address spaces", "flushes, all but global", "") \
-    S(flush_all, "address spaces", "flushes, global too", "")       \
-    S(invlpg, "address spaces", "flushes of one page", "")          \
-    S(mmio, "events", "memory-mapped accesses to devices", "")      \
-    S(pio, "events", "port accesses", "")                           \
-    S(irq, "events", "interrupts and INT instructions", "")         \
+#define BT_STATS(S)                                                         \
+    S(blocks, "translation", "blocks", "")                                  \
+    S(insns, "translation", "instructions", "")                             \
+    S(variants, "translation", "blocks without groups", "")                 \
+    S(alone, "translation", "instructions that run alone", "")              \
+    S(ticks, "translation", "time", "ticks")                                \
+    S(flushes, "cache", "times emptied", "")                                \
+    S(retired, "cache", "code pages retired", "")                           \
+    S(lookup, "branches", "indirect, looked up", "")                        \
+    S(chain, "branches", "direct, linked or looked up", "")                 \
+    S(slow, "memory", "slow paths", "")                                     \
+    S(slow_fill, "memory", "slow: entry of the TLB filled", "")             \
+    S(slow_cross, "memory", "slow: two pages", "")                          \
+    S(slow_device, "memory", "slow: device", "")                            \
+    S(slow_code, "memory", "slow: store to a page with code", "")           \
+    S(slow_masked, "memory", "slow: masked", "")                            \
+    S(slow_fault, "memory", "slow: fault", "")                              \
+    S(group_fill, "memory", "group: entry of the TLB filled", "")           \
+    S(group_cross, "memory", "group failed: two pages", "")                 \
+    S(group_fault, "memory", "group failed: fault or device", "")           \
+    S(group_store, "memory", "group failed: code or not dirty", "")         \
+    S(fills, "memory", "entries of the TLB filled, in all", "")             \
+    S(walks, "memory", "walks of page tables", "")                          \
+    S(direct_miss, "direct access", "region not direct", "")                \
+    S(direct_fault, "direct access", "fault taken by the software TLB", "") \
+    S(view_fill, "direct access", "pages mapped by SIGSEGV", "")            \
+    S(view_drop, "direct access", "pages unmapped", "")                     \
+    S(view_compare, "direct access", "tables compared", "")                 \
+    S(view_promote, "direct access", "address spaces promoted", "")         \
+    S(view_demote, "direct access", "address spaces demoted", "")           \
+    S(view_evict, "direct access", "all views emptied", "")                 \
+    S(view_conflict, "direct access", "regions without a place", "")        \
+    S(cr3, "address spaces", "loads of CR3", "")                            \
+    S(flush_space, "address spaces", "flushes, all but global", "")         \
+    S(flush_all, "address spaces", "flushes, global too", "")               \
+    S(invlpg, "address spaces", "flushes of one page", "")                  \
+    S(mmio, "events", "memory-mapped accesses to devices", "")              \
+    S(pio, "events", "port accesses", "")                                   \
+    S(irq, "events", "interrupts and INT instructions", "")                 \
     S(exc, "events", "exceptions", "")
 
 /* What a vCPU's thread is at. The first four are noted as it goes on, samples tell the rest from

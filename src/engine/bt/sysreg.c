@@ -47,6 +47,7 @@ static void flush_all(struct bt_ctx *c)
         bt_trace(c, TRACE_flush, bt_trace_rip(c), "all");
     bt_tlb_flush(c, true);
     bt_exec_flush(c, true);
+    bt_view_flush(c, true);
 }
 
 static void flush_space(struct bt_ctx *c)
@@ -65,6 +66,7 @@ static void flush_page(struct bt_ctx *c, uint64_t lin)
         bt_trace(c, TRACE_flush, bt_trace_rip(c), "page %#llx", (unsigned long long)lin);
     bt_tlb_invlpg(c, lin);
     bt_exec_invlpg(c, lin);
+    bt_view_invlpg(c, lin);
 }
 
 /* ---- control registers ----------------------------------------------------------------------- */
@@ -102,6 +104,8 @@ static int set_cr3(struct bt_ctx *c, uint64_t v)
 {
     struct x86_cpu *cpu = &c->v->cpu;
 
+    bool keep = (cpu->cr4 & CR4_PCIDE) && v >> 63;
+
     if ((cpu->cr4 & CR4_PCIDE) && (c->mode_key & MODE_L))
         v &= ~(1ull << 63);
     if (v & ~(c->v->en->phys_mask | 0xfff))
@@ -111,6 +115,7 @@ static int set_cr3(struct bt_ctx *c, uint64_t v)
         bt_trace(c, TRACE_flush, bt_trace_rip(c), "CR3 becomes %#llx", (unsigned long long)v);
     cpu->cr3 = v;
     flush_space(c);
+    bt_view_cr3(c, keep);
     return 0;
 }
 
@@ -638,12 +643,16 @@ uint64_t bt_h_invpcid(struct bt_ctx *c, uint32_t arg)
     if (type > 3 || lo >> 12 || (type == 0 && !bt_canonical(addr)) ||
         (type < 2 && lo != 0 && !(c->v->cpu.cr4 & CR4_PCIDE)))
         return h_gp0(c);
-    if (type == 2)
+    if (type == 2) {
         flush_all(c);
-    else if (type == 0)
+    } else if (type == 0) {
         flush_page(c, addr);
-    else
+    } else {
         flush_space(c);
+        bt_view_flush(c, false);
+    }
+    if (type == 3 || lo != (c->v->cpu.cr3 & 0xfff))
+        bt_view_stale(c);
     return h_resume(c, arg);
 }
 

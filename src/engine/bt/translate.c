@@ -251,9 +251,7 @@ static void mov_offset(struct xlate *x, const struct insn *in)
     struct access a;
 
     x_access(x, in, &in->mem, 1, &a);
-    if (in->mem.size == 2)
-        e8(x, 0x66);
-    x_rm(x, in->mem.size == 8, (load ? 0x8a : 0x88) | (in->mem.size > 1), X86_RAX, a.t1);
+    x_mem_op(x, in->mem.size, (load ? 0x8a : 0x88) | (in->mem.size > 1), X86_RAX, &a);
     x_access_done(x, &a);
 }
 
@@ -318,9 +316,7 @@ static void bit_string(struct xlate *x, const struct insn *in)
     x_flags_for(x, in);
     if (in->z.attributes & ZYDIS_ATTRIB_HAS_LOCK)
         e8(x, 0xf0);
-    if (size == 2)
-        e8(x, 0x66);
-    x_rm(x, size == 8, bit_opcode(in->z.mnemonic), t3, a.t1);
+    x_mem_op(x, size, bit_opcode(in->z.mnemonic), t3, &a);
     x_access_done(x, &a);
     x->held = 0;
 }
@@ -447,16 +443,23 @@ static bool ends_block(const struct insn *in)
     }
 }
 
+static enum site_kind site_kind(const struct xlate *x, unsigned off)
+{
+    return bt_site_hint(x->en, (uint64_t)x->en->page[x->id].rpn << 12 | off);
+}
+
 /* Fills in[]. INSN_MORE: an exception is recorded; INSN_INVALID: the first instruction is
  * undefined. */
 static enum insn_result decode_block(struct xlate *x, uint64_t rip)
 {
-    unsigned off = rip & 0xfff, max = x->oneshot ? 1 : XLATE_MAX;
+    unsigned off = rip & 0xfff, max = x->oneshot || x->single ? 1 : XLATE_MAX;
     enum insn_result r = INSN_OK;
     unsigned branches = 0;
 
     for (x->n = 0; x->n < max && off < BT_PAGE_SIZE;) {
         struct insn *in = &x->in[x->n];
+        if (x->direct && x->n > 0 && site_kind(x, off) == SITE_TLB)
+            break;
         r = insn_decode(&x->dec, x->bytes + off, BT_PAGE_SIZE - off, in);
         if (r == INSN_MORE && x->n == 0)
             r = decode_straddle(x, rip, in);
@@ -525,6 +528,8 @@ static void loop_head(struct xlate *x)
     for (unsigned k = 0; k < 3 && used != 0xffff; k++)
         used |= (uint16_t)(1u << x_scratch(x, used));
     x->loop_regs = x->spilled;
+    if (x->direct)
+        x_direct_loop(x);
     x->clean = 0;
     x->loop = x->out;
 }
@@ -542,7 +547,7 @@ static void emit_block(struct xlate *x)
     }
 }
 
-static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, bool variant)
+static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, uint32_t form)
 {
     struct engine *en = c->v->en;
     unsigned bits = c->mode_key & MODE_L ? 64 : c->mode_key & MODE_D ? 32 : 16;
@@ -564,14 +569,43 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->held = x->pinned = x->clean = 0;
     x->spilled = BT_LENT;
     memset(x->group_reg, -1, sizeof(x->group_reg));
-    x->nogroup = variant;
+    x->nogroup = form & BT_KEY_VARIANT;
+    x->direct = (c->mode_key & MODE_DIRECT) && form == 0 && !x->oneshot;
+    x->checked = x->low = 0;
+    x->single = false;
     x->loop = NULL;
     x->loop_regs = 0;
     insn_decoder_init(&x->dec, bits, c->mode_key & MODE_LMA, c->v->insn_cache);
 }
 
+/* The first instruction missed its region: that is made direct if it can be; if it is already, the
+ * site looked for the address in the wrong place, and its block is translated anew. */
+static void learn(struct xlate *x)
+{
+    struct bt_ctx *c = x->c;
+    struct insn *in = &x->in[0];
+    struct insn_mem m;
+    bool low;
+
+    if (!(x->key & MODE_DIRECT) || !x_group_access(in, &m))
+        return;
+    uint64_t lin = x_address_now(x, in, &m);
+    if (!bt_view_direct(c, lin, &low)) {
+        bt_view_region(c, lin);
+        return;
+    }
+    uint64_t site = (uint64_t)x->en->page[x->id].rpn << 12 | in->off;
+    if (bt_site_hint(x->en, site) != SITE_NEW || c->exit_site == 0)
+        return;
+    bt_site_learn(x->en, site, low ? SITE_LOW : SITE_HIGH);
+    const struct bt_exit_site *e = (const void *)(x->en->code_rw + c->exit_site);
+    bt_block_kill(x->en, &x->en->block[e->guard]);
+    x->cold = x->en->code_rw + x->en->cold;
+    x->b->cold = x->en->cold;
+}
+
 struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,
-                              bool variant, bool *full)
+                              uint32_t form, bool *full)
 {
     struct engine *en = c->v->en;
     struct xlate *x = c->v->xlate;
@@ -582,11 +616,15 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
         *full = true;
         return NULL;
     }
-    setup(x, c, id, oneshot, variant);
+    setup(x, c, id, oneshot, form);
+    if (x->direct && site_kind(x, rip & 0xfff) == SITE_TLB) { /* what often fails, alone */
+        x->direct = false;
+        x->single = true;
+    }
     enum insn_result r = decode_block(x, rip);
     if (r == INSN_MORE)
         return NULL;
-    uint32_t key = id << 12 | (uint32_t)(rip & 0xfff) | (variant ? BT_KEY_VARIANT : 0);
+    uint32_t key = id << 12 | (uint32_t)(rip & 0xfff) | form;
     struct bt_block *b = bt_block_new(en, oneshot ? 0 : key);
     if (b == NULL) {
         *full = true;
@@ -604,6 +642,8 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
         else
             x_invalid(x, &x->in[0]);
     } else {
+        if (form == BT_KEY_TLB)
+            learn(x);
         liveness(x);
         x_groups(x);
         emit_block(x);
@@ -616,7 +656,7 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
     en->cold = code_off(x, x->cold);
     en->stat.blocks++;
     en->stat.insns += x->n;
-    en->stat.variants += variant;
+    en->stat.variants += form != 0;
     en->stat.alone += oneshot;
     return b;
 }

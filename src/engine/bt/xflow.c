@@ -400,9 +400,9 @@ static unsigned branch_operand(struct xlate *x, const struct insn *in)
 
     if (in->has_mem) {
         struct access a;
-        x_access(x, in, &in->mem, 0, &a);
-        t = a.member ? a.t2 : a.t1;
-        x_rmd(x, in->opsize == 8, in->opsize == 2 ? 0x0fb7 : 0x8b, t, a.t1, a.disp);
+        x_access_val(x, in, &in->mem, 0, &a);
+        t = a.val;
+        x_mem_op(x, in->opsize == 8 ? 8 : 4, in->opsize == 2 ? 0x0fb7 : 0x8b, t, &a);
         x_access_done(x, &a);
     } else {
         unsigned r = (unsigned)insn_gpr(o->reg.value, &high);
@@ -420,12 +420,10 @@ static void push_return(struct xlate *x, const struct insn *in)
     struct access a;
 
     x_stack_mem(x, &m, -(int64_t)size, size, ACC_W);
-    x_access(x, in, &m, 0, &a);
+    x_access_val(x, in, &m, 0, &a);
     x_load(x, a.t2, CTX_OFF(cur_lin[0]) + (int32_t)x->id * 8);
     x_lea(x, true, a.t2, (int)a.t2, -1, 1, in->off + in->len);
-    if (size == 2)
-        e8(x, 0x66);
-    x_rmd(x, size == 8, 0x89, a.t2, a.t1, a.disp);
+    x_mem_op(x, size, 0x89, a.t2, &a);
     x_access_done(x, &a);
     x_move_sp(x, -(int32_t)size);
 }
@@ -487,9 +485,9 @@ static void ret(struct xlate *x, const struct insn *in)
     struct access a;
 
     x_stack_mem(x, &m, 0, size, ACC_R);
-    x_access(x, in, &m, 0, &a);
-    unsigned t = a.member ? a.t2 : a.t1;
-    x_rmd(x, size == 8, size == 2 ? 0x0fb7 : 0x8b, t, a.t1, a.disp);
+    x_access_val(x, in, &m, 0, &a);
+    unsigned t = a.val;
+    x_mem_op(x, size == 8 ? 8 : 4, size == 2 ? 0x0fb7 : 0x8b, t, &a);
     x_access_done(x, &a);
     x->held |= (uint16_t)(1u << t);
     x_move_sp(x, (int32_t)size + extra);
@@ -536,13 +534,6 @@ bool x_flow(struct xlate *x, const struct insn *in)
 /* ---- PUSH, POP, ENTER, LEAVE
  * ----------------------------------------------------------------------------------------- */
 
-static void store_value(struct xlate *x, unsigned size, unsigned reg, const struct access *a)
-{
-    if (size == 2)
-        e8(x, 0x66);
-    x_rmd(x, size == 8, 0x89, reg, a->t1, a->disp);
-}
-
 static void push(struct xlate *x, const struct insn *in)
 {
     const struct insn_op *o = &in->op[0];
@@ -552,11 +543,9 @@ static void push(struct xlate *x, const struct insn *in)
     bool high;
 
     if (in->has_mem) {
-        x_access(x, in, &in->mem, 0, &a);
-        v = a.t1;
-        if (size == 2)
-            e8(x, 0x66);
-        x_rm(x, size == 8, 0x8b, v, v);
+        x_access_val(x, in, &in->mem, 0, &a);
+        v = a.val;
+        x_mem_op(x, size, 0x8b, v, &a);
         x_access_done(x, &a);
         x->held |= (uint16_t)(1u << v);
     } else if (o->type == ZYDIS_OPERAND_TYPE_REGISTER) {
@@ -565,11 +554,9 @@ static void push(struct xlate *x, const struct insn *in)
     x_stack_mem(x, &m, -(int64_t)size, size, ACC_W);
     x_access(x, in, &m, 0, &a);
     if (v < 16) {
-        store_value(x, size, v, &a);
+        x_mem_op(x, size, 0x89, v, &a);
     } else {
-        if (size == 2)
-            e8(x, 0x66);
-        x_rmd(x, size == 8, 0xc7, 0, a.t1, a.disp);
+        x_mem_op(x, size, 0xc7, 0, &a);
         uint64_t imm = o->imm.value.u;
         if (size == 2) {
             e8(x, imm & 0xff);
@@ -596,28 +583,24 @@ static void pop(struct xlate *x, const struct insn *in)
     if (!in->has_mem) {
         unsigned r = (unsigned)insn_gpr(o->reg.value, &high);
         x_access(x, in, &m, 0, &a);
-        if (size == 2)
-            e8(x, 0x66);
-        x_rmd(x, size == 8, 0x8b, r, a.t1, a.disp);
+        x_mem_op(x, size, 0x8b, r, &a);
         x_access_done(x, &a);
         x_written(x, size == 2 ? 0 : (uint16_t)(1u << r));
         if (r != X86_RSP)
             x_move_sp(x, (int32_t)size);
         return;
     }
-    x_access(x, in, &m, 0, &a);
-    if (size == 2)
-        e8(x, 0x66);
-    x_rm(x, size == 8, 0x8b, a.t1, a.t1);
+    x_access_val(x, in, &m, 0, &a);
+    x_mem_op(x, size, 0x8b, a.val, &a);
     x_access_done(x, &a);
-    x->held |= (uint16_t)(1u << a.t1);
+    x->held |= (uint16_t)(1u << a.val);
     struct insn_mem dst = in->mem; /* the address is computed after RSP was incremented */
     if (dst.base == X86_RSP)
         dst.disp += size;
     dst.access = ACC_W;
     dst.size = (uint16_t)size;
     x_access(x, in, &dst, 0, &d);
-    store_value(x, size, a.t1, &d);
+    x_mem_op(x, size, 0x89, a.val, &d);
     x_access_done(x, &d);
     x->held = 0;
     x_move_sp(x, (int32_t)size);
@@ -632,11 +615,9 @@ static void leave_insn(struct xlate *x, const struct insn *in)
     x_need(x, 1u << X86_RBP);
     x_stack_mem(x, &m, 0, size, ACC_R);
     m.base = X86_RBP;
-    x_access(x, in, &m, 1u << X86_RBP, &a);
-    t = a.member ? a.t2 : a.t1;
-    if (size == 2)
-        e8(x, 0x66);
-    x_rmd(x, size == 8, 0x8b, t, a.t1, a.disp);
+    x_access_val(x, in, &m, 1u << X86_RBP, &a);
+    t = a.val;
+    x_mem_op(x, size, 0x8b, t, &a);
     x_access_done(x, &a);
     if (m.addrsize == 2)
         e8(x, 0x66);

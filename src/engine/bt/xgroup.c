@@ -15,6 +15,7 @@
 #include "xlate.h"
 
 #define SPAN_MAX 512
+#define SPAN_DIRECT (1 << 30) /* less than the guard between views */
 
 struct place {
     int8_t base, index; /* -2: RIP */
@@ -72,7 +73,7 @@ static bool stack_access(const struct insn *in, struct insn_mem *m)
 }
 
 /* The one access of a plain or stack instruction. */
-static bool access_of(const struct insn *in, struct insn_mem *m)
+bool x_group_access(const struct insn *in, struct insn_mem *m)
 {
     if (two_accesses(in) || in->special || in->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
         return false;
@@ -115,14 +116,14 @@ static bool same_kind(const struct place *a, const struct place *b)
            a->base_version == b->base_version && a->index_version == b->index_version;
 }
 
-static uint8_t join(struct analysis *an, const struct place *p, unsigned size)
+static uint8_t join(struct analysis *an, const struct place *p, unsigned size, int64_t span)
 {
     for (unsigned g = an->n; g-- > 0;) {
         if (!same_kind(&an->group[g].p, p))
             continue;
         int64_t low = p->at < an->group[g].low ? p->at : an->group[g].low;
         int64_t high = p->at + size > an->group[g].high ? p->at + size : an->group[g].high;
-        if (high - low > SPAN_MAX)
+        if (high - low > span)
             continue;
         an->group[g].low = low;
         an->group[g].high = high;
@@ -207,6 +208,7 @@ void x_groups(struct xlate *x)
 {
     struct analysis an;
     struct insn_mem m;
+    int64_t span = x->direct ? SPAN_DIRECT : SPAN_MAX;
 
     for (unsigned i = 0; i < x->n; i++)
         x->member[i].group = GROUP_NONE;
@@ -217,15 +219,27 @@ void x_groups(struct xlate *x)
     __builtin_memset(an.sum, 0, sizeof(an.sum));
     for (unsigned i = 0; i < x->n; i++) {
         const struct insn *in = &x->in[i];
-        if (access_of(in, &m) && m.addrsize == 8) {
+        if (x_group_access(in, &m) && m.addrsize == 8 && (!x->direct || m.seg < X86_FS)) {
             struct place p = place_of(&an, in, &m);
             if (p.at == (int32_t)p.at)
-                x->member[i] = (struct member){.group = join(&an, &p, m.size),
+                x->member[i] = (struct member){.group = join(&an, &p, m.size, span),
                                                .write = m.access & ACC_W,
+                                               .known = p.base_version + p.index_version == 0,
                                                .size = m.size,
                                                .at = (int32_t)p.at};
         }
         step(&an, in);
+    }
+    for (unsigned i = 0; i < x->n; i++) { /* what does not change from one round to the next */
+        struct member *me = &x->member[i];
+        if (!me->known || me->group == GROUP_NONE)
+            continue;
+        const struct place *p = &an.group[me->group].p;
+        int64_t step = (p->base < 0 ? 0 : an.sum[p->base]) +
+                       (p->index < 0 ? 0 : an.sum[p->index] * p->scale);
+        me->loop = (p->base < 0 || an.version[p->base] == 0) &&
+                   (p->index < 0 || an.version[p->index] == 0) && step > -SPAN_DIRECT &&
+                   step < SPAN_DIRECT;
     }
 }
 

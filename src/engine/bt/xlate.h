@@ -27,6 +27,8 @@
 struct member {
     uint8_t group; /* GROUP_NONE: checked on its own */
     bool write;
+    bool known; /* its registers are what they were at the block's start, but for constants */
+    bool loop;  /* and still are at its end */
     uint16_t size;
     int32_t at; /* place in the group's own coordinates */
 };
@@ -41,6 +43,7 @@ struct xlate {
     unsigned mode;
     bool long64;
     bool oneshot;
+    bool single; /* a block of one instruction, else as any */
     unsigned mmu;
     struct insn_decoder dec;
 
@@ -61,6 +64,9 @@ struct xlate {
     uint8_t *loop;                /* where the block's jumps to its own start go, NULL: no loop */
     uint16_t loop_regs;           /* scratch registers that stay spilled around the loop */
     bool nogroup;                 /* this block checks every access on its own */
+    bool direct;                  /* the host's MMU does the accesses (xdirect.c) */
+    uint32_t checked;             /* groups whose region is known to be direct, */
+    uint32_t low;                 /* those of them in the window of low addresses */
 
     uint16_t spilled;
     uint16_t clean;  /* not spilled, and ctx->spill[r] has the same value */
@@ -72,9 +78,14 @@ struct xlate {
     struct bt_block *b;
 };
 
-/* A memory access under construction (xmem.c). */
+/* A memory access under construction (xmem.c). The operand is disp(base, index, scale). */
 struct access {
-    unsigned t1, t2; /* operand is disp(t1); t2 is free */
+    unsigned t1, t2; /* scratch: t1 may be the operand's base; t2 is free */
+    unsigned val;    /* scratch that the operation may load into */
+    int8_t base, index;
+    uint8_t scale;
+    uint8_t seg; /* segment prefix of a direct operand, 0: a host address */
+    bool same;   /* the operand is the instruction's own, but for the prefix */
     int32_t disp;
     bool member;       /* of a checked group: no check, no slow path */
     uint8_t *slow_jcc; /* rel32 of the jump to the slow path */
@@ -152,6 +163,7 @@ void x_to_hot(struct xlate *x);
 /* The part of the state that differs between the two sides of a conditional jump. */
 struct x_state {
     uint16_t spilled, clean, pinned, held;
+    uint32_t checked;
     bool flags_saved;
     int8_t group_reg[GROUPS_MAX];
 };
@@ -180,9 +192,27 @@ void x_address(struct xlate *x, const struct insn *in, const struct insn_mem *m,
                unsigned t2);
 void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
               struct access *a);
+/* The same; a->val is a scratch register that the operation may load into, a->t2 one that it may
+ * store. */
+void x_access_val(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
+                  struct access *a);
 void x_access_done(struct xlate *x, struct access *a);
 /* The instruction's own bytes, its memory operand replaced by the access. */
 void x_reencode(struct xlate *x, const struct insn *in, const struct access *a);
+/* `op reg, operand` with 1, 2, 4 or 8 bytes; the opcode of the 32-bit form. */
+void x_mem_op(struct xlate *x, unsigned size, unsigned op, unsigned reg, const struct access *a);
+
+/* ---- direct accesses (xdirect.c) ------------------------------------------------------------ */
+
+/* Registers that the access must not use for scratch. */
+uint16_t x_access_avoid(const struct insn *in, const struct insn_mem *m);
+void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_mem *m,
+                     uint16_t avoid, bool val, struct access *a);
+/* The operand's address with the registers that the context has. */
+uint64_t x_address_now(const struct xlate *x, const struct insn *in, const struct insn_mem *m);
+void x_direct_loop(struct xlate *x); /* checks that hold for a whole loop, in front of it */
+/* The block's own bytes of an instruction whose operand keeps its registers. */
+void x_direct_encode(struct xlate *x, const struct insn *in, const struct access *a);
 
 /* ---- groups (xgroup.c) ----------------------------------------------------------------------- */
 
@@ -192,7 +222,9 @@ void x_groups_drop(struct xlate *x); /* the registers are lost */
  * no use grouping. */
 bool x_group_span(const struct xlate *x, int32_t *at, uint32_t *size, bool *write);
 bool x_group_last(const struct xlate *x); /* no member after the current instruction */
-bool x_is_prefix(unsigned b);             /* legacy prefix */
+/* The memory operand of instruction `in` as the analysis sees it. */
+bool x_group_access(const struct insn *in, struct insn_mem *m);
+bool x_is_prefix(unsigned b); /* legacy prefix */
 void x_stack_mem(struct xlate *x, struct insn_mem *m, int64_t disp, unsigned size, unsigned access);
 void x_move_sp(struct xlate *x, int32_t delta);
 

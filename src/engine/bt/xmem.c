@@ -176,31 +176,37 @@ static bool grouped(struct xlate *x, const struct insn *in, const struct insn_me
         return false;
     a->disp = me->at - x->group_at[me->group];
     a->member = true;
-    a->t2 = x_scratch(x, avoid);
+    a->t2 = a->val = x_scratch(x, avoid);
+    a->base = (int8_t)a->t1;
     x->held |= (uint16_t)(1u << a->t1);
     a->op = x->out;
     x_record(x, in);
     return true;
 }
 
-void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
-              struct access *a)
+uint16_t x_access_avoid(const struct insn *in, const struct insn_mem *m)
+{
+    uint16_t avoid = in->read | (uint16_t)(in->write & ~in->full);
+
+    if (m->access & ACC_W)
+        avoid |= in->write;
+    if (in->high_byte)
+        avoid |= 0xff00;
+    return avoid;
+}
+
+static void access_host(struct xlate *x, const struct insn *in, const struct insn_mem *m,
+                        uint16_t avoid, struct access *a)
 {
     bool write = m->access & ACC_W;
     unsigned size = m->size ? m->size : 1;
 
-    avoid |= in->read | (uint16_t)(in->write & ~in->full);
-    if (write)
-        avoid |= in->write;
-    if (in->high_byte)
-        avoid |= 0xff00;
     if (grouped(x, in, m, avoid, a))
         return;
     if (x->live[x->i])
         x_flags_save(x);
-    a->member = false;
-    a->disp = 0;
-    a->t1 = x_scratch(x, avoid);
+    a->t1 = a->val = x_scratch(x, avoid);
+    a->base = (int8_t)a->t1;
     x->held |= (uint16_t)(1u << a->t1);
     a->t2 = x_scratch(x, avoid);
     x_address(x, in, m, a->t1, 16);
@@ -212,6 +218,29 @@ void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, 
     a->spilled = x->spilled;
     a->flags_saved = x->flags_saved;
     x_record(x, in);
+}
+
+static void access(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
+                   bool val, struct access *a)
+{
+    *a = (struct access){.index = -1, .scale = 1};
+    avoid |= x_access_avoid(in, m);
+    if (x->direct)
+        x_direct_access(x, in, m, avoid, val, a);
+    else
+        access_host(x, in, m, avoid, a);
+}
+
+void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
+              struct access *a)
+{
+    access(x, in, m, avoid, false, a);
+}
+
+void x_access_val(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
+                  struct access *a)
+{
+    access(x, in, m, avoid, true, a);
 }
 
 static void member_done(struct xlate *x, const struct access *a)
@@ -231,6 +260,10 @@ void x_access_done(struct xlate *x, struct access *a)
     uint8_t *end = x->out;
     bool write = a->info >> 12 & ACC_W;
 
+    if (a->seg != 0) {
+        x->held &= (uint16_t) ~(1u << a->t1);
+        return;
+    }
     if (a->member) {
         member_done(x, a);
         return;
@@ -343,6 +376,12 @@ void x_reencode(struct xlate *x, const struct insn *in, const struct access *a)
 {
     bool evex = in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
 
+    if (a->same) {
+        x_direct_encode(x, in, a);
+        return;
+    }
+    if (a->seg != 0)
+        e8(x, a->seg);
     if (evex)
         encode_evex(x, in, a->t1);
     else if (in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX)
@@ -356,6 +395,33 @@ void x_reencode(struct xlate *x, const struct insn *in, const struct access *a)
     k += in->z.raw.disp.size;
     for (; k < in->len; k++)
         e8(x, in->raw[k]);
+}
+
+void x_mem_op(struct xlate *x, unsigned size, unsigned op, unsigned reg, const struct access *a)
+{
+    unsigned i = a->index < 0 ? 4 : (unsigned)a->index, b = a->base < 0 ? 5 : (unsigned)a->base;
+    bool sib = a->index >= 0 || a->base < 0 || (b & 7) == 4;
+
+    if (a->seg != 0)
+        e8(x, a->seg);
+    if (size == 2)
+        e8(x, 0x66);
+    unsigned rex = 0x40 | (size == 8 ? 8 : 0) | (reg >> 3 & 1) << 2 |
+                   (a->index >= 0 ? i >> 3 & 1 : 0) << 1 | (a->base >= 0 ? b >> 3 & 1 : 0);
+    if (rex != 0x40)
+        e8(x, rex);
+    if (op > 0xff)
+        e8(x, op >> 8);
+    e8(x, op & 0xff);
+    bool none = a->base < 0 || (a->disp == 0 && (b & 7) != 5),
+         small = a->disp >= -128 && a->disp < 128;
+    e8(x, (none ? 0 : small ? 0x40 : 0x80) | (reg & 7) << 3 | (sib ? 4 : b & 7));
+    if (sib)
+        e8(x, (unsigned)__builtin_ctz(a->scale) << 6 | (i & 7) << 3 | (b & 7));
+    if (a->base < 0 || (!none && !small))
+        e32(x, (uint32_t)a->disp);
+    else if (!none)
+        e8(x, (uint8_t)a->disp);
 }
 
 /* ---- the stack ----------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ void x_flags_for(struct xlate *x, const struct insn *in)
 
 struct x_state x_state_get(const struct xlate *x)
 {
-    struct x_state s = {x->spilled, x->clean, x->pinned, x->held, x->flags_saved, {0}};
+    struct x_state s = {x->spilled, x->clean, x->pinned, x->held, x->checked, x->flags_saved, {0}};
 
     __builtin_memcpy(s.group_reg, x->group_reg, sizeof(s.group_reg));
     return s;
@@ -166,6 +166,7 @@ void x_state_set(struct xlate *x, const struct x_state *s)
     x->clean = s->clean;
     x->pinned = s->pinned;
     x->held = s->held;
+    x->checked = s->checked;
     x->flags_saved = s->flags_saved;
     __builtin_memcpy(x->group_reg, s->group_reg, sizeof(s->group_reg));
 }

@@ -67,10 +67,10 @@ static void source_word(struct xlate *x, const struct insn *in, unsigned operand
         struct insn_mem m = in->mem;
         m.size = 2;
         m.access = ACC_R;
-        x_access(x, in, &m, 0, &a);
-        x_rm(x, false, 0x0fb7, a.t1, a.t1);
+        x_access_val(x, in, &m, 0, &a);
+        x_mem_op(x, 4, 0x0fb7, a.val, &a);
         x_access_done(x, &a);
-        x_store(x, a.t1, CTX_OFF(temp[1]));
+        x_store(x, a.val, CTX_OFF(temp[1]));
     } else {
         x_store(x, gpr_of(&in->op[operand]), CTX_OFF(temp[1]));
     }
@@ -412,7 +412,7 @@ static void xlat(struct xlate *x, const struct insn *in)
     x_rr(x, false, 0x0fb6, t, X86_RAX);
     m.index = (int8_t)t;
     x_access(x, in, &m, 1u << X86_RAX | 1u << X86_RBX | (uint16_t)(1u << t), &a);
-    x_rm(x, false, 0x8a, X86_RAX, a.t1);
+    x_mem_op(x, 1, 0x8a, X86_RAX, &a);
     x_access_done(x, &a);
     x->held = 0;
 }
