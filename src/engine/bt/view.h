@@ -81,4 +81,48 @@ struct views {
     uint8_t host_use[HOST_REGIONS];
 };
 
+/* A piece of guest RAM: where it is, and its offset in the backing. */
+struct piece_of {
+    uint64_t gpa, len, backing;
+    bool rom;
+};
+
+static inline unsigned leaf_shift(unsigned level)
+{
+    return 12 + 9 * (level - 1);
+}
+
+static inline bool bit(const uint64_t *map, unsigned i)
+{
+    return map[i / 64] >> (i % 64) & 1;
+}
+
+static inline void set_bit(uint64_t *map, unsigned i, bool on)
+{
+    map[i / 64] = (map[i / 64] & ~(1ull << (i % 64))) | (uint64_t)on << (i % 64);
+}
+
+static inline uint64_t leaf_lin(const struct leaf *l, unsigned i)
+{
+    return ((l->key << 9) + i) << leaf_shift(l->level);
+}
+
+/* view.c */
+uint64_t bt_host_of(const struct bt_ctx *c, const struct view *v, uint64_t lin);
+struct leaf *bt_leaf_find(struct views *vs, const struct view *v, unsigned level, uint64_t lin);
+void bt_leaf_unhash(struct views *vs, struct leaf *l);
+/* Takes entries [first, end) of a leaf away, or the right to write them. */
+void bt_restrict_run(struct bt_ctx *c, struct leaf *l, unsigned first, unsigned end, bool drop);
+void bt_leaf_drop(struct bt_ctx *c, struct leaf *l);
+/* Forgets all mappings of a view; the host's are taken away region by region. */
+void bt_view_empty(struct bt_ctx *c, struct view *v);
+unsigned bt_table_of(const struct view *v, unsigned r); /* where a region of the view is noted */
+void bt_release(struct views *vs, unsigned h);          /* a region of the host's address space */
+uint64_t bt_entry_gpa(unsigned level, uint64_t e);
+/* The first piece of RAM in [gpa, end). */
+bool bt_next_piece(const struct engine *en, uint64_t gpa, uint64_t end, struct piece_of *p);
+void bt_install(struct bt_ctx *c, const struct view *v, bool on); /* its regions are direct */
+void bt_protect(uint64_t host, uint64_t len, unsigned prot);
+struct view *bt_view_now(const struct bt_ctx *c); /* of the privilege level that runs */
+
 #endif

@@ -235,8 +235,8 @@ void x_groups(struct xlate *x)
         if (!me->known || me->group == GROUP_NONE)
             continue;
         const struct place *p = &an.group[me->group].p;
-        int64_t step = (p->base < 0 ? 0 : an.sum[p->base]) +
-                       (p->index < 0 ? 0 : an.sum[p->index] * p->scale);
+        int64_t step =
+            (p->base < 0 ? 0 : an.sum[p->base]) + (p->index < 0 ? 0 : an.sum[p->index] * p->scale);
         me->loop = (p->base < 0 || an.version[p->base] == 0) &&
                    (p->index < 0 || an.version[p->index] == 0) && step > -SPAN_DIRECT &&
                    step < SPAN_DIRECT;

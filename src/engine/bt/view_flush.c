@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Views: what a flush takes away, which address spaces have one, and what sites are known to need.
+ */
+#include <linux/mman.h>
+
+#include "view.h"
+
+/* ---- flushing -------------------------------------------------------------------------------- */
+
+/* The table of `level` for lin, and the rights above it. False: there is none. */
+static bool table_at(const struct bt_ctx *c, uint64_t cr3, uint64_t lin, unsigned level,
+                     uint64_t *table, uint64_t *above)
+{
+    uint64_t t = cr3 & 0x000ffffffffff000ull, and = PTE_W | PTE_U, nx = 0;
+    uint32_t rpn;
+    bool rom;
+
+    for (unsigned l = 4; l > level; l--) {
+        const uint8_t *page = bt_ram_page(c->v->en, t, &rpn, &rom);
+        if (page == NULL)
+            return false;
+        uint64_t e = ((const uint64_t *)(const void *)page)[lin >> leaf_shift(l) & 511];
+        if (!(e & PTE_P) || (l < 4 && (e & PTE_PS)))
+            return false;
+        and &= e;
+        nx |= e & PTE_NX;
+        t = e & 0x000ffffffffff000ull;
+    }
+    *table = t;
+    *above = (and&(PTE_W | PTE_U)) | nx;
+    return true;
+}
+
+enum verdict { KEEP, READ_ONLY, DROP };
+
+static enum verdict judge(struct leaf *l, unsigned i, uint64_t now)
+{
+    uint64_t was = l->pte[i], differ = now ^ was;
+
+    if (differ == 0)
+        return KEEP;
+    if (!(now & PTE_P) || !(now & PTE_A) || (differ & ~(uint64_t)(PTE_W | PTE_D | PTE_SOFT)))
+        return DROP;
+    l->pte[i] = now;
+    return bit(l->writable, i) && (~now & (PTE_W | PTE_D)) ? READ_ONLY : KEEP;
+}
+
+static void leaf_compare(struct bt_ctx *c, struct leaf *l, const uint64_t *pte)
+{
+    enum verdict run = KEEP;
+    unsigned start = 0;
+
+    for (unsigned w = 0; w < 8; w++) {
+        if (l->mapped[w] == 0 && run == KEEP)
+            continue;
+        for (unsigned i = w * 64; i < w * 64 + 64; i++) {
+            enum verdict now = KEEP;
+            if (bit(l->mapped, i))
+                now = judge(l, i, __atomic_load_n(&pte[i], __ATOMIC_RELAXED));
+            if (now == run)
+                continue;
+            if (run != KEEP)
+                bt_restrict_run(c, l, start, i, run == DROP);
+            run = now;
+            start = i;
+        }
+    }
+    if (run != KEEP)
+        bt_restrict_run(c, l, start, 512, run == DROP);
+}
+
+static bool leaf_is_empty(const struct leaf *l)
+{
+    uint64_t any = 0;
+
+    for (unsigned k = 0; k < 8; k++)
+        any |= l->mapped[k];
+    return any == 0;
+}
+
+static void compare(struct bt_ctx *c, struct view *v, uint64_t cr3)
+{
+    struct views *vs = c->v->en->views;
+    uint32_t *link = &v->leaves, rpn;
+    bool rom;
+
+    v->stale = false;
+    while (*link != 0) {
+        struct leaf *l = &vs->leaf[*link];
+        uint64_t table, above;
+        c->v->en->stat.view_compare++;
+        const uint8_t *page = bt_ram_page(c->v->en, l->table, &rpn, &rom);
+        if (!table_at(c, cr3, leaf_lin(l, 0), l->level, &table, &above) || table != l->table ||
+            above != l->above || page == NULL)
+            bt_leaf_drop(c, l);
+        else
+            leaf_compare(c, l, (const uint64_t *)(const void *)page);
+        if (leaf_is_empty(l)) {
+            uint32_t i = *link;
+            *link = l->next;
+            bt_leaf_unhash(vs, l);
+            l->next = vs->free_leaf;
+            vs->free_leaf = i;
+        } else {
+            link = &l->next;
+        }
+    }
+}
+
+/* State that decides what the tables' rights mean. */
+static uint64_t rights_key(const struct bt_ctx *c)
+{
+    const struct x86_cpu *cpu = &c->v->cpu;
+    return (cpu->cr0 & ((1ull << 16) | (1ull << 31))) | (cpu->cr4 & (3ull << 20)) << 12 |
+           (cpu->efer & (1ull << 11)) << 40 | (cpu->efer & (1ull << 10));
+}
+
+void bt_view_flush(struct bt_ctx *c, bool global)
+{
+    struct views *vs = c->v->en->views;
+
+    if (vs == NULL)
+        return;
+    uint64_t key = rights_key(c);
+    if (key != vs->rights) {
+        vs->rights = key;
+        for (unsigned i = 0; i < VIEWS; i++)
+            if (vs->view[i].used)
+                bt_view_empty(c, &vs->view[i]);
+        return;
+    }
+    if (vs->user != 0)
+        compare(c, &vs->view[vs->user], c->v->cpu.cr3);
+    if (global)
+        bt_view_stale(c);
+    if (global || vs->view[0].not_global)
+        compare(c, &vs->view[0], c->v->cpu.cr3);
+}
+
+void bt_view_stale(struct bt_ctx *c)
+{
+    struct views *vs = c->v->en->views;
+
+    if (vs == NULL)
+        return;
+    for (unsigned i = 1; i < VIEWS; i++)
+        vs->view[i].stale |= i != vs->user;
+}
+
+void bt_view_invlpg(struct bt_ctx *c, uint64_t lin)
+{
+    struct views *vs = c->v->en->views;
+    uint32_t rpn;
+    bool rom;
+
+    if (vs == NULL)
+        return;
+    for (unsigned k = 0; k < 2; k++) {
+        struct view *v = &vs->view[k == 0 ? 0 : vs->user];
+        if (k == 1 && vs->user == 0)
+            break;
+        for (unsigned level = 1; level <= 3; level++) {
+            struct leaf *l = bt_leaf_find(vs, v, level, lin);
+            unsigned i = lin >> leaf_shift(level) & 511;
+            uint64_t table, above;
+            if (l == NULL || !bit(l->mapped, i))
+                continue;
+            const uint8_t *page = bt_ram_page(c->v->en, l->table, &rpn, &rom);
+            enum verdict d = DROP;
+            if (page != NULL && table_at(c, c->v->cpu.cr3, lin, level, &table, &above) &&
+                table == l->table && above == l->above)
+                d = judge(l, i, ((const uint64_t *)(const void *)page)[i]);
+            if (d != KEEP)
+                bt_restrict_run(c, l, i, i + 1, d == DROP);
+        }
+    }
+}
+
+void bt_view_protect(struct bt_ctx *c, uint32_t rpn)
+{
+    struct engine *en = c->v->en;
+    struct views *vs = en->views;
+
+    if (vs == NULL)
+        return;
+    for (uint32_t n = vs->rmap[rpn], next; n != 0; n = next) {
+        next = vs->node[n].next; /* goes with the right to write */
+        struct leaf *l = &vs->leaf[vs->node[n].leaf];
+        bt_restrict_run(c, l, vs->node[n].entry, vs->node[n].entry + 1u, false);
+    }
+    for (uint32_t n = vs->rmap_large[rpn >> 9]; n != 0; n = vs->node[n].next) {
+        const struct leaf *l = &vs->leaf[vs->node[n].leaf];
+        unsigned i = vs->node[n].entry;
+        uint64_t gpa = bt_entry_gpa(l->level, l->pte[i]),
+                 end = gpa + (1ull << leaf_shift(l->level));
+        struct piece_of p;
+        for (uint64_t at = gpa; bt_next_piece(en, at, end, &p); at = p.gpa + p.len) {
+            uint64_t o = ((uint64_t)rpn << 12) - p.backing;
+            if (o < p.len)
+                bt_protect(bt_host_of(c, &vs->view[l->view], leaf_lin(l, i) + (p.gpa - gpa) + o),
+                           BT_PAGE_SIZE, PROT_READ);
+        }
+    }
+}
+
+/* ---- address spaces -------------------------------------------------------------------------- */
+
+static struct space *space_of(struct views *vs, uint64_t cr3, bool make)
+{
+    uint64_t key = cr3 >> 12;
+    struct space *s = &vs->space[key * 0x9e3779b97f4a7c15ull >> 56 & (SPACES - 1)];
+
+    if (s->key == key)
+        return s;
+    if (!make || (s->view != 0 && vs->now - s->last_tick < 64))
+        return NULL;
+    if (s->view != 0)
+        return NULL;
+    *s = (struct space){.key = key};
+    return s;
+}
+
+static void view_free(struct bt_ctx *c, struct view *v)
+{
+    struct views *vs = c->v->en->views;
+
+    bt_view_empty(c, v);
+    for (unsigned h = 0; h < HOST_REGIONS; h++)
+        if (vs->host_use[h] == HOST_VIEW + v->index)
+            bt_release(vs, h);
+    if (vs->low_owner == v->index)
+        vs->low_owner = 0;
+    vs->space[v->space] = (struct space){.key = vs->space[v->space].key};
+    v->used = false;
+}
+
+/* A view for an address space that proved to live: a free one, or the one not used for longest. */
+static struct view *view_new(struct bt_ctx *c)
+{
+    struct views *vs = c->v->en->views;
+    struct view *old = NULL;
+
+    for (unsigned i = 1; i < VIEWS; i++) {
+        struct view *v = &vs->view[i];
+        if (!v->used) {
+            old = v;
+            break;
+        }
+        if (i != vs->user && (old == NULL || v->last_tick < old->last_tick))
+            old = v;
+    }
+    if (old->used)
+        view_free(c, old);
+    *old = (struct view){.index = old->index, .used = true};
+    return old;
+}
+
+static void user_set(struct bt_ctx *c, unsigned index)
+{
+    struct views *vs = c->v->en->views;
+
+    if (vs->user == index)
+        return;
+    if (vs->user != 0)
+        bt_install(c, &vs->view[vs->user], false);
+    vs->user = (uint8_t)index;
+    if (index != 0)
+        bt_install(c, &vs->view[index], true);
+}
+
+static void promote(struct bt_ctx *c, struct space *s)
+{
+    struct views *vs = c->v->en->views;
+    struct view *v = view_new(c);
+
+    v->space = (uint16_t)(s - vs->space);
+    v->last_tick = vs->now;
+    v->pcid = c->v->cpu.cr3 & 0xfff;
+    s->view = v->index;
+    c->v->en->stat.view_promote++;
+    user_set(c, v->index);
+}
+
+void bt_view_cr3(struct bt_ctx *c, bool keep)
+{
+    struct views *vs = c->v->en->views;
+    uint64_t cr3 = c->v->cpu.cr3;
+
+    if (vs == NULL)
+        return;
+    struct space *s = space_of(vs, cr3, vs->eager);
+    if (vs->eager && s != NULL && s->view == 0)
+        promote(c, s);
+    unsigned index = s != NULL && vs->now >= s->rest_until ? s->view : 0;
+    user_set(c, index);
+    if (s != NULL && s->view != 0) {
+        struct view *v = &vs->view[s->view];
+        bool same = v->pcid == (cr3 & 0xfff);
+        v->stale |= !keep || !same;
+        v->pcid = cr3 & 0xfff;
+        if (index != 0 && v->stale) {
+            bool had = v->leaves != 0;
+            compare(c, v, cr3);
+            if (had && v->leaves == 0) { /* another process with the old one's table */
+                user_set(c, 0);
+                view_free(c, v);
+            }
+        }
+    }
+    if (!keep && vs->view[0].not_global)
+        compare(c, &vs->view[0], cr3);
+}
+
+#define PROMOTE_TICKS 3
+#define CHURN 100 /* pages dropped between two ticks: more costs more than it brings */
+
+void bt_view_tick(struct bt_ctx *c)
+{
+    struct views *vs = c->v->en->views;
+
+    if (vs == NULL || c->cpl != 3 || !(c->mode_key & MODE_L))
+        return;
+    vs->now++;
+    struct space *s = space_of(vs, c->v->cpu.cr3, true);
+    if (s == NULL)
+        return;
+    s->last_tick = vs->now;
+    if (s->view == 0) {
+        if (++s->ticks < PROMOTE_TICKS)
+            return;
+        promote(c, s);
+        return;
+    }
+    struct view *v = &vs->view[s->view];
+    v->last_tick = vs->now;
+    if (vs->user == 0) { /* at rest */
+        if (vs->now >= s->rest_until) {
+            user_set(c, s->view);
+            if (v->stale)
+                compare(c, v, c->v->cpu.cr3);
+        }
+        return;
+    }
+    unsigned dropped = v->dropped;
+    v->dropped = 0;
+    if (dropped < CHURN) {
+        s->churn -= s->churn > 0;
+        return;
+    }
+    if (++s->churn < 3)
+        return;
+    s->churn = 0;
+    s->rest_until = vs->now + (16u << s->rests);
+    s->rests += s->rests < 6;
+    c->v->en->stat.view_demote++;
+    v->stale = true;
+    user_set(c, 0);
+}
+
+bool bt_view_direct(const struct bt_ctx *c, uint64_t lin, bool *low)
+{
+    const struct view *v = bt_view_now(c);
+    unsigned r = lin >> REGION_SHIFT & 0xffff;
+
+    *low = bt_table_of(v, r) == VIEW_LOW;
+    return bt_canonical(lin) && !c->indirect[bt_table_of(v, r)][r];
+}
+
+bool bt_view_select(struct bt_ctx *c)
+{
+    struct views *vs = c->v->en->views;
+    const struct x86_cpu *cpu = &c->v->cpu;
+
+    if (vs == NULL)
+        return false;
+    if (c->cpl == 3) {
+        if (vs->user == 0)
+            return false;
+        c->fs_base = vs->view[vs->user].base;
+        return true;
+    }
+    if (c->cpl != 0 || !(cpu->cr4 >> 21 & 1) || (c->sys_flags >> 18 & 1))
+        return false;
+    c->fs_base = vs->view[0].base;
+    return true;
+}
+
+/* ---- hints ----------------------------------------------------------------------------------- */
+
+static struct site_hint *hint_of(struct views *vs, uint64_t key)
+{
+    return &vs->hint[key * 0x9e3779b97f4a7c15ull >> 50 & (SITE_HINTS - 1)];
+}
+
+enum site_kind bt_site_hint(const struct engine *en, uint64_t key)
+{
+    if (en->views == NULL)
+        return SITE_NEW;
+    const struct site_hint *h = hint_of(en->views, key);
+    return h->key == key ? h->kind : SITE_NEW;
+}
+
+void bt_site_learn(struct engine *en, uint64_t key, enum site_kind kind)
+{
+    struct site_hint *h = hint_of(en->views, key);
+    h->key = key;
+    h->kind = (uint8_t)kind;
+}
