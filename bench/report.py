@@ -97,6 +97,15 @@ def table(result):
     return out
 
 
+def notes(result):
+    """What there is to say below the table."""
+    close = [row["name"] for row in result["rows"] if (ratio(row, "qemu", "doppel") or 2) < 2]
+    if close:
+        yield "doppel is not twice as fast as QEMU TCG in " + ", ".join(close)
+    yield from result["remarks"]
+    yield from result["failures"]
+
+
 PAGE = """# Performance
 
 What `make bench` found on one machine in one run; `bench/run --write` writes this page. The columns
@@ -122,7 +131,7 @@ than doppel the emulator takes. Less is better but in the last column.
 
 
 def write_page(result, path):
-    remarks = "".join(f"* {text}\n" for text in result["remarks"] + result["failures"])
+    remarks = "".join(f"* {text}\n" for text in notes(result))
     with open(path, "w", encoding="utf-8") as f:
         f.write(PAGE.format(table="\n".join(table(result)), remarks=remarks,
                             **{k: result[k] for k in ("cpu", "kernel", "qemu", "memory")}).rstrip()
