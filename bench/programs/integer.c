@@ -59,11 +59,18 @@ static void quick_sort(uint32_t *v, long low, long high)
     }
 }
 
+/* Another order each time: a branch predictor learns one order by heart, or does not. */
+static void shuffled(uint32_t *copy, unsigned long n)
+{
+    for (unsigned i = 0; i < 4096; i++)
+        copy[i] = numbers[i] * (uint32_t)(2 * n + 1);
+}
+
 static void sort(unsigned long n)
 {
     uint32_t copy[4096];
     while (n--) {
-        memcpy(copy, numbers, sizeof(copy));
+        shuffled(copy, n);
         quick_sort(copy, 0, 4095);
         bench_sink = copy[17];
     }
@@ -79,7 +86,7 @@ static void sort_callback(unsigned long n)
 {
     uint32_t copy[4096];
     while (n--) {
-        memcpy(copy, numbers, sizeof(copy));
+        shuffled(copy, n);
         qsort(copy, 4096, sizeof(copy[0]), compare);
         bench_sink = copy[17];
     }
