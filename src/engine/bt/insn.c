@@ -393,3 +393,22 @@ enum insn_result insn_decode_full(const struct insn_decoder *d, const uint8_t *b
     in->end = x_is_end(in);
     return INSN_OK;
 }
+
+bool insn_jump(const struct insn *in)
+{
+    if (in->op[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE || in->opsize == 2)
+        return false;
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_JCXZ:
+    case ZYDIS_MNEMONIC_JECXZ:
+    case ZYDIS_MNEMONIC_JRCXZ:
+    case ZYDIS_MNEMONIC_LOOP:
+    case ZYDIS_MNEMONIC_LOOPE:
+    case ZYDIS_MNEMONIC_LOOPNE:
+        return false;
+    case ZYDIS_MNEMONIC_JMP:
+        return in->z.meta.branch_type != ZYDIS_BRANCH_TYPE_FAR;
+    default:
+        return in->z.meta.category == ZYDIS_CATEGORY_COND_BR;
+    }
+}

@@ -10,6 +10,7 @@
 
 #define ROOM (96u << 10) /* more than any block needs */
 #define MAX_BRANCHES 2   /* of a block: what follows more of them is often not reached */
+#define NEAR_JUMP 96     /* bytes that a forward jump may skip for the block to go on */
 
 static const uint8_t *rpn_host(const struct engine *en, uint32_t rpn)
 {
@@ -68,6 +69,21 @@ static bool direct(const struct insn *in)
            in->z.meta.branch_type != ZYDIS_BRANCH_TYPE_FAR && in->z.mnemonic != ZYDIS_MNEMONIC_RET;
 }
 
+static bool ends_block(const struct insn *in)
+{
+    if (in->end)
+        return true;
+    switch (in->z.meta.branch_type) {
+    case ZYDIS_BRANCH_TYPE_NONE:
+        return false;
+    case ZYDIS_BRANCH_TYPE_FAR:
+        return true;
+    default:
+        return in->z.mnemonic == ZYDIS_MNEMONIC_JMP || in->z.mnemonic == ZYDIS_MNEMONIC_CALL ||
+               in->z.mnemonic == ZYDIS_MNEMONIC_RET;
+    }
+}
+
 static void liveness(struct xlate *x)
 {
     const struct insn *last = &x->in[x->n - 1];
@@ -87,10 +103,12 @@ static void liveness(struct xlate *x)
         struct insn *in = &x->in[i];
         if (in->special)
             in->fl_read = FLAGS_ARITH;
-        if (is_branch(in) && direct(in) && in->z.mnemonic != ZYDIS_MNEMONIC_JMP &&
-            in->z.mnemonic != ZYDIS_MNEMONIC_CALL) {
-            x->live_exit[i] = peek_flags(x, in->off + in->len + in->op[0].imm.value.s);
-            live |= x->live_exit[i];
+        if (is_branch(in) && direct(in)) {
+            int64_t to = in->off + in->len + in->op[0].imm.value.s;
+            x->live_exit[i] = x->target[i] >= 0 ? x->live[x->target[i]] : peek_flags(x, to);
+            live = (ends_block(in) ? 0 : live) | x->live_exit[i];
+        } else if (ends_block(in) && i + 1 < x->n) {
+            live = FLAGS_ARITH;
         }
         live = (uint16_t)((live & ~in->fl_kill) | in->fl_read);
         x->live[i] = live;
@@ -428,24 +446,49 @@ static enum insn_result decode_straddle(struct xlate *x, uint64_t rip, struct in
     return insn_decode(&x->dec, buf, head + 15, in);
 }
 
-static bool ends_block(const struct insn *in)
-{
-    if (in->end)
-        return true;
-    switch (in->z.meta.branch_type) {
-    case ZYDIS_BRANCH_TYPE_NONE:
-        return false;
-    case ZYDIS_BRANCH_TYPE_FAR:
-        return true;
-    default:
-        return in->z.mnemonic == ZYDIS_MNEMONIC_JMP || in->z.mnemonic == ZYDIS_MNEMONIC_CALL ||
-               in->z.mnemonic == ZYDIS_MNEMONIC_RET;
-    }
-}
-
 static enum site_kind site_kind(const struct xlate *x, unsigned off)
 {
     return bt_site_hint(x->en, (uint64_t)x->en->page[x->id].rpn << 12 | off);
+}
+
+/* Forward jumps whose targets are not decoded yet, and jumps that leave the block. */
+struct pending {
+    unsigned n, exits;
+    unsigned at[EDGES_MAX];
+};
+
+static void reached(struct pending *p, unsigned off)
+{
+    unsigned n = 0;
+
+    for (unsigned k = 0; k < p->n; k++)
+        if (p->at[k] != off)
+            p->at[n++] = p->at[k];
+    p->n = n;
+}
+
+static bool awaited(const struct pending *p, unsigned off)
+{
+    for (unsigned k = 0; k < p->n; k++)
+        if (p->at[k] == off)
+            return true;
+    return false;
+}
+
+/* Does the block go on behind `in`, at `off`? */
+static bool goes_on(const struct xlate *x, struct pending *p, const struct insn *in, unsigned off)
+{
+    if (!is_branch(in))
+        return !in->end;
+    if (in->end || in->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+        return false;
+    int64_t to = in->off + in->len + in->op[0].imm.value.s;
+    if (insn_jump(in) && !x->oneshot && to >= off && to < off + NEAR_JUMP && to < BT_PAGE_SIZE &&
+        p->n < EDGES_MAX)
+        p->at[p->n++] = (unsigned)to;
+    else if (!ends_block(in))
+        p->exits++;
+    return ends_block(in) ? awaited(p, off) : p->exits < MAX_BRANCHES;
 }
 
 /* Fills in[]. INSN_MORE: an exception is recorded; INSN_INVALID: the first instruction is
@@ -454,10 +497,11 @@ static enum insn_result decode_block(struct xlate *x, uint64_t rip)
 {
     unsigned off = rip & 0xfff, max = x->oneshot || x->single ? 1 : XLATE_MAX;
     enum insn_result r = INSN_OK;
-    unsigned branches = 0;
+    struct pending p = {0, 0, {0}};
 
     for (x->n = 0; x->n < max && off < BT_PAGE_SIZE;) {
         struct insn *in = &x->in[x->n];
+        reached(&p, off);
         if (x->direct && x->n > 0 && site_kind(x, off) == SITE_TLB)
             break;
         r = insn_decode(&x->dec, x->bytes + off, BT_PAGE_SIZE - off, in);
@@ -468,7 +512,7 @@ static enum insn_result decode_block(struct xlate *x, uint64_t rip)
         in->off = (uint16_t)off;
         off += in->len;
         x->n++;
-        if (ends_block(in) || (is_branch(in) && ++branches == MAX_BRANCHES))
+        if (!goes_on(x, &p, in, off))
             break;
     }
     return x->n > 0 ? INSN_OK : r;
@@ -539,8 +583,16 @@ static void emit_block(struct xlate *x)
     if (x->page2 != 0)
         x_guard_page2(x);
     loop_head(x);
-    for (x->i = 0; x->i < x->n && !x->ended; x->i++)
-        emit_insn(x, &x->in[x->i]);
+    for (x->i = 0; x->i < x->n && !x->ended; x->i++) {
+        if (x->joined[x->i] >= 0)
+            x_join(x);
+        if (!x->unreachable)
+            emit_insn(x, &x->in[x->i]);
+        if (x->ended && x->n_edge > 0) {
+            x->ended = false;
+            x->unreachable = true;
+        }
+    }
     if (!x->ended) {
         const struct insn *last = &x->in[--x->i];
         x_exit_direct(x, last->off + last->len);
@@ -572,7 +624,8 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->nogroup = form & BT_KEY_VARIANT;
     x->direct = (c->mode_key & MODE_DIRECT) && form == 0 && !x->oneshot;
     x->checked = x->low = 0;
-    x->single = false;
+    x->single = x->unreachable = false;
+    x->n_edge = 0;
     x->loop = NULL;
     x->loop_regs = 0;
     insn_decoder_init(&x->dec, bits, c->mode_key & MODE_LMA, c->v->insn_cache);
@@ -637,6 +690,7 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
         x->n = 1;
         x->i = 0;
         x->live[0] = x->live[1] = FLAGS_ARITH;
+        x->target[0] = x->joined[0] = -1;
         if (r == INSN_TOO_LONG)
             x_protection(x, &x->in[0]);
         else
@@ -644,6 +698,7 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
     } else {
         if (form == BT_KEY_TLB)
             learn(x);
+        x_targets(x);
         liveness(x);
         x_groups(x);
         emit_block(x);

@@ -146,7 +146,7 @@ static void exit_to(struct xlate *x, int64_t delta, uint16_t live)
 
 void x_exit_direct(struct xlate *x, int64_t delta)
 {
-    exit_to(x, delta, x->live[x->n]);
+    exit_to(x, delta, x->i + 1 < x->n ? x->live_exit[x->i] : x->live[x->n]);
     x->ended = true;
 }
 
@@ -500,14 +500,19 @@ bool x_flow(struct xlate *x, const struct insn *in)
 
     if (cc >= 0) {
         x_flags_for(x, in);
-        side_exit(x, in, (unsigned)cc);
+        if (x->target[x->i] >= 0)
+            x_edge(x, (unsigned)cc);
+        else
+            side_exit(x, in, (unsigned)cc);
         return true;
     }
     if (in->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
         return false;
     switch (in->z.mnemonic) {
     case ZYDIS_MNEMONIC_JMP:
-        if (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+        if (x->target[x->i] >= 0)
+            x_edge(x, CC_JMP);
+        else if (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
             x_exit_direct(x, branch_target(x, in));
         else
             x_exit_indirect(x, branch_operand(x, in));

@@ -180,6 +180,14 @@ static void forget(struct analysis *an, uint16_t regs)
         }
 }
 
+/* Registers that an instruction may change. */
+static uint16_t written(const struct insn *in)
+{
+    bool stack = in->z.mnemonic == ZYDIS_MNEMONIC_PUSH || in->z.mnemonic == ZYDIS_MNEMONIC_POP;
+
+    return in->special ? 0xffff : (uint16_t)(in->write | (stack ? 1u << X86_RSP : 0));
+}
+
 static void step(struct analysis *an, const struct insn *in)
 {
     uint16_t written = in->write;
@@ -219,6 +227,9 @@ void x_groups(struct xlate *x)
     __builtin_memset(an.sum, 0, sizeof(an.sum));
     for (unsigned i = 0; i < x->n; i++) {
         const struct insn *in = &x->in[i];
+        if (x->joined[i] >= 0) /* these may have been jumped over */
+            for (unsigned k = (unsigned)x->joined[i] + 1; k < i; k++)
+                forget(&an, written(&x->in[k]));
         if (x_group_access(in, &m) && m.addrsize == 8 && (!x->direct || m.seg < X86_FS)) {
             struct place p = place_of(&an, in, &m);
             if (p.at == (int32_t)p.at)

@@ -33,6 +33,22 @@ struct member {
     int32_t at; /* place in the group's own coordinates */
 };
 
+/* The part of the state that differs between the two sides of a conditional jump. */
+struct x_state {
+    uint16_t spilled, clean, pinned, held;
+    uint32_t checked;
+    bool flags_saved;
+    int8_t group_reg[GROUPS_MAX];
+};
+#define EDGES_MAX 8
+
+/* A forward jump to an instruction of the same block, while that is not emitted yet. */
+struct edge {
+    uint8_t *rel; /* the jump's rel32 */
+    unsigned to;  /* the instruction */
+    struct x_state state;
+};
+
 struct xlate {
     struct bt_ctx *c;
     struct engine *en;
@@ -51,7 +67,12 @@ struct xlate {
     uint16_t live[XLATE_MAX + 1];  /* flags live before instruction i */
     uint16_t live_exit[XLATE_MAX]; /* flags live at the taken side of a conditional jump */
     unsigned n, i;
-    uint64_t peeked; /* lines of the page that liveness looked at */
+    int8_t target[XLATE_MAX]; /* of a forward jump within the block, -1: none */
+    int8_t joined[XLATE_MAX]; /* the first instruction that jumps here, -1: none */
+    struct edge edge[EDGES_MAX];
+    unsigned n_edge;
+    bool unreachable; /* from the instruction before */
+    uint64_t peeked;  /* lines of the page that liveness looked at */
 
     uint8_t *out; /* where the next byte goes (writable alias): in the hot or the cold part */
     uint8_t *hot, *cold; /* the other part's position is kept here */
@@ -160,13 +181,6 @@ void x_to_hot(struct xlate *x);
  * -------------------------------------------------------------------------------------------------
  */
 
-/* The part of the state that differs between the two sides of a conditional jump. */
-struct x_state {
-    uint16_t spilled, clean, pinned, held;
-    uint32_t checked;
-    bool flags_saved;
-    int8_t group_reg[GROUPS_MAX];
-};
 struct x_state x_state_get(const struct xlate *x);
 void x_state_set(struct xlate *x, const struct x_state *s);
 unsigned x_scratch(struct xlate *x,
@@ -227,6 +241,12 @@ bool x_group_access(const struct insn *in, struct insn_mem *m);
 bool x_is_prefix(unsigned b); /* legacy prefix */
 void x_stack_mem(struct xlate *x, struct insn_mem *m, int64_t disp, unsigned size, unsigned access);
 void x_move_sp(struct xlate *x, int32_t delta);
+
+/* ---- jumps within the block (xjoin.c) -------------------------------------------------------- */
+
+void x_targets(struct xlate *x);           /* analysis, after decoding */
+void x_edge(struct xlate *x, unsigned cc); /* the current instruction's jump */
+void x_join(struct xlate *x);              /* the current instruction is jumped to */
 
 /* ---- control flow (xflow.c)
  * -------------------------------------------------------------------------------------------- */
