@@ -130,7 +130,7 @@ enum bt_exit_reason {
     EXIT_SHUTDOWN,
     EXIT_FAULT,   /* a copied instruction raised a host exception: fault_pc, fault_vector */
     EXIT_VARIANT, /* the block at rip without groups */
-    EXIT_TLB,     /* the block at rip with the software TLB */
+    EXIT_TLB,     /* a direct access missed its region: on in another form */
     EXIT_ONESHOT, /* run the instruction at rip alone: it writes its own page */
     EXIT_ERROR,
     EXIT_COUNT
@@ -250,7 +250,8 @@ struct bt_block {
 #define BT_KEY_VARIANT (1u << 31) /* translated without groups (xgroup.c) */
 #define BT_KEY_TLB (1u << 30)     /* with the software TLB, though the mode is direct */
 #define BT_KEY_NONE (~0u)
-#define BT_KEY_FORM (BT_KEY_VARIANT | BT_KEY_TLB)
+#define BT_KEY_ALT (1u << 29) /* direct, the first access in the other window (xdirect.c) */
+#define BT_KEY_FORM (BT_KEY_VARIANT | BT_KEY_TLB | BT_KEY_ALT)
 
 /* Where in the guest and in what state the host instruction at `off` is. Sorted by block, not by
  * offset. */
@@ -265,6 +266,7 @@ struct bt_code_page {
     uint32_t rpn;
     uint8_t mode;
     bool retired;
+    bool tlb_sites; /* has instructions that are SITE_TLB */
     uint32_t next;  /* other ids of the same rpn */
     uint64_t lines; /* 64-byte lines with translated (or peeked) bytes */
 };
@@ -471,6 +473,7 @@ uint64_t bt_helper_left(struct bt_ctx *c);
 uint64_t bt_page2_miss(struct bt_ctx *c);
 uint64_t bt_variant(struct bt_ctx *c);
 uint64_t bt_direct_miss(struct bt_ctx *c);
+void bt_link_miss(struct bt_ctx *c, uint64_t code);
 void bt_exec_flush(struct bt_ctx *c, bool global);
 void bt_exec_invlpg(struct bt_ctx *c, uint64_t lin);
 void bt_exec_drop(struct bt_ctx *c, uint32_t id);
@@ -502,6 +505,9 @@ void bt_sync_segs(struct bt_ctx *c);
  * is full (*full). */
 struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,
                               uint32_t form, bool *full);
+
+/* In which form to go on at ctx->rip, where a direct access missed. *link: always so. */
+uint32_t bt_miss_form(struct bt_ctx *c, bool *link);
 
 /* view.c: general registers only; raw system calls, for FS may be the guest's */
 int bt_views_create(struct engine *en, struct err *e);

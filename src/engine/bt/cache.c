@@ -325,16 +325,21 @@ void bt_block_kill(struct engine *en, struct bt_block *b)
     if (key == 0 || key == BT_KEY_NONE || en->cold + 64 > en->cold_limit)
         return;
     b->key = BT_KEY_NONE;
-    /* movl $site, exit_site; jmp stub_chain; struct bt_exit_site */
+    /* movl $site, exit_site; jmp stub; struct bt_exit_site */
     memcpy(p, "\x65\xc7\x04\x25", 4);
     uint32_t off = offsetof(struct bt_ctx, exit_site);
     memcpy(p + 4, &off, 4);
     memcpy(p + 8, &site, 4);
     p[12] = 0xe9;
-    int32_t stub = (int32_t)(en->stub_chain - ((uint64_t)en->code_rx + site));
+    /* One that continues another block leads to the software TLB, not back to where it came from. */
+    bool alt = key & BT_KEY_ALT;
+    int32_t stub =
+        (int32_t)((alt ? en->stub_direct : en->stub_chain) - ((uint64_t)en->code_rx + site));
     memcpy(p + 13, &stub, 4);
-    struct bt_exit_site data = {
-        .jump = jump, .id = (key & ~BT_KEY_FORM) >> 12, .delta = (int32_t)(key & 0xfff)};
+    struct bt_exit_site data = {.jump = jump,
+                                .guard = alt ? (uint32_t)(b - en->block) : 0,
+                                .id = (key & ~BT_KEY_FORM) >> 12,
+                                .delta = (int32_t)(key & 0xfff)};
     memcpy(p + 17, &data, sizeof(data));
     en->cold += 17 + sizeof(data);
     memcpy(hot + 1, &rel, 4);

@@ -129,8 +129,7 @@ static void take_flags(struct insn *in, const ZydisAccessedFlags *f)
     case ZYDIS_MNEMONIC_SHLD:
     case ZYDIS_MNEMONIC_SHRD:
         /* A count of 0 leaves the flags alone; counts above 1 leave OF of rotates as it was. */
-        in->fl_kill = 0;
-        in->fl_read |= in->fl_mod;
+        in->fl_kill = 0; /* but see insn_kills */
         break;
     default:
         break;
@@ -410,5 +409,20 @@ bool insn_jump(const struct insn *in)
         return in->z.meta.branch_type != ZYDIS_BRANCH_TYPE_FAR;
     default:
         return in->z.meta.category == ZYDIS_CATEGORY_COND_BR;
+    }
+}
+
+uint16_t insn_kills(const struct insn *in)
+{
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_SHL:
+    case ZYDIS_MNEMONIC_SHR:
+    case ZYDIS_MNEMONIC_SAR:
+        if (in->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
+            (in->op[1].imm.value.u & (in->opsize == 8 ? 63 : 31)) != 0)
+            return in->fl_mod;
+        return 0;
+    default:
+        return in->fl_kill;
     }
 }

@@ -136,6 +136,8 @@ const struct insn *insn_look(const struct insn_decoder *d, const uint8_t *bytes,
                              struct insn *room);
 /* A near jump to a constant place, maybe on a condition of flags. Not CALL, LOOP, JRCXZ. */
 bool insn_jump(const struct insn *in);
+/* Flags that are surely overwritten, the immediate considered. */
+uint16_t insn_kills(const struct insn *in);
 /* As insn_decode, without the cache. */
 enum insn_result insn_decode_full(const struct insn_decoder *d, const uint8_t *bytes,
                                   unsigned avail, struct insn *in);

@@ -345,24 +345,20 @@ uint64_t bt_variant(struct bt_ctx *c)
     return b != NULL ? (uint64_t)c->v->en->code_rx + b->hot : leave(c, EXIT_VARIANT);
 }
 
-/* The region of an access is not direct, or not known to be: on with the software TLB, from this
- * instruction to the end of the block. */
+/* The region of an access is not direct where the site looks for it: the run loop finds out how to
+ * go on from this instruction. */
 uint64_t bt_direct_miss(struct bt_ctx *c)
 {
-    struct engine *en = c->v->en;
     const struct bt_exit_site *site = exit_site(c);
 
-    en->stat.direct_miss++;
+    c->v->en->stat.direct_miss++;
     c->rip = c->cur_lin[site->id] + (int64_t)site->delta;
-    if (c->kick)
-        return leave(c, EXIT_EVENT);
-    const struct bt_block *b =
-        bt_block_find(en, site->id << 12 | (uint32_t)site->delta | BT_KEY_TLB);
-    if (b == NULL)
-        return leave(c, EXIT_TLB);
-    uint64_t code = (uint64_t)en->code_rx + b->hot;
-    patch_chain(en, site->jump, 0, 0, code);
-    return code;
+    return leave(c, EXIT_TLB);
+}
+
+void bt_link_miss(struct bt_ctx *c, uint64_t code)
+{
+    patch_chain(c->v->en, exit_site(c)->jump, 0, 0, code);
 }
 
 /* After a helper that would go on in its block, but dropped the block's page. */

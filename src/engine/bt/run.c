@@ -310,14 +310,15 @@ static void direct_fault(struct engine_vcpu *v, struct bt_ctx *c, const struct b
                          unsigned goff)
 {
     struct engine *en = v->en;
-    uint64_t site = (uint64_t)en->page[b->key >> 12].rpn << 12 | goff;
+    uint64_t site = (uint64_t)en->page[(b->key & ~BT_KEY_FORM) >> 12].rpn << 12 | goff;
     enum site_kind kind = bt_site_hint(en, site);
 
     en->stat.direct_fault++;
-    if (kind == SITE_SLOW) {
+    if (kind == SITE_SLOW || kind == SITE_TLB) {
         bt_site_learn(en, site, SITE_TLB);
+        en->page[(b->key & ~BT_KEY_FORM) >> 12].tlb_sites = true;
         bt_block_kill(en, &en->block[b - en->block]);
-    } else if (kind != SITE_TLB) {
+    } else {
         bt_site_learn(en, site, SITE_SLOW);
     }
     c->exit_site = 0;
@@ -329,7 +330,7 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
     const struct bt_record *rec;
     const struct bt_block *b = bt_block_at(v->en, c->fault_pc, &rec);
 
-    bool direct = b != NULL && b->key != 0 && !(b->key & BT_KEY_FORM) &&
+    bool direct = b != NULL && b->key != 0 && !(b->key & (BT_KEY_FORM & ~BT_KEY_ALT)) &&
                   (c->mode_key & MODE_DIRECT) &&
                   (c->fault_vector == 14 || c->fault_vector == 13 || c->fault_vector == 12);
     if (b == NULL || (c->fault_vector == 14 && !direct)) {
@@ -557,6 +558,9 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             why = ENGINE_EXIT_HALT;
             break;
         }
+        bool link = false;
+        if (form == BT_KEY_TLB && c->exit_site != 0 && !v->flush_wanted)
+            form = bt_miss_form(c, &link);
         uint64_t rip = c->rip, code = code_for(v, c, alone, alone ? 0 : form);
         if (code == 0) {
             if (c->exit_reason == EXIT_SHUTDOWN) {
@@ -575,6 +579,8 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         }
         if (chain && flushes == (uint32_t)en->stat.flushes)
             bt_link(c, code);
+        if (link && !alone && flushes == (uint32_t)en->stat.flushes)
+            bt_link_miss(c, code);
         if (!alone && form == 0 && !(c->mode_key & MODE_TF))
             bt_jc_insert(c, rip, code);
         bool step = c->mode_key & MODE_TF;

@@ -101,6 +101,7 @@ static void liveness(struct xlate *x)
     x->live[x->n] = live;
     for (unsigned i = x->n; i-- > 0;) {
         struct insn *in = &x->in[i];
+        in->fl_kill = insn_kills(in);
         if (in->special)
             in->fl_read = FLAGS_ARITH;
         if (is_branch(in) && direct(in)) {
@@ -448,7 +449,9 @@ static enum insn_result decode_straddle(struct xlate *x, uint64_t rip, struct in
 
 static enum site_kind site_kind(const struct xlate *x, unsigned off)
 {
-    return bt_site_hint(x->en, (uint64_t)x->en->page[x->id].rpn << 12 | off);
+    const struct bt_code_page *p = &x->en->page[x->id];
+
+    return p->tlb_sites ? bt_site_hint(x->en, (uint64_t)p->rpn << 12 | off) : SITE_NEW;
 }
 
 /* Forward jumps whose targets are not decoded yet, and jumps that leave the block. */
@@ -622,7 +625,8 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->spilled = BT_LENT;
     memset(x->group_reg, -1, sizeof(x->group_reg));
     x->nogroup = form & BT_KEY_VARIANT;
-    x->direct = (c->mode_key & MODE_DIRECT) && form == 0 && !x->oneshot;
+    x->alt = form & BT_KEY_ALT;
+    x->direct = (c->mode_key & MODE_DIRECT) && (form & ~BT_KEY_ALT) == 0 && !x->oneshot;
     x->checked = x->low = 0;
     x->single = x->unreachable = false;
     x->n_edge = 0;
@@ -631,30 +635,45 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     insn_decoder_init(&x->dec, bits, c->mode_key & MODE_LMA, c->v->insn_cache);
 }
 
-/* The first instruction missed its region: that is made direct if it can be; if it is already, the
- * site looked for the address in the wrong place, and its block is translated anew. */
-static void learn(struct xlate *x)
+uint32_t bt_miss_form(struct bt_ctx *c, bool *link)
 {
-    struct bt_ctx *c = x->c;
-    struct insn *in = &x->in[0];
+    struct engine *en = c->v->en;
+    struct xlate *x = c->v->xlate;
+    const struct bt_exit_site *e = (const void *)(en->code_rw + c->exit_site);
+    struct bt_block *b = &en->block[e->guard];
+    uint32_t id = bt_code_page_at(c, c->rip);
+    unsigned off = c->rip & 0xfff;
     struct insn_mem m;
     bool low;
 
-    if (!(x->key & MODE_DIRECT) || !x_group_access(in, &m))
-        return;
+    *link = b->key == BT_KEY_NONE;
+    if (id == 0 || id != e->id || *link)
+        return BT_KEY_TLB;
+    setup(x, c, id, false, BT_KEY_TLB);
+    x->single = true;
+    if (decode_block(x, c->rip) != INSN_OK || x->page2 != 0)
+        return BT_KEY_TLB;
+    const struct insn *in = &x->in[0];
+    if (in->has_mem)
+        m = in->mem;
+    else if (!x_group_access(in, &m))
+        return BT_KEY_TLB;
     uint64_t lin = x_address_now(x, in, &m);
     if (!bt_view_direct(c, lin, &low)) {
         bt_view_region(c, lin);
-        return;
+        *link = !bt_view_direct(c, lin, &low);
+        return BT_KEY_TLB;
     }
-    uint64_t site = (uint64_t)x->en->page[x->id].rpn << 12 | in->off;
-    if (bt_site_hint(x->en, site) != SITE_NEW || c->exit_site == 0)
-        return;
-    bt_site_learn(x->en, site, low ? SITE_LOW : SITE_HIGH);
-    const struct bt_exit_site *e = (const void *)(x->en->code_rw + c->exit_site);
-    bt_block_kill(x->en, &x->en->block[e->guard]);
-    x->cold = x->en->code_rw + x->en->cold;
-    x->b->cold = x->en->cold;
+    *link = true;
+    if (!(x->key & MODE_USER) || ((b->key & BT_KEY_ALT) && (b->key & 0xfff) == off))
+        return BT_KEY_TLB;
+    uint64_t site = (uint64_t)en->page[id].rpn << 12 | off;
+    if (bt_site_hint(en, site) == SITE_NEW) { /* next time it looks in the right place */
+        bt_site_learn(en, site, low ? SITE_LOW : SITE_HIGH);
+        bt_block_kill(en, b);
+        *link = false;
+    }
+    return BT_KEY_ALT;
 }
 
 struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,
@@ -696,8 +715,6 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
         else
             x_invalid(x, &x->in[0]);
     } else {
-        if (form == BT_KEY_TLB)
-            learn(x);
         x_targets(x);
         liveness(x);
         x_groups(x);

@@ -18,7 +18,8 @@
  * Addresses below 64 GB of user programs have a window of their own, at a constant distance behind
  * the context: the GS prefix and a larger displacement. A program at low addresses has its stack
  * and libraries near the top, so that one base cannot serve both. Which of the two a site uses is
- * decided when it is translated, by the address it has then.
+ * decided when it is translated, by the address it has then. When it has one of the other kind, the
+ * rest of the block runs in a translation of its own (BT_KEY_ALT).
  */
 #include "xlate.h"
 
@@ -53,16 +54,21 @@ static bool is_low(const struct xlate *x, const struct insn *in, const struct in
 {
     if (!(x->key & MODE_USER))
         return false;
-    enum site_kind kind = bt_site_hint(x->en, (uint64_t)x->en->page[x->id].rpn << 12 | in->off);
-    if (kind == SITE_LOW || kind == SITE_HIGH)
-        return kind == SITE_LOW;
+    if (m == &in->mem && !x->alt) {
+        enum site_kind kind = bt_site_hint(x->en, (uint64_t)x->en->page[x->id].rpn << 12 | in->off);
+        if (kind == SITE_LOW || kind == SITE_HIGH)
+            return kind == SITE_LOW;
+    }
     return x_address_now(x, in, m) >> REGION_SHIFT == 0;
 }
 
-static void miss_exit(struct xlate *x, const struct insn *in, uint8_t *miss)
+/* Where a jump at `miss` (rel32) goes. rcx: the register that holds RCX meanwhile, 16: none. */
+static void miss_exit(struct xlate *x, const struct insn *in, uint8_t *miss, unsigned rcx)
 {
     x_to_cold(x);
     x_here(x, miss);
+    if (rcx < 16)
+        x_rr(x, true, 0x8b, X86_RCX, rcx);
     x_canon_copy(x);
     uint8_t *jump = x_jcc(x, CC_JMP);
     x_here(x, jump);
@@ -76,8 +82,46 @@ static void miss_exit(struct xlate *x, const struct insn *in, uint8_t *miss)
     x_to_hot(x);
 }
 
-/* Is the region of the address in `reg` direct? Flags and t are free. */
-static void check(struct xlate *x, const struct insn *in, unsigned reg, unsigned t, bool low)
+/* Are the flags needed at the current instruction, and in their place? */
+static bool flags_held(const struct xlate *x)
+{
+    return x->live[x->i] && !x->flags_saved;
+}
+
+/* Tests the byte of the table at `off`, indexed by t unless that is 16: misses unless it is 0. Where
+ * the flags are held it is done by JRCXZ. `avoid`: registers of the operand. */
+static void test(struct xlate *x, const struct insn *in, unsigned t, int32_t off, uint16_t avoid)
+{
+    unsigned u = 16, op = flags_held(x) ? 0x0fb6 : 0x80, reg = flags_held(x) ? X86_RCX : 7;
+
+    if (flags_held(x) && t != X86_RCX) {
+        uint16_t rcx = 1u << X86_RCX;
+        if (!(x->spilled & rcx) || ((x->held | avoid) & rcx)) {
+            u = x_scratch(x, (uint16_t)(avoid | (t < 16 ? 1u << t : 0) | rcx));
+            x_rr(x, true, 0x8b, u, X86_RCX);
+        }
+    }
+    if (t < 16)
+        x_ctx_idx(x, false, op, reg, t, off);
+    else
+        x_ctx(x, false, op, reg, off);
+    if (op == 0x80) {
+        e8(x, 0);
+        miss_exit(x, in, x_jcc(x, CC_NE), 16);
+        return;
+    }
+    e8(x, 0xe3); /* jrcxz over the jump */
+    e8(x, 5);
+    e8(x, 0xe9);
+    x->out += 4;
+    miss_exit(x, in, x->out - 4, u);
+    if (u < 16)
+        x_rr(x, true, 0x8b, X86_RCX, u);
+}
+
+/* Is the region of the address in `reg` direct? t is free. */
+static void check(struct xlate *x, const struct insn *in, unsigned reg, unsigned t, bool low,
+                  uint16_t avoid)
 {
     if (x->en->bmi2) {
         e8(x, 0xc4); /* rorx t, reg, 36 */
@@ -92,29 +136,27 @@ static void check(struct xlate *x, const struct insn *in, unsigned reg, unsigned
         e8(x, REGION_SHIFT);
     }
     x_rr(x, false, 0x0fb7, t, t); /* movzx t, t's low word */
-    x_ctx_idx(x, false, 0x80, 7, t, table_off(x, low));
-    e8(x, 0);
-    miss_exit(x, in, x_jcc(x, CC_NE));
+    test(x, in, t, table_off(x, low), avoid);
 }
 
-static void check_constant(struct xlate *x, const struct insn *in, uint64_t lin, bool low)
+static uint16_t m_regs(const struct insn_mem *m)
 {
-    x_ctx(x, false, 0x80, 7, table_off(x, low) + (int32_t)(lin >> REGION_SHIFT & 0xffff));
-    e8(x, 0);
-    miss_exit(x, in, x_jcc(x, CC_NE));
+    return (uint16_t)((m->base >= 0 ? 1u << m->base : 0) | (m->index >= 0 ? 1u << m->index : 0));
 }
 
 /* The check of an operand that keeps its registers. */
 static void check_operand(struct xlate *x, const struct insn *in, const struct insn_mem *m,
-                          unsigned t, bool low)
+                          unsigned t, bool low, uint16_t avoid)
 {
+    avoid |= m_regs(m);
     if (m->index >= 0) {
         x_lea(x, true, t, m->base, m->index, m->scale, (int32_t)m->disp);
-        check(x, in, t, t, low);
+        check(x, in, t, t, low, avoid);
     } else if (m->base >= 0) {
-        check(x, in, (unsigned)m->base, t, low);
+        check(x, in, (unsigned)m->base, t, low, avoid);
     } else {
-        check_constant(x, in, (uint64_t)m->disp, low);
+        test(x, in, 16, table_off(x, low) + (int32_t)((uint64_t)m->disp >> REGION_SHIFT & 0xffff),
+             avoid);
     }
 }
 
@@ -171,8 +213,8 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
         t1 = true;
         g = GROUP_NONE;
     }
-    bool checks = must_check(x, g);
-    if ((checks || (t1 && !m->rip)) && x->live[x->i])
+    bool checks = must_check(x, g), based = t1 && m->seg >= X86_FS;
+    if (checks && !x->en->bmi2 && x->live[x->i])
         x_flags_save(x);
     a->seg = low ? GS : FS;
     a->member = true;
@@ -180,7 +222,6 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
     if (t1) {
         a->t1 = x_scratch(x, avoid);
         x->held |= (uint16_t)(1u << a->t1);
-        x_address(x, in, m, a->t1, 16);
         a->base = (int8_t)a->t1;
     } else {
         a->base = m->base;
@@ -189,12 +230,14 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
         a->disp = (int32_t)m->disp;
         a->same = m == &in->mem && in->z.raw.modrm.offset != 0;
     }
-    if (checks || val)
+    if (checks || val || based)
         a->t2 = a->val = x_scratch(x, avoid);
+    if (t1)
+        x_address(x, in, m, a->t1, a->t2);
     if (checks && t1)
-        check(x, in, a->t1, a->t2, low);
+        check(x, in, a->t1, a->t2, low, avoid);
     else if (checks)
-        check_operand(x, in, m, a->t2, low);
+        check_operand(x, in, m, a->t2, low, avoid);
     if (low)
         a->disp += LOW_WINDOW;
     a->op = x->out;
@@ -226,11 +269,6 @@ void x_direct_encode(struct xlate *x, const struct insn *in, const struct access
     ebytes(x, in->raw + k, in->len - k);
 }
 
-static uint16_t m_regs(const struct insn_mem *m)
-{
-    return (uint16_t)((m->base >= 0 ? 1u << m->base : 0) | (m->index >= 0 ? 1u << m->index : 0));
-}
-
 /* In front of a loop: the groups whose registers change by constants only, and that every round
  * uses before it may jump back. */
 void x_direct_loop(struct xlate *x)
@@ -249,12 +287,12 @@ void x_direct_loop(struct xlate *x)
             !low_disp(m.disp))
             continue;
         if (!saved && x->live[0])
-            x_flags_save(x);
+            x_flags_save(x); /* once for all of them */
         saved = true;
         bool low = is_low(x, in, &m);
         x->low = (x->low & ~(1u << me->group)) | (uint32_t)low << me->group;
         m.disp = me->at;
-        check_operand(x, &x->in[0], &m, x_scratch(x, m_regs(&m)), low);
+        check_operand(x, &x->in[0], &m, x_scratch(x, m_regs(&m)), low, 0);
         x->checked |= 1u << me->group;
     }
     if (!saved)

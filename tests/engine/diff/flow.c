@@ -13,9 +13,15 @@ struct flow {
     unsigned next[2], next_count;     /* items; seq->count is the end */
 };
 
-/* The count of a shift or rotate, or a repeat count, may be zero: then flags stay. */
-static bool writes_always(const ZydisDecodedInstruction *in)
+/* The count of a shift or rotate, or a repeat count, may be zero: then flags stay. Some flags stay
+ * in any rotate. */
+static bool writes_always(const ZydisDecodedInstruction *in, const ZydisDecodedOperand *op)
 {
+    bool shift = in->mnemonic == ZYDIS_MNEMONIC_SHL || in->mnemonic == ZYDIS_MNEMONIC_SHR ||
+                 in->mnemonic == ZYDIS_MNEMONIC_SAR;
+
+    if (shift && op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+        return (op[1].imm.value.u & (op[0].size == 64 ? 63 : 31)) != 0;
     if (in->meta.category == ZYDIS_CATEGORY_SHIFT || in->meta.category == ZYDIS_CATEGORY_ROTATE)
         return false;
     return (in->attributes &
@@ -47,7 +53,7 @@ static void analyse(const struct gen *g, const struct gen_seq *seq, struct flow 
             continue;
         f[i].reads = in.cpu_flags->tested & DIFF_STATUS;
         f[i].undefined = in.cpu_flags->undefined & DIFF_STATUS;
-        if (writes_always(&in))
+        if (writes_always(&in, op))
             f[i].kills = (in.cpu_flags->modified | in.cpu_flags->set_0 | in.cpu_flags->set_1 |
                           in.cpu_flags->undefined) &
                          DIFF_STATUS;
