@@ -5,10 +5,11 @@
     run.py [--doppel FILE] [--accel NAME] [--memory SIZE] [--timeout S] GUEST.elf...
     run.py --qemu GUEST.elf...          the same guests under QEMU's TCG, to test the tests
 
-A guest prints lines `ok - name` and `not ok - name` and leaves through the exit device with 0 or 1,
-which the machine turns into status 1 or 3. A guest that says nothing, hangs or leaves otherwise
-has failed. $DOPPEL names the program when --doppel does not. Checks that an engine is known not to
-meet stand in pending-ENGINE.txt.
+A guest prints lines `ok - name` and `not ok - name`, then `# end`, and leaves through the exit
+device with 0 or 1, which the machine turns into status 1 or 3. A guest that says nothing, hangs or
+leaves otherwise has failed; that doppel itself failed is status 1, too, but has no `# end`.
+$DOPPEL names the program when --doppel does not. Checks that an engine is known not to meet stand
+in pending-ENGINE.txt.
 """
 import argparse
 import os
@@ -71,6 +72,8 @@ def run(args, guest):
         return text, f"exit status {done.returncode}"
     if "ok - " not in text:
         return text, "no report"
+    if "# end" not in text.splitlines():
+        return text, "it did not come to its end"
     return text, None
 
 

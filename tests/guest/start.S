@@ -68,6 +68,8 @@ start64:
     /* Ends the run: the exit device, or a halt if there is none. */
     .globl finish
 finish:
+    movq $text_end, %rdi
+    call puts
     movl failures, %eax
     testl %eax, %eax
     setnz %al
@@ -510,6 +512,7 @@ text_vector: .asciz ": vector"
 text_error: .asciz ": error code"
 text_rip: .asciz ": rip"
 text_empty: .asciz ": got"
+text_end: .asciz "# end\n"
 text_skip: .asciz "ok - # SKIP "
 text_unexpected: .asciz "not ok - unexpected exception (vector, error code, rip, cr2):"
 digits: .ascii "0123456789abcdef"

@@ -432,7 +432,16 @@ static bool is_seg_stack(const struct insn *in)
 /* Unprivileged, but waiting, moving between worlds or with operands of their own: never offered. */
 static bool hidden(const struct insn *in)
 {
+    switch (in->z.encoding) { /* nor do we know how to encode these anew */
+    case ZYDIS_INSTRUCTION_ENCODING_3DNOW:
+    case ZYDIS_INSTRUCTION_ENCODING_XOP:
+    case ZYDIS_INSTRUCTION_ENCODING_MVEX:
+        return true;
+    default:
+        break;
+    }
     switch (in->z.meta.isa_ext) {
+    case ZYDIS_ISA_EXT_AMD3DNOW:
     case ZYDIS_ISA_EXT_WAITPKG:
     case ZYDIS_ISA_EXT_SGX:
     case ZYDIS_ISA_EXT_SGX_ENCLV:
