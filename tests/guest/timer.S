@@ -99,6 +99,26 @@ loops:
 2:  ret
     END_LOOP "indirect CALL and RET"
     BUSY
+    movq $1f, %rax
+1:  pushq %rax
+    ret
+    END_LOOP "PUSH and RET"
+    BUSY
+    call 2f
+1:  subq $8, %rsp
+    ret
+2:  ret
+    END_LOOP "RET to the same place again"
+    BUSY
+    movq $1f, %rax
+1:  movq %rbp, %rsp
+    call *%rax
+    END_LOOP "indirect CALL"
+    BUSY
+1:  movq %rbp, %rsp
+    call 1b
+    END_LOOP "CALL"
+    BUSY
 1:  testb $1, never
     jz 1b
     END_LOOP "polling memory"
@@ -201,6 +221,12 @@ programs:
     jmp 4b
 7:  ret
     END_USER_LOOP "a program: CALL and RET"
+    USER_LOOP
+    call 8f
+7:  subq $8, %rsp
+    ret
+8:  ret
+    END_USER_LOOP "a program: RET to the same place again"
     USER_LOOP
     syscall
     jmp 4b

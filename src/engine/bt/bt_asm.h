@@ -24,9 +24,10 @@
 #define CTX_XMASK_LO 0x158
 #define CTX_XMASK_HI 0x15c
 #define CTX_XINIT 0x160
-#define CTX_LEFT 0x170
-#define CTX_OUTSIDE 0x172
-#define CTX_DIRECT 0x173
+#define CTX_LEFT 0x16c
+#define CTX_OUTSIDE 0x16f
+#define CTX_DIRECT 0x170
+#define CTX_RIP 0x178
 #define CTX_CALLS 0x180
 #define CTX_FS_BASE 0x188
 #define CTX_FS_LOADED 0x190

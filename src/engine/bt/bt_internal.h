@@ -9,7 +9,7 @@
  * know no linear address: RIP is cur_lin[id] + offset, so processes that share a page share its
  * translation. Block       a straight run of guest instructions in one page, entered at its first
  * one only. Invariant 1 while a block of page id runs, cur_lin[id] is its linear page. Invariant 2
- * an entry of the jump cache (RIP -> host code), salted with the current salt of its mode slot,
+ * an entry of the look-up cache (RIP -> block), salted with the current salt of its mode slot,
  * names a block whose page id has cur_lin[id] == page of RIP. Whoever changes cur_lin[id] from one
  * address to another, or to BT_NO_LIN, changes the salt. Invariant 3 a writable entry of the
  * software TLB never covers a page with live code.
@@ -84,16 +84,26 @@ struct bt_tlb {
         [2];
 };
 
-/* ---- jump cache
+/* ---- branches (branch.c)
  * -------------------------------------------------------------------------------------------------
  */
 
-#define JC_BITS 11
+#define BT_SHADOW_SIZE 0x10000u /* bytes of a mode's shadow stack */
+#define BT_SHADOW_MASK (BT_SHADOW_SIZE - 8)
+#define BT_JUMP_BITS 14 /* of a mode's jump table */
+#define BT_JUMP_MASK ((8u << BT_JUMP_BITS) - 8)
+#define BT_JUMP_HASH 0x9e3779b1u
+#define BT_JUMP_SHIFT (29 - BT_JUMP_BITS)
+#define BT_BRANCH_SIZE (BT_SHADOW_SIZE + (8u << BT_JUMP_BITS))
+#define BT_CALL_ENTRY 3 /* bytes in front of a block: the entry for calls */
+
+/* What helpers look up: RIP -> block. */
+#define JC_BITS 9
 #define JC_SIZE (1u << JC_BITS)
 
 struct bt_jc_entry {
     uint64_t tag; /* RIP + salt */
-    uint64_t code;
+    struct bt_block *block;
 };
 
 #define BT_MAX_PAGES 65536u
@@ -156,9 +166,9 @@ struct bt_ctx {
     uint32_t xmask_lo, xmask_hi;
     void *xinit;
     uint32_t exit_site; /* offset of a struct bt_exit_site, 0: none */
-    int32_t exit_delta; /* how far an indirect branch moved RSP */
     uint8_t left;       /* the page of `pc` was dropped */
     bool exec_huge;     /* code ran from a 1 GB page */
+    bool by_branch;     /* an indirect branch wants a block that is not there */
     uint8_t outside;    /* between bt_vector_out and bt_vector_in */
     bool direct;        /* FS is the view's in translated code */
     uint64_t rip;
@@ -169,17 +179,20 @@ struct bt_ctx {
 
     uint64_t saved_flags; /* LAHF/SETO image: AH = flags, AL = OF */
     uint64_t temp[4];
-    uint64_t call_target; /* host code that a CALL under way goes to */
     uint64_t seg_base[6];
     uint64_t jc_salt[BT_MODES];
-    uint32_t sys_flags; /* RFLAGS bits that are neither arithmetic nor IF nor DF */
-    uint32_t mode;      /* index in modes[] */
+    /* Each mode's table of branches, while no kick waits; else the empty one. */
+    uint64_t branch[BT_MODES];
+    uint64_t branch_call[BT_MODES]; /* the mode's own table, and 8 */
+    uint8_t *branch_tables;         /* BT_MODES of them, and the empty one */
+    uint32_t sys_flags;             /* RFLAGS bits that are neither arithmetic nor IF nor DF */
+    uint32_t mode;                  /* index in modes[] */
     uint32_t mode_key;
     uint8_t if_flag;  /* RFLAGS.IF */
     uint8_t irq_wait; /* an interrupt waits for IF: STI leaves the block */
     uint8_t cpl;
-    _Atomic uint8_t kick;
-    uint64_t df; /* 1 or -1 */
+    _Atomic uint8_t kick; /* set by bt_kick_now only */
+    uint64_t df;          /* 1 or -1 */
     uint64_t kernel_gs_base, tsc_offset;
 
     uint64_t pc_lin; /* linear page of `pc` when its cur_lin was dropped meanwhile */
@@ -245,6 +258,10 @@ struct bt_block {
     uint16_t size;  /* guest bytes */
     uint32_t key;   /* page id << 12 | offset, form; 0: runs once */
     uint32_t page2; /* id of the second page of an instruction that straddles two, else 0 */
+    bool live;      /* it may read flags before it writes them */
+    bool call_here; /* the entry for calls is right in front of it */
+    /* Offsets of further entries, 0: none yet (branch.c). */
+    uint32_t entry_flags, entry_call, entry_indirect;
 };
 
 #define BT_KEY_VARIANT (1u << 31) /* translated without groups (xgroup.c) */
@@ -297,6 +314,8 @@ struct engine {
     uint32_t hot, cold; /* next free */
     uint64_t stub_mem, stub_post, stub_chain, stub_lookup, stub_helper, stub_exit, stub_kick,
         stub_page2, stub_group, stub_variant, stub_direct;
+    uint64_t stub_branch[BT_MODES]; /* jump through the mode's table, to the RIP in R11 */
+    int branch_fd;                  /* empty tables */
 
     struct bt_block *block;
     uint32_t n_block, max_block;
@@ -400,6 +419,15 @@ struct bt_exit_site {
     uint32_t guard; /* and of the guard's displacement, or 0; a direct miss: index of its block */
     uint32_t id;    /* the target is cur_lin[id] + delta */
     int32_t delta;
+    uint32_t form; /* EXIT_FORM_* */
+};
+#define EXIT_FORM_CALL 1u  /* the jump is a call, R10 holds RSP there */
+#define EXIT_FORM_SAVED 2u /* the flags are in ctx->saved_flags at the jump */
+
+/* What bt_lookup_next must know of an indirect branch; lies in the code at ctx->site. */
+struct bt_branch_site {
+    uint32_t pc;
+    int32_t moved; /* how far it moved RSP */
 };
 
 /* ctx->mem_info: bits 0-9 size, 12-13 access, 16-17 mmu, and */
@@ -473,13 +501,26 @@ uint64_t bt_helper_left(struct bt_ctx *c);
 uint64_t bt_page2_miss(struct bt_ctx *c);
 uint64_t bt_variant(struct bt_ctx *c);
 uint64_t bt_direct_miss(struct bt_ctx *c);
-void bt_link_miss(struct bt_ctx *c, uint64_t code);
+void bt_link_miss(struct bt_ctx *c, const struct bt_block *b);
 void bt_exec_flush(struct bt_ctx *c, bool global);
 void bt_exec_invlpg(struct bt_ctx *c, uint64_t lin);
 void bt_exec_drop(struct bt_ctx *c, uint32_t id);
-void bt_link(struct bt_ctx *c, uint64_t code);
+void bt_link(struct bt_ctx *c, struct bt_block *b);
 void bt_jc_forget(struct bt_ctx *c, unsigned mode); /* all entries of one mode */
-void bt_jc_insert(struct bt_ctx *c, uint64_t rip, uint64_t code);
+void bt_jc_insert(struct bt_ctx *c, uint64_t rip, struct bt_block *b);
+
+/* branch.c */
+int bt_branch_create(struct engine *en, struct err *e);
+void bt_branch_destroy(struct engine *en);
+int bt_branch_map(struct bt_ctx *c);
+void bt_branch_unmap(struct bt_ctx *c);
+void bt_branch_reset(struct bt_ctx *c);
+void bt_branch_insert(struct bt_ctx *c, uint64_t rip, struct bt_block *b);
+void bt_branch_forget(struct bt_ctx *c, uint64_t rip);
+void bt_kick_now(struct bt_ctx *c);  /* any thread */
+bool bt_kick_done(struct bt_ctx *c); /* was there one? */
+/* Where a block is entered from an exit of that form; 0: no room. */
+uint64_t bt_entry(struct bt_ctx *c, struct bt_block *b, uint32_t form);
 
 /* event.c: general registers only */
 uint64_t bt_rflags(const struct bt_ctx *c);

@@ -89,6 +89,9 @@ int bt_cache_create(struct engine *en, struct err *e)
     en->stub_group = thunk(en, bt_stub_group);
     en->stub_variant = thunk(en, bt_stub_variant);
     en->stub_direct = thunk(en, bt_stub_direct);
+    r = bt_branch_create(en, e);
+    if (r < 0)
+        return r;
     en->n_rpn = 1;
     for (unsigned i = 0; i < en->n_region; i++) {
         uint64_t end = (en->region[i].offset + en->region[i].size) >> 12;
@@ -125,6 +128,7 @@ static void release(void *p, size_t size)
 void bt_cache_destroy(struct engine *en)
 {
     bt_views_destroy(en);
+    bt_branch_destroy(en);
     release(en->code_rw, CODE_SIZE);
     if (en->code_rx != NULL)
         bt_signal_forget((uint64_t)en->code_rx);
@@ -172,8 +176,8 @@ void bt_cache_flush(struct engine *en)
         struct bt_ctx *c = en->vcpu[i] ? en->vcpu[i]->ctx : NULL;
         if (c == NULL)
             continue;
-        for (unsigned m = 0; m < BT_MODES; m++)
-            memset(c->jc[m], 0, sizeof(c->jc[m]));
+        memset(c->jc, 0, sizeof(c->jc));
+        bt_branch_reset(c);
         memset(c->xmap, 0, sizeof(c->xmap));
         for (uint32_t id = 0; id < BT_MAX_PAGES; id++)
             c->cur_lin[id] = BT_NO_LIN;
@@ -255,7 +259,7 @@ void bt_code_dma(void *opaque, gpa_t gpa, uint64_t len)
     atomic_store(&en->stale_any, 1);
     for (unsigned i = 0; i < en->vcpus; i++)
         if (en->vcpu[i] != NULL && en->vcpu[i]->ctx != NULL)
-            atomic_store(&en->vcpu[i]->ctx->kick, 1);
+            bt_kick_now(en->vcpu[i]->ctx);
 }
 
 void bt_code_stale(struct engine *en)
@@ -331,7 +335,7 @@ void bt_block_kill(struct engine *en, struct bt_block *b)
     memcpy(p + 4, &off, 4);
     memcpy(p + 8, &site, 4);
     p[12] = 0xe9;
-    /* One that continues another block leads to the software TLB, not back to where it came from. */
+    /* One that continues another block leads to the software TLB, not back to where it began. */
     bool alt = key & BT_KEY_ALT;
     int32_t stub =
         (int32_t)((alt ? en->stub_direct : en->stub_chain) - ((uint64_t)en->code_rx + site));

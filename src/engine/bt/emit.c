@@ -116,6 +116,16 @@ void x_lea(struct xlate *x, bool w, unsigned reg, int base, int index, unsigned 
         e32(x, (uint32_t)disp);
 }
 
+void x_rorx(struct xlate *x, unsigned t, unsigned r, unsigned by)
+{
+    e8(x, 0xc4);
+    e8(x, 0x43 | (t < 8 ? 0x80 : 0) | (r < 8 ? 0x20 : 0));
+    e8(x, 0xfb);
+    e8(x, 0xf0);
+    e8(x, 0xc0 | (t & 7) << 3 | (r & 7));
+    e8(x, by);
+}
+
 void x_load(struct xlate *x, unsigned reg, int32_t off)
 {
     x_ctx(x, true, 0x8b, reg, off);
@@ -177,6 +187,15 @@ uint8_t *x_jcc(struct xlate *x, unsigned cc)
     return x->out - 4;
 }
 
+uint8_t *x_call(struct xlate *x)
+{
+    while ((((uintptr_t)x->out + 1) & 63) > 60)
+        e8(x, 0x90);
+    e8(x, 0xe8);
+    x->out += 4;
+    return x->out - 4;
+}
+
 void x_here(struct xlate *x, uint8_t *rel32)
 {
     int32_t d = (int32_t)(x->out - (rel32 + 4));
@@ -192,6 +211,15 @@ void x_jmp_to(struct xlate *x, const uint8_t *to)
 void x_jmp_abs(struct xlate *x, uint64_t code)
 {
     x_jmp_to(x, x->en->code_rw + (code - (uint64_t)x->en->code_rx));
+}
+
+void x_jcc_abs(struct xlate *x, unsigned cc, uint64_t code)
+{
+    const uint8_t *to = x->en->code_rw + (code - (uint64_t)x->en->code_rx);
+
+    e8(x, 0x0f);
+    e8(x, 0x80 | cc);
+    e32(x, (uint32_t)(to - (x->out + 4)));
 }
 
 void x_to_cold(struct xlate *x)

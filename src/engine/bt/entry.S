@@ -267,11 +267,28 @@ exit_saved:
         .endm
 
         exit_stub bt_stub_chain, bt_chain
-        exit_stub bt_stub_lookup, bt_lookup_next
         exit_stub bt_stub_kick, bt_kick_exit
         exit_stub bt_stub_page2, bt_page2_miss
         exit_stub bt_stub_variant, bt_variant
         exit_stub bt_stub_direct, bt_direct_miss
+
+/* A return or an indirect branch that no table knew: to RIP in R11, the flags in saved_flags. */
+        func bt_stub_lookup
+        mov %r11, C(CTX_RIP)
+        save_gprs
+        lent_out
+        mov C(CTX_HOST_RSP), %rsp
+        mov C(CTX_SELF), %rdi
+        call bt_lookup_next
+        cmp $1, %rax
+        je exit_saved
+        mov %rax, C(CTX_JMP_TARGET)
+        fs_sync
+        lent_in
+        pushq C(CTX_FLAGS)
+        popfq
+        load_gprs
+        jmp *C(CTX_JMP_TARGET)
 
         .globl bt_stubs_end
         .hidden bt_stubs_end

@@ -23,7 +23,7 @@ void bt_set_rflags(struct bt_ctx *c, uint64_t v)
     c->if_flag = v >> 9 & 1;
     c->df = v >> 10 & 1 ? ~0ull : 1;
     if (c->if_flag && c->irq_wait)
-        c->kick = 1;
+        bt_kick_now(c);
 }
 
 int bt_fault(struct bt_ctx *c, unsigned vector)

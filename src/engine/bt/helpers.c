@@ -285,7 +285,7 @@ uint64_t bt_h_sti(struct bt_ctx *c, uint32_t arg)
         c->if_flag = 1;
         c->v->shadow_rip = c->rip;
         if (c->irq_wait)
-            c->kick = 1;
+            bt_kick_now(c);
     }
     return bt_next(c);
 }

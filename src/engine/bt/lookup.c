@@ -14,7 +14,7 @@ static void salt_bump(struct bt_ctx *c, unsigned mode)
     c->jc_salt[mode] += SALT_STEP;
     if (c->jc_salt[mode] == 0) /* wrapped: old entries could match again */
         for (unsigned i = 0; i < JC_SIZE; i++)
-            c->jc[mode][i].tag = c->jc[mode][i].code = 0;
+            c->jc[mode][i] = (struct bt_jc_entry){0};
 }
 
 void bt_jc_forget(struct bt_ctx *c, unsigned mode)
@@ -193,42 +193,48 @@ uint32_t bt_code_page_at(struct bt_ctx *c, uint64_t rip)
 /* ---- jumps --------------------------------------------------------------------------------------
  * -------------------- */
 
-void bt_jc_insert(struct bt_ctx *c, uint64_t rip, uint64_t code)
+static struct bt_jc_entry *jc_slot(struct bt_ctx *c, uint64_t rip)
 {
-    struct bt_jc_entry *j = &c->jc[c->mode][rip & (JC_SIZE - 1)];
+    return &c->jc[c->mode][(rip ^ rip >> JC_BITS) & (JC_SIZE - 1)];
+}
 
-    j->tag = rip + c->jc_salt[c->mode];
-    j->code = code;
+void bt_jc_insert(struct bt_ctx *c, uint64_t rip, struct bt_block *b)
+{
+    *jc_slot(c, rip) = (struct bt_jc_entry){.tag = rip + c->jc_salt[c->mode], .block = b};
 }
 
 static uint64_t leave(struct bt_ctx *c, enum bt_exit_reason why)
 {
     c->exit_reason = why;
+    c->by_branch = false;
     return 1;
 }
 
-/* Host code for ctx->rip in ctx->mode, or 0. */
-static uint64_t find_code(struct bt_ctx *c)
+static uint64_t code_of(const struct bt_ctx *c, const struct bt_block *b)
 {
-    if (c->mode >= BT_MODES)
-        return 0;
-    const struct bt_jc_entry *j = &c->jc[c->mode][c->rip & (JC_SIZE - 1)];
-    if (j->code != 0 && j->tag == c->rip + c->jc_salt[c->mode])
-        return j->code;
+    return (uint64_t)c->v->en->code_rx + b->hot;
+}
+
+/* The block at ctx->rip in ctx->mode, or NULL. Salts tell canonical addresses apart only. */
+static struct bt_block *find_block(struct bt_ctx *c)
+{
+    if (c->mode >= BT_MODES || ((c->mode_key & MODE_L) && !bt_canonical(c->rip)))
+        return NULL;
+    const struct bt_jc_entry *j = jc_slot(c, c->rip);
+    if (j->block != NULL && j->tag == c->rip + c->jc_salt[c->mode])
+        return j->block;
     uint64_t lin = c->rip & BT_PAGE_MASK;
     const struct bt_xmap *x = &c->xmap[(lin >> 12) & (XMAP_SIZE - 1)];
     uint32_t id = x->id;
     if (x->lin != lin || x->mode != c->mode || id == 0 || c->cur_lin[id] != lin) {
         id = bt_code_page_at(c, c->rip);
         if (id == 0)
-            return 0;
+            return NULL;
     }
-    const struct bt_block *b = bt_block_find(c->v->en, id << 12 | (uint32_t)(c->rip & 0xfff));
-    if (b == NULL)
-        return 0;
-    uint64_t code = (uint64_t)c->v->en->code_rx + b->hot;
-    bt_jc_insert(c, c->rip, code);
-    return code;
+    struct bt_block *b = bt_block_find(c->v->en, id << 12 | (uint32_t)(c->rip & 0xfff));
+    if (b != NULL)
+        bt_jc_insert(c, c->rip, b);
+    return b;
 }
 
 uint64_t bt_next(struct bt_ctx *c)
@@ -237,20 +243,37 @@ uint64_t bt_next(struct bt_ctx *c)
         return leave(c, EXIT_EVENT);
     if (c->mode_key & MODE_TF)
         return leave(c, EXIT_LOOKUP);
-    uint64_t code = find_code(c);
-    return code != 0 ? code : leave(c, EXIT_LOOKUP);
+    const struct bt_block *b = find_block(c);
+    return b != NULL ? code_of(c, b) : leave(c, EXIT_LOOKUP);
 }
 
+/* A return or an indirect branch that no table knew: to ctx->rip, the flags in saved_flags. */
 uint64_t bt_lookup_next(struct bt_ctx *c)
 {
+    uint64_t s = c->saved_flags;
+
     c->v->en->stat.lookup++;
-    if ((c->mode_key & MODE_L) && !bt_canonical(c->rip)) {
+    c->flags = (s >> 8 & 0xd5) | (s & 1) << 11 | 0x202;
+    if ((c->mode_key & MODE_L) && !bt_canonical(c->rip)) { /* the branch itself faults */
+        const struct bt_branch_site *site = (const void *)(c->v->en->code_rw + c->site);
+        c->pc = site->pc;
         c->rip = bt_helper_rip(c);
-        c->gpr[X86_RSP] -= (uint64_t)(int64_t)c->exit_delta;
+        c->gpr[X86_RSP] -= (uint64_t)(int64_t)site->moved;
         bt_fault_err(c, 13, 0);
         return bt_exception(c);
     }
-    return bt_next(c);
+    if (c->kick)
+        return leave(c, EXIT_EVENT);
+    if (c->mode_key & MODE_TF)
+        return leave(c, EXIT_LOOKUP);
+    struct bt_block *b = find_block(c);
+    if (b == NULL) {
+        c->exit_reason = EXIT_LOOKUP;
+        c->by_branch = true;
+        return 1;
+    }
+    bt_branch_insert(c, c->rip, b);
+    return code_of(c, b);
 }
 
 static const struct bt_exit_site *exit_site(const struct bt_ctx *c)
@@ -282,14 +305,17 @@ static void patch_chain(struct engine *en, uint32_t site, uint32_t guard, uint32
         patch32(en, guard, (uint32_t)(offsetof(struct bt_ctx, cur_lin) + id * sizeof(uint64_t)));
 }
 
-/* Links the exit that was taken to the code of ctx->rip, if the target is where the exit's form can
- * follow it. */
-void bt_link(struct bt_ctx *c, uint64_t code)
+/* Links the exit that was taken to the block at ctx->rip, if the target is where the exit's form
+ * can follow it. */
+void bt_link(struct bt_ctx *c, struct bt_block *b)
 {
     const struct bt_exit_site *site = exit_site(c);
     uint32_t id = bt_code_page_at(c, c->rip);
 
-    if (id != 0 && (site->guard != 0 || id == site->id))
+    if (id == 0 || (site->guard == 0 && id != site->id))
+        return;
+    uint64_t code = bt_entry(c, b, site->form);
+    if (code != 0)
         patch_chain(c->v->en, site->jump, site->guard, id, code);
 }
 
@@ -306,11 +332,11 @@ uint64_t bt_chain(struct bt_ctx *c)
         c->rip &= 0xffffffff;
     if (c->kick)
         return leave(c, EXIT_EVENT);
-    uint64_t code = find_code(c);
-    if (code == 0)
+    struct bt_block *b = find_block(c);
+    if (b == NULL)
         return leave(c, EXIT_CHAIN);
-    bt_link(c, code);
-    return code;
+    bt_link(c, b);
+    return code_of(c, b);
 }
 
 /* The second page of a straddling instruction is not (known to be) where it was: check, or give the
@@ -328,11 +354,11 @@ uint64_t bt_page2_miss(struct bt_ctx *c)
         return c->exc_vector >= 0xfe ? leave(c, EXIT_LOOKUP) : bt_exception(c);
     struct bt_block *b = bt_block_find(en, key);
     if (b != NULL && b->page2 == id)
-        return (uint64_t)en->code_rx + b->hot;
+        return code_of(c, b);
     if (b != NULL)
         b->key = BT_KEY_NONE;
-    c->jc[c->mode][c->rip & (JC_SIZE - 1)].tag = 0;
-    c->jc[c->mode][c->rip & (JC_SIZE - 1)].code = 0;
+    *jc_slot(c, c->rip) = (struct bt_jc_entry){0};
+    bt_branch_forget(c, c->rip);
     return leave(c, EXIT_LOOKUP);
 }
 
@@ -356,9 +382,9 @@ uint64_t bt_direct_miss(struct bt_ctx *c)
     return leave(c, EXIT_TLB);
 }
 
-void bt_link_miss(struct bt_ctx *c, uint64_t code)
+void bt_link_miss(struct bt_ctx *c, const struct bt_block *b)
 {
-    patch_chain(c->v->en, exit_site(c)->jump, 0, 0, code);
+    patch_chain(c->v->en, exit_site(c)->jump, 0, 0, code_of(c, b));
 }
 
 /* After a helper that would go on in its block, but dropped the block's page. */

@@ -34,6 +34,7 @@ AT(xmask_lo, CTX_XMASK_LO);
 AT(xmask_hi, CTX_XMASK_HI);
 AT(xinit, CTX_XINIT);
 AT(left, CTX_LEFT);
+AT(rip, CTX_RIP);
 AT(outside, CTX_OUTSIDE);
 AT(calls, CTX_CALLS);
 AT(direct, CTX_DIRECT);
@@ -162,6 +163,11 @@ static struct bt_ctx *context_create(struct engine_vcpu *v)
     memset(v->xinit, 0, sizeof(v->xinit));
     v->xinit[24] = 0x80; /* MXCSR 1F80: restored from the image even when SSE is initial */
     v->xinit[25] = 0x1f;
+    if (bt_branch_map(c) < 0) {
+        bt_branch_unmap(c);
+        munmap(c, direct ? LOW_WINDOW_END : sizeof(*c));
+        return NULL;
+    }
     bt_tlb_init(c);
     for (uint32_t id = 0; id < BT_MAX_PAGES; id++)
         c->cur_lin[id] = BT_NO_LIN;
@@ -174,6 +180,7 @@ static void context_destroy(struct engine_vcpu *v)
         return;
     if (bt_current == v->ctx)
         bt_current = NULL;
+    bt_branch_unmap(v->ctx);
     munmap(v->ctx, v->ctx->direct ? LOW_WINDOW_END : sizeof(*v->ctx));
 }
 
@@ -420,9 +427,9 @@ static void inject(struct engine_vcpu *v, struct bt_ctx *c)
     (void)bt_exception(c);
 }
 
-/* Finds or makes the code for ctx->rip. 0: an exception was delivered or the cache emptied, look
+/* Finds or makes the block at ctx->rip. NULL: an exception was delivered or the cache emptied, look
  * again. */
-static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, uint32_t form)
+static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, uint32_t form)
 {
     struct engine *en = v->en;
     bool full;
@@ -440,13 +447,13 @@ static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, ui
             EXIT_LOOKUP; /* a program's own segment: its fault, not the machine's end */
         bt_fault_err(c, 13, 0);
         (void)bt_exception(c);
-        return 0;
+        return NULL;
     }
     if (!(c->mode_key & (MODE_L | MODE_D))) {
         snprintf(v->error, sizeof(v->error), "16-bit code at %#lx is not translated yet",
                  (unsigned long)c->rip);
         c->exit_reason = EXIT_ERROR;
-        return 0;
+        return NULL;
     }
     c->exc_vector = 0;
     uint32_t id = bt_code_page_at(c, c->rip);
@@ -461,7 +468,7 @@ static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, ui
             c->exit_reason = EXIT_LOOKUP;
             (void)bt_exception(c);
         }
-        return 0;
+        return NULL;
     }
     uint32_t key = id << 12 | (uint32_t)(c->rip & 0xfff) | form;
     struct bt_block *b = alone ? NULL : bt_block_find(en, key);
@@ -477,21 +484,21 @@ static uint64_t code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, ui
                      alone ? ", to run alone" : "", form ? ", without groups" : "");
         if (b == NULL && full) {
             v->flush_wanted = true;
-            return 0;
+            return NULL;
         }
         if (b == NULL) {
             if (c->exc_vector == 0xfe) {
                 v->flush_wanted = true;
-                return 0;
+                return NULL;
             }
             if (c->exc_vector == 0xff) /* an instruction that goes on where nothing is */
                 bt_fault(c, 6);
             (void)bt_exception(c);
-            return 0;
+            return NULL;
         }
     }
     v->oneshot_id = id;
-    return (uint64_t)en->code_rx + b->hot;
+    return b;
 }
 
 /* A block of one instruction ran with TF set: the trap follows it unless an exception came instead.
@@ -531,7 +538,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         if (atomic_exchange(&v->stop, false))
             break;
         bt_code_stale(en);
-        if (atomic_exchange(&c->kick, 0) || c->exit_reason == EXIT_EVENT || v->first_look) {
+        if (bt_kick_done(c) || c->exit_reason == EXIT_EVENT || v->first_look) {
             v->first_look = false;
             if (!alone) {
                 uint64_t rip = c->rip;
@@ -547,10 +554,10 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
                 if (v->shadow_rip == c->rip) {
                     alone = true;
                     v->shadow_rip = ~0ull;
-                    c->kick = 1;
+                    bt_kick_now(c);
                 }
             } else {
-                c->kick = 1;
+                bt_kick_now(c);
             }
         }
         if (v->halted) { /* HLT ends with an interrupt, not with a kick */
@@ -561,8 +568,9 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         bool link = false;
         if (form == BT_KEY_TLB && c->exit_site != 0 && !v->flush_wanted)
             form = bt_miss_form(c, &link);
-        uint64_t rip = c->rip, code = code_for(v, c, alone, alone ? 0 : form);
-        if (code == 0) {
+        uint64_t rip = c->rip;
+        struct bt_block *b = code_for(v, c, alone, alone ? 0 : form);
+        if (b == NULL) {
             if (c->exit_reason == EXIT_SHUTDOWN) {
                 why = ENGINE_EXIT_SHUTDOWN;
                 break;
@@ -578,14 +586,14 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             continue;
         }
         if (chain && flushes == (uint32_t)en->stat.flushes)
-            bt_link(c, code);
+            bt_link(c, b);
         if (link && !alone && flushes == (uint32_t)en->stat.flushes)
-            bt_link_miss(c, code);
+            bt_link_miss(c, b);
         if (!alone && form == 0 && !(c->mode_key & MODE_TF))
-            bt_jc_insert(c, rip, code);
+            bt_jc_insert(c, rip, b);
         bool step = c->mode_key & MODE_TF;
         uint64_t events = en->stat.exc + en->stat.irq;
-        c->jmp_target = code;
+        c->jmp_target = (uint64_t)en->code_rx + b->hot;
         v->where = WHERE_GUEST;
         bt_enter();
         v->where = WHERE_LOOP;
@@ -606,7 +614,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         if (c->exit_reason == EXIT_HALT) {
             const struct engine_host *h = en->host;
             v->shadow_rip = ~0ull;
-            c->kick = 1;
+            bt_kick_now(c);
             if (c->if_flag && h->interrupt_pending(h->opaque, v->index)) {
                 v->halted = true;
                 continue;
@@ -627,7 +635,7 @@ static void bt_kick(struct engine_vcpu *v, bool stop)
 {
     if (stop)
         atomic_store(&v->stop, true);
-    atomic_store(&v->ctx->kick, 1);
+    bt_kick_now(v->ctx);
 }
 
 static const char *bt_strerror(struct engine_vcpu *v)

@@ -91,7 +91,7 @@ static int set_cr0(struct bt_ctx *c, uint64_t v)
     }
     if ((v ^ old) & CR0_MP) { /* translations of FWAIT know it */
         c->v->flush_wanted = true;
-        c->kick = 1;
+        bt_kick_now(c);
     }
     cpu->cr0 = v;
     if ((v ^ old) & (CR0_PG | CR0_WP | CR0_PE))
@@ -133,7 +133,7 @@ static int set_cr4(struct bt_ctx *c, uint64_t v)
         flush_all(c);
     if ((v ^ old) & CR4_TSD) {
         c->v->flush_wanted = true;
-        c->kick = 1;
+        bt_kick_now(c);
     }
     bt_mode_update(c);
     return 0;

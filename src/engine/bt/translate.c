@@ -39,7 +39,7 @@ static bool is_branch(const struct insn *in)
 
 /* Flags that code at offset `off` of the page reads before it writes them; all that is not known
  * counts as read. */
-static uint16_t peek_flags(struct xlate *x, int64_t off)
+uint16_t x_peek_flags(struct xlate *x, int64_t off)
 {
     uint16_t live = 0, killed = 0;
     struct insn room;
@@ -90,12 +90,12 @@ static void liveness(struct xlate *x)
     uint16_t live = FLAGS_ARITH;
 
     if (!is_branch(last))
-        live = last->special ? FLAGS_ARITH : peek_flags(x, last->off + last->len);
+        live = last->special ? FLAGS_ARITH : x_peek_flags(x, last->off + last->len);
     else if (direct(last) &&
              (last->z.mnemonic == ZYDIS_MNEMONIC_JMP || last->z.mnemonic == ZYDIS_MNEMONIC_CALL))
-        live = peek_flags(x, last->off + last->len + last->op[0].imm.value.s);
+        live = x_peek_flags(x, last->off + last->len + last->op[0].imm.value.s);
     else if (direct(last))
-        live = peek_flags(x, last->off + last->len);
+        live = x_peek_flags(x, last->off + last->len);
     if (x->page2 != 0 || x->oneshot)
         live = FLAGS_ARITH;
     x->live[x->n] = live;
@@ -106,7 +106,7 @@ static void liveness(struct xlate *x)
             in->fl_read = FLAGS_ARITH;
         if (is_branch(in) && direct(in)) {
             int64_t to = in->off + in->len + in->op[0].imm.value.s;
-            x->live_exit[i] = x->target[i] >= 0 ? x->live[x->target[i]] : peek_flags(x, to);
+            x->live_exit[i] = x->target[i] >= 0 ? x->live[x->target[i]] : x_peek_flags(x, to);
             live = (ends_block(in) ? 0 : live) | x->live_exit[i];
         } else if (ends_block(in) && i + 1 < x->n) {
             live = FLAGS_ARITH;
@@ -581,8 +581,28 @@ static void loop_head(struct xlate *x)
     x->loop = x->out;
 }
 
+/* Right in front of the block is an entry: for indirect branches, if one wants it, else for calls.
+ */
+static void emit_entry(struct xlate *x)
+{
+    struct bt_ctx *c = x->c;
+    struct bt_block *b = x->b;
+
+    b->live = x->live[0] != 0;
+    if (c->by_branch && b->key != 0 && !(b->key & BT_KEY_FORM)) {
+        b->entry_indirect = code_off(x, x->out);
+        bt_branch_entry(x, b);
+    } else {
+        x_rsp_back(x);
+        b->call_here = true;
+    }
+    c->by_branch = false;
+    b->hot = code_off(x, x->out);
+}
+
 static void emit_block(struct xlate *x)
 {
+    emit_entry(x);
     if (x->page2 != 0)
         x_guard_page2(x);
     loop_head(x);
@@ -710,6 +730,7 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
         x->i = 0;
         x->live[0] = x->live[1] = FLAGS_ARITH;
         x->target[0] = x->joined[0] = -1;
+        emit_entry(x);
         if (r == INSN_TOO_LONG)
             x_protection(x, &x->in[0]);
         else

@@ -79,6 +79,7 @@ static void miss_exit(struct xlate *x, const struct insn *in, uint8_t *miss, uns
     e32(x, (uint32_t)(x->b - x->en->block));
     e32(x, x->id);
     e32(x, in->off);
+    e32(x, 0);
     x_to_hot(x);
 }
 
@@ -88,8 +89,8 @@ static bool flags_held(const struct xlate *x)
     return x->live[x->i] && !x->flags_saved;
 }
 
-/* Tests the byte of the table at `off`, indexed by t unless that is 16: misses unless it is 0. Where
- * the flags are held it is done by JRCXZ. `avoid`: registers of the operand. */
+/* Tests the byte of the table at `off`, indexed by t unless that is 16: misses unless it is 0. With
+ * the flags held it is done by JRCXZ. `avoid`: registers of the operand. */
 static void test(struct xlate *x, const struct insn *in, unsigned t, int32_t off, uint16_t avoid)
 {
     unsigned u = 16, op = flags_held(x) ? 0x0fb6 : 0x80, reg = flags_held(x) ? X86_RCX : 7;

@@ -18,23 +18,30 @@ struct exit_info {
     bool kick;
 };
 
-/* A struct bt_exit_site. */
-static void exit_data(struct xlate *x, uint32_t jump, uint32_t guard, int32_t delta)
+/* The jumps of an exit's tests, to be filled. */
+struct exit_tests {
+    uint8_t *guard; /* displacement in the compare */
+    uint8_t *miss, *kicked;
+};
+
+static void exit_data(struct xlate *x, uint32_t jump, uint32_t guard, int32_t delta, uint32_t form)
 {
     e32(x, jump);
     e32(x, guard);
     e32(x, x->id);
     e32(x, (uint32_t)delta);
+    e32(x, form);
 }
 
 /* Returns where the struct bt_exit_site is. */
-static uint32_t exit_stub(struct xlate *x, uint32_t jump, uint32_t guard, int32_t delta)
+static uint32_t exit_stub(struct xlate *x, const uint8_t *jump, const struct exit_tests *t,
+                          int32_t delta, uint32_t form)
 {
     uint32_t site = code_off(x, x->out) + 12 + 5;
 
     x_store_imm(x, site, CTX_OFF(exit_site));
     x_jmp_abs(x, x->en->stub_chain);
-    exit_data(x, jump, guard, delta);
+    exit_data(x, code_off(x, jump), t->guard != NULL ? code_off(x, t->guard) : 0, delta, form);
     return site;
 }
 
@@ -45,50 +52,111 @@ static uint8_t *kick_check(struct xlate *x)
     return x_jcc(x, CC_NE);
 }
 
-static void emit_exit(struct xlate *x, const struct exit_info *ex, uint16_t live)
+static struct exit_tests exit_tests(struct xlate *x, const struct exit_info *ex)
 {
-    uint8_t *guard = NULL, *miss = NULL, *kicked = NULL;
-    bool nested = x->in_cold;
+    struct exit_tests r = {0};
 
-    if ((ex->guarded || ex->kick) && live)
-        x_flags_save(x);
     if (ex->guarded) {
         unsigned t = x_scratch(x, 0);
         x_load(x, t, CTX_OFF(cur_lin[0]) + (int32_t)x->id * 8);
         if (ex->delta & ~0xfff)
             x_lea(x, true, t, (int)t, -1, 1, (int32_t)(ex->delta & ~0xfff));
         x_ctx(x, true, 0x3b, t, CTX_OFF(cur_lin[0]));
-        guard = x->out - 4;
-        miss = x_jcc(x, CC_NE);
+        r.guard = x->out - 4;
+        r.miss = x_jcc(x, CC_NE);
     }
     if (ex->kick)
-        kicked = kick_check(x);
-    struct x_state s = x_state_get(x);
+        r.kicked = kick_check(x);
+    return r;
+}
+
+/* Where a kick is seen. Returns the immediate that names the exit site. */
+static uint8_t *kick_stub(struct xlate *x, uint8_t *kicked, const struct x_state *s)
+{
+    x_here(x, kicked);
+    x_state_set(x, s);
     x_canon(x);
-    uint8_t *site = x_jcc(x, CC_JMP);
+    x_store_imm(x, 0, CTX_OFF(exit_site));
+    uint8_t *site = x->out - 4;
+    x_jmp_abs(x, x->en->stub_kick);
+    return site;
+}
+
+/* The flags stay saved on the way to another page: its block may not want them. */
+static uint32_t exit_form(struct xlate *x, const struct exit_info *ex, uint16_t live)
+{
+    if (live == 0)
+        x->flags_saved = false;
+    if (!ex->guarded)
+        x_flags_restore(x);
+    return x->flags_saved ? EXIT_FORM_SAVED : 0;
+}
+
+static void emit_exit(struct xlate *x, const struct exit_info *ex, uint16_t live)
+{
+    bool nested = x->in_cold;
+    uint8_t *kick_site = NULL;
+
+    if ((ex->guarded || ex->kick) && live)
+        x_flags_save(x);
+    struct exit_tests t = exit_tests(x, ex);
+    struct x_state s = x_state_get(x);
+    uint32_t form = exit_form(x, ex, live);
+    x_canon_regs(x);
+    uint8_t *jump = x_jcc(x, CC_JMP);
     if (!nested)
         x_to_cold(x);
-    uint8_t *kick_site = NULL;
-    if (kicked != NULL) {
-        x_here(x, kicked);
+    if (t.kicked != NULL)
+        kick_site = kick_stub(x, t.kicked, &s);
+    if (t.miss != NULL) {
+        x_here(x, t.miss);
         x_state_set(x, &s);
-        x_canon(x);
-        kick_site = x->out + 8;
-        x_store_imm(x, 0, CTX_OFF(exit_site));
-        x_jmp_abs(x, x->en->stub_kick);
+        x->flags_saved &= live != 0;
+        x_canon_regs(x);
     }
-    if (miss != NULL) {
-        x_here(x, miss);
-        x_state_set(x, &s);
-        x_canon(x);
-    }
-    x_here(x, site);
-    uint32_t at =
-        exit_stub(x, code_off(x, site), guard != NULL ? code_off(x, guard) : 0, ex->delta);
+    x_here(x, jump);
+    x_flags_restore(x);
+    uint32_t at = exit_stub(x, jump, &t, ex->delta, form);
     if (kick_site != NULL)
         __builtin_memcpy(kick_site, &at, 4);
     if (!nested)
         x_to_hot(x);
+}
+
+/* A direct call whose return will be predicted; the return address is pushed already. */
+static void emit_call(struct xlate *x, const struct insn *in, const struct exit_info *ex,
+                      uint16_t live)
+{
+    uint8_t *kick_site = NULL, *join = NULL;
+
+    if (live)
+        x_flags_save(x);
+    else
+        x->flags_saved = false;
+    struct exit_tests t = exit_tests(x, ex);
+    struct x_state s = x_state_get(x);
+    x_canon_regs(x);
+    uint8_t *jump = x_shadow_call(x);
+    x_to_cold(x);
+    if (t.kicked != NULL)
+        kick_site = kick_stub(x, t.kicked, &s);
+    if (t.miss != NULL) {
+        x_here(x, t.miss);
+        x_state_set(x, &s);
+        x_canon_regs(x);
+        join = x_jcc(x, CC_JMP);
+    }
+    x_here(x, jump);
+    x_rsp_back(x);
+    if (join != NULL)
+        x_here(x, join);
+    x->flags_saved = live != 0;
+    x_flags_restore(x);
+    uint32_t at = exit_stub(x, jump, &t, ex->delta, EXIT_FORM_CALL | (live ? EXIT_FORM_SAVED : 0));
+    if (kick_site != NULL)
+        __builtin_memcpy(kick_site, &at, 4);
+    x_to_hot(x);
+    x_return_point(x, in);
 }
 
 /* Back to the start of the block itself: no link to make, and the loop's scratch registers stay. */
@@ -103,13 +171,10 @@ static void emit_loop(struct xlate *x, int32_t delta)
     bool nested = x->in_cold;
     if (!nested)
         x_to_cold(x);
-    x_here(x, kicked);
-    x_state_set(x, &s);
-    x_canon(x);
-    uint32_t at = code_off(x, x->out) + 12 + 5;
-    x_store_imm(x, at, CTX_OFF(exit_site));
-    x_jmp_abs(x, x->en->stub_kick);
-    exit_data(x, 0, 0, delta);
+    uint8_t *kick_site = kick_stub(x, kicked, &s);
+    uint32_t at = code_off(x, x->out);
+    exit_data(x, 0, 0, delta, 0);
+    __builtin_memcpy(kick_site, &at, 4);
     if (!nested)
         x_to_hot(x);
 }
@@ -123,30 +188,31 @@ static void exit_far(struct xlate *x, int64_t delta)
     x_mov_imm(x, t2, (uint64_t)delta);
     x_load(x, t, CTX_OFF(cur_lin[0]) + (int32_t)x->id * 8);
     x_lea(x, true, t, (int)t, (int)t2, 1, 0);
-    x_exit_indirect(x, t);
+    x_exit_indirect(x, t, 0);
 }
 
-static void exit_to(struct xlate *x, int64_t delta, uint16_t live)
+static struct exit_info exit_info(const struct xlate *x, int64_t delta)
 {
-    const struct insn *in = &x->in[x->i];
-    struct exit_info ex = {.delta = (int32_t)delta};
+    return (struct exit_info){.delta = (int32_t)delta,
+                              .guarded = delta < 0 || delta >= BT_PAGE_SIZE,
+                              .kick = delta <= x->in[x->i].off};
+}
 
-    if (delta != ex.delta || x->oneshot) {
+void x_exit_to(struct xlate *x, int64_t delta, uint16_t live)
+{
+    struct exit_info ex = exit_info(x, delta);
+
+    if (delta != ex.delta || x->oneshot)
         exit_far(x, delta);
-        return;
-    }
-    if (x->loop != NULL && delta == x->in[0].off) {
+    else if (x->loop != NULL && delta == x->in[0].off)
         emit_loop(x, ex.delta);
-        return;
-    }
-    ex.guarded = delta < 0 || delta >= BT_PAGE_SIZE;
-    ex.kick = delta <= in->off;
-    emit_exit(x, &ex, live);
+    else
+        emit_exit(x, &ex, live);
 }
 
 void x_exit_direct(struct xlate *x, int64_t delta)
 {
-    exit_to(x, delta, x->i + 1 < x->n ? x->live_exit[x->i] : x->live[x->n]);
+    x_exit_to(x, delta, x->i + 1 < x->n ? x->live_exit[x->i] : x->live[x->n]);
     x->ended = true;
 }
 
@@ -160,79 +226,6 @@ void x_exit_mode(struct xlate *x, int64_t delta, unsigned mode)
     x_store_imm(x, x->en->mode_key[mode], CTX_OFF(mode_key));
     emit_exit(x, &ex, FLAGS_ARITH);
     x->ended = true;
-}
-
-/* Should the target prove non-canonical, the branch itself faults: its address, and how far it
- * moved RSP. */
-static void miss_stub(struct xlate *x)
-{
-    const struct insn *in = &x->in[x->i];
-    int32_t moved = 0;
-
-    if (in->z.mnemonic == ZYDIS_MNEMONIC_RET)
-        moved =
-            in->opsize +
-            (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? (int32_t)in->op[0].imm.value.u : 0);
-    else if (in->z.mnemonic == ZYDIS_MNEMONIC_CALL)
-        moved = -(int32_t)in->opsize;
-    x_store_imm(x, x->id << 12 | in->off, CTX_OFF(pc));
-    x_store_imm(x, (uint32_t)moved, CTX_OFF(exit_delta));
-    x_jmp_abs(x, x->en->stub_lookup);
-}
-
-/* Looks the address in t up in the jump cache: t2 = host code, or the returned jump is taken. Uses
- * up t; ctx->rip keeps the address. */
-static uint8_t *probe(struct xlate *x, unsigned t, unsigned t2)
-{
-    int32_t jc = CTX_OFF(jc[0]) + (int32_t)(x->mode * sizeof(struct bt_jc_entry) * JC_SIZE);
-
-    x_rr(x, false, 0x8b, t2, t);
-    x_alu_imm(x, false, 4, t2, JC_SIZE - 1);
-    x_rr(x, false, 0xc1, 4, t2); /* shl t2, 4 */
-    e8(x, 4);
-    x_ctx(x, true, 0x03, t, CTX_OFF(jc_salt[0]) + (int32_t)x->mode * 8);
-    x_ctx_idx(x, true, 0x3b, t, t2, jc + (int32_t)offsetof(struct bt_jc_entry, tag));
-    uint8_t *miss = x_jcc(x, CC_NE);
-    x_ctx_idx(x, true, 0x8b, t2, t2, jc + (int32_t)offsetof(struct bt_jc_entry, code));
-    return miss;
-}
-
-/* Jumps to the host code at the context's `slot`, unless kicked or `miss` is taken: then by look-
- * up. */
-static void jump_through(struct xlate *x, int32_t slot, uint8_t *miss)
-{
-    uint8_t *kicked = kick_check(x);
-
-    x_canon_copy(x);
-    x_ctx(x, false, 0xff, 4, slot);
-    bool nested = x->in_cold;
-    if (!nested)
-        x_to_cold(x);
-    if (miss != NULL)
-        x_here(x, miss);
-    x_here(x, kicked);
-    x_canon(x);
-    miss_stub(x);
-    if (!nested)
-        x_to_hot(x);
-    x->ended = true;
-}
-
-void x_exit_indirect(struct xlate *x, unsigned t)
-{
-    x->held |= (uint16_t)(1u << t);
-    x_flags_save(x);
-    x_store(x, t, CTX_OFF(rip));
-    if (x->oneshot) {
-        x_canon(x);
-        miss_stub(x);
-        x->ended = true;
-        return;
-    }
-    unsigned t2 = x_scratch(x, 0);
-    uint8_t *miss = probe(x, t, t2);
-    x_store(x, t2, CTX_OFF(jmp_target));
-    jump_through(x, CTX_OFF(jmp_target), miss);
 }
 
 /* The block's instruction goes on in the next page: that must still be the page it was translated
@@ -316,17 +309,17 @@ static void side_exit(struct xlate *x, const struct insn *in, unsigned cc)
         uint8_t *rel = x_jcc(x, cc);
         x_to_cold(x);
         x_here(x, rel);
-        exit_stub(x, code_off(x, rel), 0, (int32_t)delta);
+        exit_stub(x, rel, &(struct exit_tests){0}, (int32_t)delta, 0);
         x_to_hot(x);
     } else if (delta > in->off) {
         uint8_t *rel = x_jcc(x, cc);
         x_to_cold(x);
         x_here(x, rel);
-        exit_to(x, delta, x->live_exit[x->i]);
+        x_exit_to(x, delta, x->live_exit[x->i]);
         x_to_hot(x);
     } else {
         uint8_t *rel = x_jcc(x, cc ^ 1);
-        exit_to(x, delta, x->live_exit[x->i]);
+        x_exit_to(x, delta, x->live_exit[x->i]);
         x_here(x, rel);
     }
     x_state_set(x, &s);
@@ -375,14 +368,14 @@ static void loop_insn(struct xlate *x, const struct insn *in)
     if (jcxz) { /* not zero: fall through; zero: taken */
         uint8_t *fall = x_jcc(x, CC_JMP);
         x_here(x, zero);
-        exit_to(x, branch_target(x, in), FLAGS_ARITH);
+        x_exit_to(x, branch_target(x, in), FLAGS_ARITH);
         x_here(x, fall);
     } else {
         if (m == ZYDIS_MNEMONIC_LOOPE)
             skip[n++] = x_jcc(x, CC_NE);
         else if (m == ZYDIS_MNEMONIC_LOOPNE)
             skip[n++] = x_jcc(x, CC_E);
-        exit_to(x, branch_target(x, in), FLAGS_ARITH);
+        x_exit_to(x, branch_target(x, in), FLAGS_ARITH);
         x_here(x, zero);
         for (unsigned k = 0; k < n; k++)
             x_here(x, skip[k]);
@@ -428,54 +421,64 @@ static void push_return(struct xlate *x, const struct insn *in)
     x_move_sp(x, -(int32_t)size);
 }
 
-/* The target is looked up before the return address is pushed: a call to a non-canonical address
- * faults with the stack untouched. What the jump cache knows is canonical. */
-static void call_indirect(struct xlate *x, const struct insn *in)
+/* A call to a non-canonical address, here in r, faults before the return address is pushed. */
+static void check_canonical(struct xlate *x, const struct insn *in, unsigned r)
 {
-    unsigned t = branch_operand(x, in);
+    unsigned t = x_scratch(x, (uint16_t)(in->read | 1u << r));
 
-    x_flags_save(x);
-    x_store(x, t, CTX_OFF(rip));
-    unsigned t2 = x_scratch(x, 0);
-    uint8_t *miss = probe(x, t, t2);
-    x_store(x, t2, CTX_OFF(call_target));
-    const uint8_t *back = x->out;
+    if (x->en->bmi2) {
+        x_rorx(x, t, r, 47);
+    } else {
+        x_rr(x, true, 0x8b, t, r);
+        x_rr(x, true, 0xc1, 7, t); /* sar */
+        e8(x, 47);
+    }
+    x_lea(x, false, t, (int)t, -1, 1, 1); /* all ones, or all zeroes, and 1 */
+    x_rr(x, false, 0xf7, 0, t);           /* test */
+    e32(x, 0x1fffe);
+    uint8_t *bad = x_jcc(x, CC_NE);
     struct x_state s = x_state_get(x);
     x_to_cold(x);
-    x_here(x, miss);
-    x_load(x, t, CTX_OFF(rip));
-    x_rr(x, true, 0xc1, 7, t); /* sar t, 47: 0 or -1 if canonical */
-    e8(x, 47);
-    x_alu_imm(x, true, 0, t, 1);
-    x_alu_imm(x, true, 7, t, 1);
-    uint8_t *bad = x_jcc(x, CC_A);
-    x_mov_imm(x, t, x->en->stub_lookup);
-    x_store(x, t, CTX_OFF(call_target));
-    x_jmp_to(x, back);
     x_here(x, bad);
     x_protection(x, in);
+    x_to_hot(x);
     x_state_set(x, &s);
     x->ended = false;
-    x_to_hot(x);
-    x->held = 0;
-    push_return(x, in);
-    jump_through(x, CTX_OFF(call_target), NULL);
 }
 
-static void call(struct xlate *x, const struct insn *in)
+static void call_indirect(struct xlate *x, const struct insn *in)
 {
-    if (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-        push_return(x, in);
-        x_exit_direct(x, branch_target(x, in));
-    } else if (x->oneshot || !x->long64) {
-        unsigned t = branch_operand(x, in);
-        push_return(x, in);
-        x_exit_indirect(x, t);
-    } else {
-        call_indirect(x, in);
+    unsigned t = in->has_mem ? 16 : (unsigned)insn_gpr(in->op[0].reg.value, &(bool){0});
+
+    /* A register that neither the push nor we change may keep the target. */
+    if (t == 16 || t == X86_RSP || (BT_LENT >> t & 1) || in->opsize == 2) {
+        x_target(x, branch_operand(x, in));
+        t = 11;
     }
+    x_flags_save(x);
+    if (x->long64)
+        check_canonical(x, in, t);
+    push_return(x, in);
+    if (x_shadowed(x, in))
+        x_call_indirect(x, in, t);
+    else
+        x_exit_indirect(x, t, -(int32_t)in->opsize);
 }
 
+/* A call of the next instruction only asks where it is: nothing returns from it. */
+static void call_direct(struct xlate *x, const struct insn *in)
+{
+    int64_t delta = branch_target(x, in);
+    struct exit_info ex = exit_info(x, delta);
+
+    push_return(x, in);
+    if (x_shadowed(x, in))
+        emit_call(x, in, &ex, x->live_exit[x->i]);
+    else
+        x_exit_direct(x, delta);
+}
+
+/* RET leaves the address in R11 and lets x_return move RSP. */
 static void ret(struct xlate *x, const struct insn *in)
 {
     unsigned size = in->opsize;
@@ -484,14 +487,17 @@ static void ret(struct xlate *x, const struct insn *in)
     struct insn_mem m;
     struct access a;
 
+    x_lend(x);
     x_stack_mem(x, &m, 0, size, ACC_R);
-    x_access_val(x, in, &m, 0, &a);
-    unsigned t = a.val;
-    x_mem_op(x, size == 8 ? 8 : 4, size == 2 ? 0x0fb7 : 0x8b, t, &a);
+    x_access(x, in, &m, 0, &a);
+    x_mem_op(x, size == 8 ? 8 : 4, size == 2 ? 0x0fb7 : 0x8b, 11, &a);
     x_access_done(x, &a);
-    x->held |= (uint16_t)(1u << t);
+    if (x_shadowed(x, in)) {
+        x_return(x, in, (int32_t)size + extra);
+        return;
+    }
     x_move_sp(x, (int32_t)size + extra);
-    x_exit_indirect(x, t);
+    x_exit_indirect(x, 11, (int32_t)size + extra);
 }
 
 bool x_flow(struct xlate *x, const struct insn *in)
@@ -515,10 +521,14 @@ bool x_flow(struct xlate *x, const struct insn *in)
         else if (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
             x_exit_direct(x, branch_target(x, in));
         else
-            x_exit_indirect(x, branch_operand(x, in));
+            x_exit_indirect(x, branch_operand(x, in), 0);
         return true;
     case ZYDIS_MNEMONIC_CALL:
-        call(x, in);
+        if (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+            call_direct(x, in);
+        else
+            call_indirect(x, in);
+        x->ended = true;
         return true;
     case ZYDIS_MNEMONIC_RET:
         ret(x, in);

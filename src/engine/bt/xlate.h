@@ -166,12 +166,15 @@ void x_store(struct xlate *x, unsigned reg, int32_t off);     /* mov reg, ctx->o
 void x_store_imm(struct xlate *x, uint32_t imm, int32_t off); /* movl imm, ctx->off */
 void x_alu_imm(struct xlate *x, bool w, unsigned ext, unsigned reg, int32_t imm); /* 81 /ext */
 void x_mov_imm(struct xlate *x, unsigned reg, uint64_t v);
+void x_rorx(struct xlate *x, unsigned t, unsigned r, unsigned by); /* BMI2; no flags */
 uint8_t *x_jcc(struct xlate *x, unsigned cc);   /* returns the rel32 to fill; cc 16: jmp */
 void x_here(struct xlate *x, uint8_t *rel32);   /* makes a jump come here */
 void x_jmp_abs(struct xlate *x, uint64_t code); /* to an address of the cache */
 void x_jmp_to(struct xlate *x, const uint8_t *to);
 void x_to_cold(struct xlate *x);
 void x_to_hot(struct xlate *x);
+uint8_t *x_call(struct xlate *x); /* returns the rel32 to fill */
+void x_jcc_abs(struct xlate *x, unsigned cc, uint64_t code);
 #define CC_JMP 16u
 #define CC_B 2u
 #define CC_E 4u
@@ -190,10 +193,14 @@ void x_need(struct xlate *x, uint16_t mask);    /* reloads guest registers that 
 void x_written(struct xlate *x, uint16_t mask); /* host registers now hold the guest's again */
 void x_flags_save(struct xlate *x);
 void x_flags_restore(struct xlate *x);
+void x_flags_load(struct xlate *x, unsigned t); /* from ctx->saved_flags; uses up t */
 void x_flags_for(struct xlate *x,
                  const struct insn *in); /* before an operation: restores if it needs them */
 void x_canon(struct xlate *x); /* everything in its place: before an exit or a full helper */
 bool x_is_canon(const struct xlate *x);
+void x_canon_regs(struct xlate *x); /* the same but for the flags */
+void x_lend(struct xlate *x);       /* the lent registers hold nothing of the guest's */
+void x_take_lent(struct xlate *x);  /* nor a group's address */
 void x_loop_state(struct xlate *x); /* the state at x->loop: before a jump there */
 void x_canon_copy(struct xlate *x); /* emits the same but leaves the state as it is (side exits) */
 void x_record(struct xlate *x, const struct insn *in);
@@ -253,12 +260,31 @@ void x_join(struct xlate *x);              /* the current instruction is jumped 
  * -------------------------------------------------------------------------------------------- */
 
 void x_exit_direct(struct xlate *x, int64_t delta); /* to page base + delta; ends the block */
-void x_exit_indirect(struct xlate *x, unsigned t);  /* to the address in t */
+void x_exit_to(struct xlate *x, int64_t delta, uint16_t live);
+/* To the address in t; RSP was moved by so much. */
+void x_exit_indirect(struct xlate *x, unsigned t, int32_t moved);
 void x_exit_mode(struct xlate *x, int64_t delta, unsigned mode);
 bool x_flow(struct xlate *x,
             const struct insn *in); /* translates a transfer of control; false: not one */
 bool x_stack(struct xlate *x, const struct insn *in); /* PUSH, POP, LEAVE ...; false: not one */
 void x_guard_page2(struct xlate *x);
+uint16_t x_peek_flags(struct xlate *x, int64_t off); /* translate.c: live at that place */
+
+/* ---- indirect branches, calls' and returns' ways (xbranch.c)
+ * -----------------------------------------------------------------------------------------------
+ */
+
+void x_rsp_back(struct xlate *x);   /* the guest's RSP comes back from R10 */
+void x_jump_table(struct xlate *x); /* to the RIP in R11; flags are in ctx->saved_flags */
+/* To `miss` unless the RIP in R11 is offset `off` of page `id`. */
+void x_check_rip(struct xlate *x, uint32_t id, uint32_t off, uint64_t miss);
+bool x_shadowed(const struct xlate *x, const struct insn *in); /* its return will be predicted */
+uint8_t *x_shadow_call(struct xlate *x); /* a call that only the shadow stack sees: rel32 to fill */
+void x_return_point(struct xlate *x, const struct insn *in); /* right behind that call */
+void x_target(struct xlate *x, unsigned t); /* moves the address in t to R11, which is held */
+void x_call_indirect(struct xlate *x, const struct insn *in, unsigned t);
+void x_return(struct xlate *x, const struct insn *in, int32_t moved); /* to the address in R11 */
+void bt_branch_entry(struct xlate *x, const struct bt_block *b);      /* branch.c */
 
 /* ---- system and odd instructions (xsys.c)
  * ------------------------------------------------------------------------------ */

@@ -100,7 +100,7 @@ uint64_t bt_h_xsetbv(struct bt_ctx *c, uint32_t arg)
         return h_gp0(c);
     if (c->v->cpu.xcr0 != v) { /* translations know which vector instructions are enabled */
         c->v->flush_wanted = true;
-        c->kick = 1;
+        bt_kick_now(c);
     }
     c->v->cpu.xcr0 = v;
     bt_mode_update(c);

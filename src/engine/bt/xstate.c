@@ -123,22 +123,28 @@ void x_flags_save(struct xlate *x)
     x->flags_saved = true;
 }
 
-static void flags_restore_code(struct xlate *x)
+static void load_flags(struct xlate *x)
 {
-    unsigned t = rax_keep(x);
-
     x_load(x, X86_RAX, CTX_OFF(saved_flags));
     e8(x, 0x04); /* add al, 0x7f: OF = bit 0 */
     e8(x, 0x7f);
     e8(x, 0x9e); /* sahf */
-    rax_back(x, t);
+}
+
+void x_flags_load(struct xlate *x, unsigned t)
+{
+    x_rr(x, true, 0x8b, t, X86_RAX);
+    load_flags(x);
+    x_rr(x, true, 0x8b, X86_RAX, t);
 }
 
 void x_flags_restore(struct xlate *x)
 {
     if (!x->flags_saved)
         return;
-    flags_restore_code(x);
+    unsigned t = rax_keep(x);
+    load_flags(x);
+    rax_back(x, t);
     x->flags_saved = false;
 }
 
@@ -184,15 +190,33 @@ bool x_is_canon(const struct xlate *x)
     return x->spilled == BT_LENT && !x->flags_saved;
 }
 
+void x_lend(struct xlate *x)
+{
+    spill(x, 10);
+    spill(x, 11);
+}
+
+void x_take_lent(struct xlate *x)
+{
+    x_lend(x);
+    unpin(x, BT_LENT);
+}
+
+void x_canon_regs(struct xlate *x)
+{
+    x->held = 0;
+    x_groups_drop(x);
+    x_need(x, (uint16_t)~BT_LENT);
+    x_lend(x);
+    x->clean = 0;
+}
+
 void x_canon(struct xlate *x)
 {
     x->held = 0;
     x_groups_drop(x);
     x_flags_restore(x);
-    x_need(x, (uint16_t)~BT_LENT);
-    spill(x, 10);
-    spill(x, 11);
-    x->clean = 0;
+    x_canon_regs(x);
 }
 
 void x_loop_state(struct xlate *x)
