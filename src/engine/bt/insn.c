@@ -263,6 +263,28 @@ static void take_operands(struct insn *in, const ZydisDecodedInstruction *z,
         take_operand(&in->op[i], &op[i]);
 }
 
+/* Does nothing that a program can see on a processor that shows what the guest's CPUID does. Such
+ * an operand is no access: it never faults, so that it says nothing of the address. */
+static bool hint(const struct insn *in)
+{
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_RDSSPD: /* leave their register alone without shadow stacks */
+    case ZYDIS_MNEMONIC_RDSSPQ:
+    case ZYDIS_MNEMONIC_CLDEMOTE:
+        return true;
+    default:
+        break;
+    }
+    if (in->z.meta.isa_ext == ZYDIS_ISA_EXT_MPX)
+        return true;
+    if (!in->has_mem) /* register forms may be undefined: the processor knows */
+        return false;
+    return in->z.meta.category == ZYDIS_CATEGORY_PREFETCH ||
+           in->z.meta.category == ZYDIS_CATEGORY_PREFETCHWT1 ||
+           in->z.meta.category == ZYDIS_CATEGORY_WIDENOP ||
+           in->z.meta.category == ZYDIS_CATEGORY_NOP;
+}
+
 /* Corrections of the tables. */
 static void correct(struct insn *in)
 {
@@ -294,6 +316,8 @@ static void correct(struct insn *in)
         break;
     }
     in->full &= (uint16_t)~in->read;
+    in->hint = hint(in);
+    in->has_mem &= !in->hint;
 }
 
 /* Has a mask over the elements of its memory operand? */

@@ -106,6 +106,7 @@ struct insn {
     bool masked;    /* has a mask over the elements of its memory operand */
     bool aligned;   /* insists on an aligned one */
     bool high_byte; /* names AH, CH, DH or BH */
+    bool hint;      /* does nothing: a prefetch, a NOP with an operand; has_mem is false */
     bool special;   /* x_system takes it */
     bool end;       /* and it leaves the block */
     struct insn_mem mem;

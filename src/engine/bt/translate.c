@@ -366,26 +366,6 @@ static void lea_insn(struct xlate *x, const struct insn *in)
     x->key = key;
 }
 
-static bool is_hint(const struct insn *in)
-{
-    if (!in->has_mem) /* register forms may be undefined: the processor knows */
-        return false;
-    switch (in->z.mnemonic) {
-    case ZYDIS_MNEMONIC_NOP:
-    case ZYDIS_MNEMONIC_PREFETCH:
-    case ZYDIS_MNEMONIC_PREFETCHNTA:
-    case ZYDIS_MNEMONIC_PREFETCHT0:
-    case ZYDIS_MNEMONIC_PREFETCHT1:
-    case ZYDIS_MNEMONIC_PREFETCHT2:
-    case ZYDIS_MNEMONIC_PREFETCHW:
-    case ZYDIS_MNEMONIC_PREFETCHWT1:
-        return true;
-    default:
-        return in->z.meta.category == ZYDIS_CATEGORY_WIDENOP ||
-               in->z.meta.category == ZYDIS_CATEGORY_NOP;
-    }
-}
-
 static bool is_bit_string(const struct insn *in)
 {
     switch (in->z.mnemonic) {
@@ -408,7 +388,7 @@ static void plain(struct xlate *x, struct insn *in)
         return;
     }
     narrow_vex(x, in);
-    if (is_hint(in) || fpu_denied(x, in) || vzero32(x, in))
+    if (in->hint || fpu_denied(x, in) || vzero32(x, in))
         return;
     if (in->z.mnemonic == ZYDIS_MNEMONIC_LEA) {
         lea_insn(x, in);

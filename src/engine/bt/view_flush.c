@@ -380,10 +380,8 @@ bool bt_view_select(struct bt_ctx *c)
         c->fs_base = vs->view[vs->user].base;
         return true;
     }
-    if (c->cpl != 0 || !(cpu->cr4 >> 21 & 1) || (c->sys_flags >> 18 & 1))
-        return false;
-    c->fs_base = vs->view[0].base;
-    return true;
+    c->fs_base = vs->view[0].base; /* also with AC set: CLAC does not come here */
+    return c->cpl == 0 && (cpu->cr4 >> 21 & 1) && !(c->sys_flags >> 18 & 1);
 }
 
 /* ---- hints ----------------------------------------------------------------------------------- */

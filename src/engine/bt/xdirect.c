@@ -293,6 +293,7 @@ void x_direct_loop(struct xlate *x)
         bool low = is_low(x, in, &m);
         x->low = (x->low & ~(1u << me->group)) | (uint32_t)low << me->group;
         m.disp = me->at;
+        x_need(x, m_regs(&m)); /* another check may have taken them for scratch */
         check_operand(x, &x->in[0], &m, x_scratch(x, m_regs(&m)), low, 0);
         x->checked |= 1u << me->group;
     }

@@ -16,6 +16,7 @@
 
 #define SPAN_MAX 512
 #define SPAN_DIRECT (1 << 30) /* less than the guard between views */
+#define STEP_MAX (1 << 26)    /* of a register in one round of a loop, wherever it jumps back */
 
 struct place {
     int8_t base, index; /* -2: RIP */
@@ -27,6 +28,7 @@ struct place {
 struct analysis {
     uint32_t version[16];
     int64_t sum[16];
+    uint16_t far; /* registers whose sum was larger than STEP_MAX somewhere */
     struct {
         struct place p; /* of the first member */
         int64_t low, high;
@@ -196,6 +198,8 @@ static void step(struct analysis *an, const struct insn *in)
 
     if (constant_add(in, &r, &c)) {
         an->sum[r] += c;
+        if (an->sum[r] < -STEP_MAX || an->sum[r] > STEP_MAX)
+            an->far |= (uint16_t)(1u << r);
         return;
     }
     if (in->special) { /* a helper: everything may have changed */
@@ -212,6 +216,13 @@ static void step(struct analysis *an, const struct insn *in)
     forget(an, written);
 }
 
+/* Does one round of a loop change the register by a small constant at most? The loop may jump back
+ * from several places, so the sum counts as it was anywhere. */
+static bool steady(const struct analysis *an, int8_t reg)
+{
+    return reg < 0 || (an->version[reg] == 0 && !(an->far >> reg & 1));
+}
+
 void x_groups(struct xlate *x)
 {
     struct analysis an;
@@ -223,6 +234,7 @@ void x_groups(struct xlate *x)
     if (!x->long64 || x->nogroup || x->oneshot)
         return;
     an.n = 0;
+    an.far = 0;
     __builtin_memset(an.version, 0, sizeof(an.version));
     __builtin_memset(an.sum, 0, sizeof(an.sum));
     for (unsigned i = 0; i < x->n; i++) {
@@ -246,11 +258,7 @@ void x_groups(struct xlate *x)
         if (!me->known || me->group == GROUP_NONE)
             continue;
         const struct place *p = &an.group[me->group].p;
-        int64_t step =
-            (p->base < 0 ? 0 : an.sum[p->base]) + (p->index < 0 ? 0 : an.sum[p->index] * p->scale);
-        me->loop = (p->base < 0 || an.version[p->base] == 0) &&
-                   (p->index < 0 || an.version[p->index] == 0) && step > -SPAN_DIRECT &&
-                   step < SPAN_DIRECT;
+        me->loop = steady(&an, p->base) && steady(&an, p->index);
     }
 }
 

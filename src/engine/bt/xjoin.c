@@ -58,17 +58,21 @@ static void to_join(struct xlate *x, const struct x_state *join)
 static void meet(struct x_state *join, const struct x_state *s)
 {
     join->spilled &= s->spilled;
-    join->checked &= s->checked;
+    join->checked &= s->checked & ~(join->low ^ s->low); /* in the same window */
+    join->low &= s->low;
     join->flags_saved &= s->flags_saved;
 }
 
 void x_join(struct xlate *x)
 {
-    struct x_state join = {.spilled = 0xffff, .checked = ~0u, .flags_saved = true};
+    struct x_state join = {.spilled = 0xffff, .checked = ~0u, .flags_saved = true}, s;
     unsigned kept = 0;
 
+    for (unsigned k = x->n_edge; k-- > 0;)
+        if (x->edge[k].to == x->i)
+            join.low = x->edge[k].state.low;
     if (!x->unreachable) {
-        struct x_state s = x_state_get(x);
+        s = x_state_get(x);
         meet(&join, &s);
     }
     for (unsigned k = 0; k < x->n_edge; k++)
@@ -97,6 +101,7 @@ void x_join(struct xlate *x)
     x->spilled = join.spilled;
     x->clean = 0;
     x->checked = join.checked;
+    x->low = join.low;
     x->flags_saved = join.flags_saved;
     x->held = 0;
     x_groups_drop(x);

@@ -36,7 +36,7 @@ struct member {
 /* The part of the state that differs between the two sides of a conditional jump. */
 struct x_state {
     uint16_t spilled, clean, pinned, held;
-    uint32_t checked;
+    uint32_t checked, low;
     bool flags_saved;
     int8_t group_reg[GROUPS_MAX];
 };

@@ -160,7 +160,13 @@ void x_flags_for(struct xlate *x, const struct insn *in)
 
 struct x_state x_state_get(const struct xlate *x)
 {
-    struct x_state s = {x->spilled, x->clean, x->pinned, x->held, x->checked, x->flags_saved, {0}};
+    struct x_state s = {.spilled = x->spilled,
+                        .clean = x->clean,
+                        .pinned = x->pinned,
+                        .held = x->held,
+                        .checked = x->checked,
+                        .low = x->low,
+                        .flags_saved = x->flags_saved};
 
     __builtin_memcpy(s.group_reg, x->group_reg, sizeof(s.group_reg));
     return s;
@@ -173,6 +179,7 @@ void x_state_set(struct xlate *x, const struct x_state *s)
     x->pinned = s->pinned;
     x->held = s->held;
     x->checked = s->checked;
+    x->low = s->low;
     x->flags_saved = s->flags_saved;
     __builtin_memcpy(x->group_reg, s->group_reg, sizeof(s->group_reg));
 }
@@ -215,6 +222,7 @@ void x_canon(struct xlate *x)
 {
     x->held = 0;
     x_groups_drop(x);
+    x->checked = 0; /* a helper may change the view */
     x_flags_restore(x);
     x_canon_regs(x);
 }

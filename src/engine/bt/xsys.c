@@ -511,6 +511,16 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_RDPRU:
     case ZYDIS_MNEMONIC_INVLPGB:
     case ZYDIS_MNEMONIC_TLBSYNC:
+    case ZYDIS_MNEMONIC_INCSSPD:
+    case ZYDIS_MNEMONIC_INCSSPQ:
+    case ZYDIS_MNEMONIC_SAVEPREVSSP:
+    case ZYDIS_MNEMONIC_RSTORSSP:
+    case ZYDIS_MNEMONIC_SETSSBSY:
+    case ZYDIS_MNEMONIC_CLRSSBSY:
+    case ZYDIS_MNEMONIC_WRSSD:
+    case ZYDIS_MNEMONIC_WRSSQ:
+    case ZYDIS_MNEMONIC_WRUSSD:
+    case ZYDIS_MNEMONIC_WRUSSQ:
         DO(x_invalid(x, in));
     case ZYDIS_MNEMONIC_CPUID:
         DO(x_helper(x, in, H_cpuid, 0));
