@@ -71,6 +71,42 @@ straddle:
     .pushsection .rodata
 1:  .asciz "its second page not executable"
     .popsection
+    /* the same page twice in a row: it is its own second page */
+    movq page2, %rax
+    movl $0x44444444, (%rax)
+    movb $0xc3, 4(%rax)
+    movb $0xb8, 4095(%rax)
+    MAP WINDOW, page2, 7
+    MAP WINDOW+4096, page2, 7
+    MAP WINDOW+8192, page3, 7
+    movl $100, %r13d
+    xorl %r14d, %r14d
+1:  movq $WINDOW+4095, %r12
+    xorl %eax, %eax
+    call *%r12
+    cmpl $0x44444444, %eax
+    sete %al
+    movzbl %al, %eax
+    addl %eax, %r14d
+    movq $WINDOW+8191, %r12
+    xorl %eax, %eax
+    call *%r12
+    cmpl $0x22222222, %eax
+    sete %al
+    movzbl %al, %eax
+    addl %eax, %r14d
+    decl %r13d
+    jnz 1b
+    CHECK_EQ "a page that follows itself, two hundred times", %r14, 200
+    movq page2, %rax
+    movl $0x55555555, (%rax)
+    movq $WINDOW+4095, %r12
+    call *%r12
+    CHECK_EQ "it is written to", %rax, 0x55555555
+    MAP WINDOW, page1, 7
+    MAP WINDOW+4096, page2, 7|PTE_NX
+    MAP WINDOW+8192, page3, 0
+    movq $WINDOW+4095, %r12
     /* an instruction that ends at the border does not need the next page */
     movq page1, %rax
     movb $0xc3, 4095(%rax)

@@ -353,9 +353,11 @@ uint64_t bt_page2_miss(struct bt_ctx *c)
     if (id == 0)
         return c->exc_vector >= 0xfe ? leave(c, EXIT_LOOKUP) : bt_exception(c);
     struct bt_block *b = bt_block_find(en, key);
-    if (b != NULL && b->page2 == id)
+    bool same = b != NULL && b->page2 == id;
+    /* The first page may have lost its place: it is the second one, too, or the list was full. */
+    if (same && c->cur_lin[key >> 12] == (c->rip & BT_PAGE_MASK))
         return code_of(c, b);
-    if (b != NULL)
+    if (b != NULL && !same)
         b->key = BT_KEY_NONE;
     *jc_slot(c, c->rip) = (struct bt_jc_entry){0};
     bt_branch_forget(c, c->rip);

@@ -585,11 +585,12 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
                 c->exit_reason = EXIT_LOOKUP;
             continue;
         }
-        if (chain && flushes == (uint32_t)en->stat.flushes)
+        bool once = b->key == 0; /* nothing may lead to it */
+        if (chain && !once && flushes == (uint32_t)en->stat.flushes)
             bt_link(c, b);
-        if (link && !alone && flushes == (uint32_t)en->stat.flushes)
+        if (link && !once && flushes == (uint32_t)en->stat.flushes)
             bt_link_miss(c, b);
-        if (!alone && form == 0 && !(c->mode_key & MODE_TF))
+        if (!once && form == 0 && !(c->mode_key & MODE_TF))
             bt_jc_insert(c, rip, b);
         bool step = c->mode_key & MODE_TF;
         uint64_t events = en->stat.exc + en->stat.irq;

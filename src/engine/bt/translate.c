@@ -422,8 +422,15 @@ static enum insn_result decode_straddle(struct xlate *x, uint64_t rip, struct in
     x->page2 = bt_code_page_at(x->c, (rip & BT_PAGE_MASK) + BT_PAGE_SIZE);
     if (x->page2 == 0)
         return INSN_MORE;
+    if (x->c->cur_lin[x->id] != (rip & BT_PAGE_MASK)) /* lost: the same page, or a full list */
+        (void)bt_code_page_at(x->c, rip);
     memcpy(buf, x->bytes + (rip & 0xfff), head);
     memcpy(buf + head, rpn_host(x->en, x->en->page[x->page2].rpn), 15);
+    if (x->page2 == x->id) { /* one page twice: no guard can hold, so look each time */
+        x->page2 = 0;
+        x->twice = x->oneshot = true;
+        x->direct = false;
+    }
     return insn_decode(&x->dec, buf, head + 15, in);
 }
 
@@ -611,6 +618,7 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->en = en;
     x->id = id;
     x->page2 = 0;
+    x->twice = false;
     x->bytes = rpn_host(en, en->page[id].rpn);
     x->key = c->mode_key;
     x->mode = c->mode;
@@ -697,7 +705,7 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
     if (r == INSN_MORE)
         return NULL;
     uint32_t key = id << 12 | (uint32_t)(rip & 0xfff) | form;
-    struct bt_block *b = bt_block_new(en, oneshot ? 0 : key);
+    struct bt_block *b = bt_block_new(en, oneshot || x->twice ? 0 : key);
     if (b == NULL) {
         *full = true;
         return NULL;

@@ -59,6 +59,7 @@ struct xlate {
     unsigned mode;
     bool long64;
     bool oneshot;
+    bool twice;  /* the page follows itself: the block is not found again */
     bool single; /* a block of one instruction, else as any */
     unsigned mmu;
     struct insn_decoder dec;
