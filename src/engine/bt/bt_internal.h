@@ -308,8 +308,7 @@ struct engine {
     uint8_t *code_rx, *code_rw;
     uint32_t code_size, cold_start;
     uint32_t hot_limit, cold_limit; /* as far as the cache is used now */
-    uint8_t *seen[2]; /* blocks translated since the last flush, and between the two before */
-    uint32_t again;   /* blocks that were in seen[1] */
+    uint64_t emptied;               /* host TSC when the cache was */
     uint32_t stub_end;
     uint32_t hot, cold; /* next free */
     uint64_t stub_mem, stub_post, stub_chain, stub_lookup, stub_helper, stub_exit, stub_kick,
@@ -349,6 +348,8 @@ struct engine_vcpu {
     uint64_t shadow_rip; /* the instruction here runs before an interrupt is taken (STI, MOV SS) */
     bool loaded;
     bool halted;             /* in HLT: only an interrupt goes on */
+    uint64_t left_at;        /* host TSC when `run` returned last */
+    uint64_t window, idle;   /* since when, in host TSC, and how much of that outside of `run` */
     _Atomic bool first_look; /* look for interrupts before the first block */
     uint32_t oneshot_id;     /* page of the block entered last from the run loop */
     volatile uint8_t where;  /* enum bt_where */
@@ -381,9 +382,21 @@ static inline uint8_t *bt_ram_page(const struct engine *en, uint64_t gpa, uint32
     return NULL;
 }
 
+static inline uint64_t bt_tsc(void)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+    return (uint64_t)hi << 32 | lo;
+}
+
 static inline void bt_copy(void *dst, const void *src, unsigned long n)
 {
     __asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(n) : : "memory");
+}
+
+static inline void bt_fill(void *dst, uint8_t byte, unsigned long n)
+{
+    __asm__ volatile("rep stosb" : "+D"(dst), "+c"(n) : "a"(byte) : "memory");
 }
 
 /* ---- functions by file
@@ -475,6 +488,8 @@ int bt_cache_create(struct engine *en, struct err *e);
 void bt_cache_destroy(struct engine *en);
 void bt_cache_flush(
     struct engine *en); /* drops every translation; no vCPU may be inside translated code */
+bool bt_cache_grow(struct engine *en); /* full: may it use more? If not it is to be emptied. */
+void bt_cache_trim(struct engine *en); /* empties it and gives its memory back to the host */
 uint32_t bt_page_get(struct engine *en, uint32_t rpn, unsigned mode); /* id, 0: ids exhausted */
 struct bt_block *bt_block_find(struct engine *en, uint32_t key);
 struct bt_block *bt_block_new(struct engine *en, uint32_t key);
@@ -556,6 +571,9 @@ void bt_views_destroy(struct engine *en);
 /* A signal says that the host does not map `host`. 0: it does now; 1: the guest's page fault is
  * recorded; -1: an access for the software TLB. */
 int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write);
+/* The page fault that bt_view_fill recorded is delivered; and the program goes on after it. */
+void bt_view_fault(struct bt_ctx *c);
+void bt_view_resume(struct bt_ctx *c);
 /* An access at `lin` took the slow path: makes its region direct if that is possible. */
 void bt_view_region(struct bt_ctx *c, uint64_t lin);
 void bt_view_cr3(struct bt_ctx *c, bool keep); /* CR3 was loaded; keep: without a flush */

@@ -14,10 +14,10 @@
 #include "signal_internal.h"
 
 /* How much of the cache is used: it starts small, because most of what a boot translates never runs
- * again, and doubles when an emptied cache fills up with the same code as before. */
+ * again, and doubles when it fills up soon after it was emptied: then what runs does not fit. */
 #define HOT_LIMIT (19u << 20)
 #define COLD_LIMIT (21u << 20)
-#define SEEN_BITS (1u << 18)
+#define GROW_SECONDS 20
 
 #define CODE_SIZE (128u << 20)
 #define COLD_START (60u << 20)
@@ -30,6 +30,12 @@ static void *reserve(size_t size)
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                    -1, 0);
     return p == MAP_FAILED ? NULL : p;
+}
+
+static void set_limits(struct engine *en, uint32_t hot, uint32_t cold)
+{
+    en->hot_limit = hot < COLD_START ? hot : COLD_START;
+    en->cold_limit = COLD_START + (cold < CODE_SIZE - COLD_START ? cold : CODE_SIZE - COLD_START);
 }
 
 /* The cache is mapped twice so that no page is writable and executable at one address. */
@@ -53,8 +59,7 @@ static int map_code(struct engine *en, struct err *e)
     en->code_rx = rx;
     en->code_size = CODE_SIZE;
     en->cold_start = COLD_START;
-    en->hot_limit = HOT_LIMIT;
-    en->cold_limit = COLD_START + COLD_LIMIT;
+    set_limits(en, HOT_LIMIT, COLD_LIMIT);
     if (bt_signal_code((uint64_t)rx, CODE_SIZE) < 0)
         return err_set(e, ENOSPC, "too many machines in one process");
     return 0;
@@ -107,11 +112,9 @@ int bt_cache_create(struct engine *en, struct err *e)
     en->page = reserve(sizeof(*en->page) * BT_MAX_PAGES);
     en->rpn_page = reserve(sizeof(*en->rpn_page) * en->n_rpn);
     en->rpn_written = reserve(en->n_rpn);
-    en->seen[0] = reserve(SEEN_BITS / 8);
-    en->seen[1] = reserve(SEEN_BITS / 8);
     en->stale = reserve((en->n_rpn / 64 + 1) * 8);
     if (!en->block || !en->block_hash || !en->rec || !en->page || !en->rpn_page ||
-        !en->rpn_written || !en->stale || !en->seen[0] || !en->seen[1])
+        !en->rpn_written || !en->stale)
         return err_set(e, ENOMEM, "cannot reserve memory for the translation tables");
     en->n_page = 1;
     en->hot = en->stub_end;
@@ -138,30 +141,43 @@ void bt_cache_destroy(struct engine *en)
     release(en->rec, sizeof(*en->rec) * MAX_RECORDS);
     release(en->page, sizeof(*en->page) * BT_MAX_PAGES);
     release(en->rpn_page, sizeof(*en->rpn_page) * en->n_rpn);
-    release(en->seen[0], SEEN_BITS / 8);
-    release(en->seen[1], SEEN_BITS / 8);
     release(en->rpn_written, en->n_rpn);
     release((void *)en->stale, (en->n_rpn / 64 + 1) * 8);
 }
 
-/* The cache is emptied because it is full: was it full of what it held the last time, too? */
-static void adapt(struct engine *en)
+bool bt_cache_grow(struct engine *en)
 {
-    if (en->again > en->n_block / 5 * 4) {
-        uint32_t hot = en->hot_limit * 2, cold = (en->cold_limit - en->cold_start) * 2;
-        en->hot_limit = hot < en->cold_start ? hot : en->cold_start;
-        en->cold_limit =
-            cold < en->code_size - en->cold_start ? en->cold_start + cold : en->code_size;
-    }
-    en->again = 0;
-    memcpy(en->seen[1], en->seen[0], SEEN_BITS / 8);
-    memset(en->seen[0], 0, SEEN_BITS / 8);
+    if (bt_tsc() - en->emptied > en->tsc_khz * 1000 * GROW_SECONDS || en->hot_limit == COLD_START)
+        return false;
+    set_limits(en, en->hot_limit * 2, (en->cold_limit - COLD_START) * 2);
+    return true;
+}
+
+/* Gives the pages of [from, to) of the code back. */
+static void give_back(struct engine *en, uint32_t from, uint32_t to)
+{
+    from = (from + BT_PAGE_SIZE - 1) & ~(BT_PAGE_SIZE - 1);
+    to = (to + BT_PAGE_SIZE - 1) & ~(BT_PAGE_SIZE - 1);
+    if (from < to)
+        madvise(en->code_rw + from, to - from, MADV_REMOVE);
+}
+
+void bt_cache_trim(struct engine *en)
+{
+    uint32_t hot = en->hot, cold = en->cold;
+
+    bt_cache_flush(en);
+    give_back(en, en->hot, hot);
+    give_back(en, en->cold, cold);
+    madvise(en->block, sizeof(*en->block) * MAX_BLOCKS, MADV_DONTNEED);
+    madvise(en->rec, sizeof(*en->rec) * MAX_RECORDS, MADV_DONTNEED);
+    set_limits(en, HOT_LIMIT, COLD_LIMIT);
 }
 
 void bt_cache_flush(struct engine *en)
 {
     en->stat.flushes++;
-    adapt(en);
+    en->emptied = bt_tsc();
     madvise(en->block_hash, sizeof(*en->block_hash) * HASH_SIZE, MADV_DONTNEED);
     for (uint32_t id = 1; id < en->n_page; id++)
         en->rpn_page[en->page[id].rpn] = 0;
@@ -294,15 +310,6 @@ struct bt_block *bt_block_find(struct engine *en, uint32_t key)
     }
 }
 
-static void note_seen(struct engine *en, uint32_t key)
-{
-    const struct bt_code_page *p = &en->page[(key & ~BT_KEY_FORM) >> 12];
-    uint32_t h = ((p->rpn * 4096u + (key & 0xfff)) * 0x9e3779b1u >> 8) & (SEEN_BITS - 1);
-
-    en->again += en->seen[1][h / 8] >> (h % 8) & 1;
-    en->seen[0][h / 8] |= (uint8_t)(1u << (h % 8));
-}
-
 struct bt_block *bt_block_new(struct engine *en, uint32_t key)
 {
     if (en->n_block == en->max_block)
@@ -310,7 +317,6 @@ struct bt_block *bt_block_new(struct engine *en, uint32_t key)
     struct bt_block *b = &en->block[en->n_block++];
     *b = (struct bt_block){.hot = en->hot, .cold = en->cold, .rec = en->n_rec, .key = key};
     if (key != 0) { /* 0: runs once, not found again */
-        note_seen(en, key);
         uint32_t h = hash_key(en, key);
         while (en->block_hash[h] != 0 && en->block[en->block_hash[h] - 1].key != key)
             h = (h + 1) & (en->hash_size - 1);

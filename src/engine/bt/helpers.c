@@ -248,6 +248,7 @@ uint64_t bt_h_iret(struct bt_ctx *c, uint32_t arg)
         bt_drop_segs(c);
     c->v->cpu.nmi_blocked = false;
     bt_mode_update(c);
+    bt_view_resume(c);
     return bt_next(c);
 }
 

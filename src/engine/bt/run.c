@@ -53,13 +53,6 @@ static uint64_t host_xcr0(void)
     return (uint64_t)hi << 32 | lo;
 }
 
-static uint64_t rdtsc_now(void)
-{
-    uint32_t lo, hi;
-    __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-    return (uint64_t)hi << 32 | lo;
-}
-
 static int bt_probe(struct err *e)
 {
     if (!__builtin_cpu_supports("sse4.2"))
@@ -78,12 +71,12 @@ static uint64_t measure_tsc_khz(void)
     uint64_t t0, t1, ns;
 
     clock_gettime(CLOCK_MONOTONIC_RAW, &a);
-    t0 = rdtsc_now();
+    t0 = bt_tsc();
     do {
         clock_gettime(CLOCK_MONOTONIC_RAW, &b);
         ns = (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000ull + (uint64_t)(b.tv_nsec - a.tv_nsec);
     } while (ns < 10000000);
-    t1 = rdtsc_now();
+    t1 = bt_tsc();
     return (t1 - t0) * 1000000ull / ns;
 }
 
@@ -208,7 +201,8 @@ static int bt_vcpu_create(struct engine *en, unsigned index, struct engine_vcpu 
         return err_set(e, ENOMEM, "out of memory");
     }
     x86_cpu_reset(&v->cpu);
-    v->tsc_offset = 0 - rdtsc_now();
+    v->left_at = v->window = bt_tsc();
+    v->tsc_offset = 0 - v->left_at;
     en->vcpu[index] = v;
     *out = v;
     return 0;
@@ -267,7 +261,7 @@ static void save_state(struct engine_vcpu *v, const struct bt_ctx *c)
         cpu->seg[i].base = c->seg_base[i];
     cpu->kernel_gs_base = c->kernel_gs_base;
     v->tsc_offset = c->tsc_offset;
-    cpu->tsc = rdtsc_now() + v->tsc_offset;
+    cpu->tsc = bt_tsc() + v->tsc_offset;
     cpu->interrupt_shadow = v->shadow_rip == c->rip;
     cpu->mp_state = v->halted ? X86_MP_HALTED : X86_MP_RUNNABLE;
 }
@@ -304,7 +298,7 @@ static int bt_set_state(struct engine_vcpu *v, const struct x86_cpu *cpu, struct
     hdr[0] &= host_xcr0() & XCOMPONENTS;
     memset(hdr + 1, 0, 56);
     *(uint32_t *)(v->cpu.xsave + 24) &= 0xffff;
-    v->tsc_offset = cpu->tsc - rdtsc_now();
+    v->tsc_offset = cpu->tsc - bt_tsc();
     v->loaded = false;
     return 0;
 }
@@ -363,7 +357,7 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
         return;
     }
     if (direct)
-        ; /* recorded */
+        bt_view_fault(c);
     else if (c->fault_vector == 13 || c->fault_vector == 17)
         bt_fault_err(c, c->fault_vector, 0);
     else
@@ -473,11 +467,11 @@ static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool a
     uint32_t key = id << 12 | (uint32_t)(c->rip & 0xfff) | form;
     struct bt_block *b = alone ? NULL : bt_block_find(en, key);
     if (b == NULL) {
-        uint64_t start = rdtsc_now();
+        uint64_t start = bt_tsc();
         v->where = WHERE_TRANSLATE;
         b = bt_translate(c, c->rip, id, alone, form, &full);
         v->where = WHERE_LOOP;
-        en->stat.ticks += rdtsc_now() - start;
+        en->stat.ticks += bt_tsc() - start;
         if (b != NULL && bt_tracing(c, TRACE_translate))
             bt_trace(c, TRACE_translate, c->rip, "%u bytes, %u instructions: %u + %u bytes%s%s",
                      b->size, v->xlate->n, en->hot - b->hot, en->cold - b->cold,
@@ -512,6 +506,26 @@ static void single_step(struct engine_vcpu *v, struct bt_ctx *c, uint64_t except
     (void)bt_exception(c);
 }
 
+#define IDLE_SECONDS 4
+
+/* A machine that has had next to nothing to do for a while gives its translations back. */
+static void rest(struct engine_vcpu *v)
+{
+    struct engine *en = v->en;
+    uint64_t now = bt_tsc();
+
+    v->idle += now - v->left_at;
+    if (now - v->window < en->tsc_khz * 1000 * IDLE_SECONDS)
+        return;
+    bool idle = v->idle > (now - v->window) / 16 * 15;
+    v->window = now;
+    v->idle = 0;
+    if (idle && en->hot + (en->cold - en->cold_start) > (8u << 20)) {
+        bt_cache_trim(en);
+        bt_mode_update(v->ctx);
+    }
+}
+
 static enum engine_exit bt_run(struct engine_vcpu *v)
 {
     struct bt_ctx *c = v->ctx;
@@ -526,6 +540,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
     v->where = WHERE_LOOP;
     if (!v->loaded)
         load_state(v, c);
+    rest(v);
     if (v->cpu.event_pending)
         inject(v, c);
     c->exit_reason = EXIT_LOOKUP;
@@ -651,7 +666,7 @@ static uint64_t bt_tsc_khz(struct engine *en)
 
 static uint64_t bt_tsc_read(struct engine_vcpu *v)
 {
-    return rdtsc_now() + (v->loaded ? v->ctx->tsc_offset : v->tsc_offset);
+    return bt_tsc() + (v->loaded ? v->ctx->tsc_offset : v->tsc_offset);
 }
 
 const struct engine_ops engine_bt = {

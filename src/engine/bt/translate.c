@@ -691,6 +691,9 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
     struct xlate *x = c->v->xlate;
 
     *full = false;
+    while ((en->hot + ROOM > en->hot_limit || en->cold + ROOM > en->cold_limit) &&
+           bt_cache_grow(en))
+        ;
     if (en->hot + ROOM > en->hot_limit || en->cold + ROOM > en->cold_limit ||
         en->n_rec + 512 > en->max_rec) {
         *full = true;

@@ -275,7 +275,7 @@ static bool map_range(struct bt_ctx *c, const struct view *v, uint64_t lin, uint
         if (w && p.len > BT_PAGE_SIZE)
             protect_code(en, host, &p);
         if (w)
-            __builtin_memset(en->rpn_written + (p.backing >> 12), 1, p.len >> 12);
+            bt_fill(en->rpn_written + (p.backing >> 12), 1, p.len >> 12);
     }
     return true;
 }
@@ -499,8 +499,11 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
 
     if (!bt_canonical(lin) || c->indirect[bt_table_of(v, r)][r])
         return -1;
-    if (bt_walk(c, lin, write ? ACC_W : ACC_R, mmu, &w))
+    if (bt_walk(c, lin, write ? ACC_W : ACC_R, mmu, &w)) {
+        v->fault_lin = lin;
+        v->fault_write = write;
         return 1;
+    }
     if (bt_ram_page(en, w.gpa, &rpn, &rom) == NULL || (rom && write))
         return -1;
     bool code = en->rpn_page[rpn] != 0, writable = w.writable && w.dirty && !rom;
@@ -524,7 +527,7 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
     l->table = w.table;
     l->above = w.above;
     en->stat.view_fill++;
-    v->filled++;
+    v->fresh += ((lin ^ v->fault_lin) & BT_PAGE_MASK) == 0;
     if (level > 1 && bit(l->mapped, i) && l->pte[i] == w.entry && bit(l->writable, i) && write) {
         /* code went away from a page of a large one */
         bt_protect(bt_host_of(c, v, lin & BT_PAGE_MASK), BT_PAGE_SIZE, PROT_READ | PROT_WRITE);
@@ -564,4 +567,23 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
         return 0;
     make_room(c);
     return -1;
+}
+
+void bt_view_fault(struct bt_ctx *c)
+{
+    if (c->mode_key & MODE_USER)
+        bt_view_now(c)->fault_rip = c->rip;
+}
+
+void bt_view_resume(struct bt_ctx *c)
+{
+    struct view *v;
+
+    if (!(c->mode_key & MODE_USER) || !(c->mode_key & MODE_DIRECT))
+        return;
+    v = bt_view_now(c);
+    if (v->fault_rip != c->rip)
+        return;
+    v->fault_rip = FAULT_NONE;
+    (void)bt_view_fill(c, bt_host_of(c, v, v->fault_lin), v->fault_write);
 }

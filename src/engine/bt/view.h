@@ -29,6 +29,8 @@ struct leaf {
     uint64_t pte[512]; /* of those mapped: the entry then */
 };
 
+#define FAULT_NONE 1ull /* as fault_rip: a fault there is answered by a signal */
+
 struct view {
     uint8_t index;
     bool used, placed;
@@ -41,8 +43,11 @@ struct view {
     uint16_t region[VIEW_REGIONS], refused[VIEW_REGIONS];
     unsigned n_region, n_refused;
     uint32_t leaves;
-    uint32_t dropped, filled; /* since the last tick */
-    uint64_t last_tick;
+    uint32_t dropped,
+        fresh; /* since the last tick: unmapped; mapped after a fault of the guest's */
+    uint64_t last_tick, tick_tsc;
+    uint64_t fault_lin, fault_rip; /* the guest's last page fault, */
+    bool fault_write;              /* which may be answered when it comes back */
 };
 
 /* An address space of the guest, by its CR3. */

@@ -252,7 +252,11 @@ static struct view *view_new(struct bt_ctx *c)
     }
     if (old->used)
         view_free(c, old);
-    *old = (struct view){.index = old->index, .used = true};
+    unsigned index = old->index;
+    bt_fill(old, 0, sizeof(*old)); /* memset would use the guest's vector registers */
+    old->index = (uint8_t)index;
+    old->used = true;
+    old->fault_rip = FAULT_NONE;
     return old;
 }
 
@@ -312,8 +316,7 @@ void bt_view_cr3(struct bt_ctx *c, bool keep)
         compare(c, &vs->view[0], cr3);
 }
 
-#define PROMOTE_TICKS 3
-#define CHURN 100 /* pages dropped between two ticks: more costs more than it brings */
+#define PROMOTE_TICKS 5
 
 void bt_view_tick(struct bt_ctx *c)
 {
@@ -342,13 +345,16 @@ void bt_view_tick(struct bt_ctx *c)
         }
         return;
     }
-    unsigned dropped = v->dropped;
-    v->dropped = 0;
-    if (dropped < CHURN) {
+    /* What the view cost since then, in microseconds: does it take a quarter of the time? */
+    uint64_t cost = v->fresh * 8ull + v->dropped * 4ull, now = bt_tsc(),
+             elapsed = (now - v->tick_tsc) * 1000 / c->v->en->tsc_khz;
+    v->fresh = v->dropped = 0;
+    v->tick_tsc = now;
+    if (cost * 4 < elapsed) {
         s->churn -= s->churn > 0;
         return;
     }
-    if (++s->churn < 3)
+    if (++s->churn < 2)
         return;
     s->churn = 0;
     s->rest_until = vs->now + (16u << s->rests);
