@@ -71,5 +71,5 @@ help:
 	@echo 'make check-style     licence lines, formatting, sizes'
 	@echo 'make nightly         millions of instruction sequences against the host CPU'
 	@echo 'make fuzz            each fuzz target for a while (ARGS="SECONDS [TARGET]...")'
-	@echo 'make endurance       100 boots in a row, half an hour of load'
+	@echo 'make endurance       100 boots in a row, half an hour of load, guests of size'
 	@echo 'make clean           removes what was built, the guests excepted'
