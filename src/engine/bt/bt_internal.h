@@ -267,7 +267,9 @@ struct bt_block {
 #define BT_KEY_VARIANT (1u << 31) /* translated without groups (xgroup.c) */
 #define BT_KEY_TLB (1u << 30)     /* with the software TLB, though the mode is direct */
 #define BT_KEY_NONE (~0u)
-#define BT_KEY_ALT (1u << 29) /* direct, the first access in the other window (xdirect.c) */
+#define BT_KEY_LOW (1u << 29)  /* direct, the first access at a low address (xdirect.c), */
+#define BT_KEY_HIGH (1u << 28) /* or not at one, whatever is known of it */
+#define BT_KEY_ALT (BT_KEY_LOW | BT_KEY_HIGH)
 #define BT_KEY_FORM (BT_KEY_VARIANT | BT_KEY_TLB | BT_KEY_ALT)
 
 /* Where in the guest and in what state the host instruction at `off` is. Sorted by block, not by

@@ -673,15 +673,21 @@ uint32_t bt_miss_form(struct bt_ctx *c, bool *link)
         return BT_KEY_TLB;
     }
     *link = true;
-    if (!(x->key & MODE_USER) || ((b->key & BT_KEY_ALT) && (b->key & 0xfff) == off))
+    if (!(x->key & MODE_USER))
         return BT_KEY_TLB;
+    /* From the plain translation to the one for low addresses, from there to the one for high ones,
+     * from there to the software TLB: never back, for these links stay. */
+    uint32_t own = (b->key & 0xfff) == off ? b->key & BT_KEY_ALT : 0;
+    if (own != 0)
+        return own == BT_KEY_LOW ? BT_KEY_HIGH : BT_KEY_TLB;
     uint64_t site = (uint64_t)en->page[id].rpn << 12 | off;
     if (bt_site_hint(en, site) == SITE_NEW) { /* next time it looks in the right place */
         bt_site_learn(en, site, low ? SITE_LOW : SITE_HIGH);
         bt_block_kill(en, b);
         *link = false;
+        return 0;
     }
-    return BT_KEY_ALT;
+    return low ? BT_KEY_LOW : BT_KEY_HIGH;
 }
 
 struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,

@@ -345,12 +345,12 @@ void bt_view_tick(struct bt_ctx *c)
         }
         return;
     }
-    /* What the view cost since then, in microseconds: does it take a quarter of the time? */
+    /* What the view cost since then, in microseconds: does it take half of the time? */
     uint64_t cost = v->fresh * 8ull + v->dropped * 4ull, now = bt_tsc(),
              elapsed = (now - v->tick_tsc) * 1000 / c->v->en->tsc_khz;
     v->fresh = v->dropped = 0;
     v->tick_tsc = now;
-    if (cost * 4 < elapsed) {
+    if (cost * 2 < elapsed) {
         s->churn -= s->churn > 0;
         return;
     }
@@ -358,7 +358,7 @@ void bt_view_tick(struct bt_ctx *c)
         return;
     s->churn = 0;
     s->rest_until = vs->now + (16u << s->rests);
-    s->rests += s->rests < 6;
+    s->rests += s->rests < 2;
     c->v->en->stat.view_demote++;
     v->stale = true;
     user_set(c, 0);

@@ -19,7 +19,7 @@
  * the context: the GS prefix and a larger displacement. A program at low addresses has its stack
  * and libraries near the top, so that one base cannot serve both. Which of the two a site uses is
  * decided when it is translated, by the address it has then. When it has one of the other kind, the
- * rest of the block runs in a translation of its own (BT_KEY_ALT).
+ * rest of the block runs in a translation of its own (BT_KEY_LOW, BT_KEY_HIGH).
  */
 #include "xlate.h"
 
@@ -54,7 +54,9 @@ static bool is_low(const struct xlate *x, const struct insn *in, const struct in
 {
     if (!(x->key & MODE_USER))
         return false;
-    if (m == &in->mem && !x->alt) {
+    if (x->alt != 0 && in == &x->in[0] && (m == &in->mem || !in->has_mem))
+        return x->alt == BT_KEY_LOW;
+    if (m == &in->mem) {
         enum site_kind kind = bt_site_hint(x->en, (uint64_t)x->en->page[x->id].rpn << 12 | in->off);
         if (kind == SITE_LOW || kind == SITE_HIGH)
             return kind == SITE_LOW;
