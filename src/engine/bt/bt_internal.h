@@ -578,6 +578,8 @@ void bt_view_fault(struct bt_ctx *c);
 void bt_view_resume(struct bt_ctx *c);
 /* An access at `lin` took the slow path: makes its region direct if that is possible. */
 void bt_view_region(struct bt_ctx *c, uint64_t lin);
+/* After that: will the region be direct soon? Then sites are not to give it up. */
+bool bt_view_wait(const struct bt_ctx *c, uint64_t lin);
 void bt_view_cr3(struct bt_ctx *c, bool keep); /* CR3 was loaded; keep: without a flush */
 void bt_view_flush(struct bt_ctx *c, bool global);
 void bt_view_invlpg(struct bt_ctx *c, uint64_t lin);

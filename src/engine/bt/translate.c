@@ -669,7 +669,7 @@ uint32_t bt_miss_form(struct bt_ctx *c, bool *link)
     uint64_t lin = x_address_now(x, in, &m);
     if (!bt_view_direct(c, lin, &low)) {
         bt_view_region(c, lin);
-        *link = !bt_view_direct(c, lin, &low);
+        *link = !bt_view_direct(c, lin, &low) && !bt_view_wait(c, lin);
         return BT_KEY_TLB;
     }
     *link = true;

@@ -387,6 +387,16 @@ static bool place(struct bt_ctx *c, struct view *v, unsigned r)
     return false;
 }
 
+/* The window of low addresses is another's now, but not for long. */
+#define LOW_WAITS 4000
+
+bool bt_view_wait(const struct bt_ctx *c, uint64_t lin)
+{
+    const struct view *v = bt_view_now(c);
+
+    return v->index != 0 && lin < LOW_SIZE && v->low_waits < LOW_WAITS;
+}
+
 static bool low_take(struct bt_ctx *c, struct view *v)
 {
     struct views *vs = c->v->en->views;
@@ -395,7 +405,7 @@ static bool low_take(struct bt_ctx *c, struct view *v)
     if (o == v)
         return true;
     if (o != NULL) {
-        if (vs->now - o->last_tick < 8)
+        if (vs->now - o->last_tick < 3)
             return false;
         bt_view_empty(c, o);
         for (unsigned k = 0; k < o->n_region; k++)
@@ -403,6 +413,7 @@ static bool low_take(struct bt_ctx *c, struct view *v)
                 o->region[k] = o->region[--o->n_region];
     }
     vs->low_owner = v->index;
+    v->low_waits = 0;
     return true;
 }
 
@@ -427,7 +438,9 @@ void bt_view_region(struct bt_ctx *c, uint64_t lin)
         ok = (v->placed && fits(vs, v, r, v->shift) && take(vs, v, r)) || place(c, v, r);
     if (!ok) {
         c->v->en->stat.view_conflict++;
-        if (v->n_refused < VIEW_REGIONS && bt_table_of(v, r) != VIEW_LOW)
+        if (bt_table_of(v, r) == VIEW_LOW)
+            v->low_waits++;
+        else if (v->n_refused < VIEW_REGIONS)
             v->refused[v->n_refused++] = (uint16_t)r;
         return;
     }

@@ -43,8 +43,8 @@ struct view {
     uint16_t region[VIEW_REGIONS], refused[VIEW_REGIONS];
     unsigned n_region, n_refused;
     uint32_t leaves;
-    uint32_t dropped,
-        fresh; /* since the last tick: unmapped; mapped after a fault of the guest's */
+    uint32_t low_waits;      /* accesses that found the window of low addresses taken */
+    uint32_t dropped, fresh; /* since the last tick: unmapped; mapped after a fault */
     uint64_t last_tick, tick_tsc;
     uint64_t fault_lin, fault_rip; /* the guest's last page fault, */
     bool fault_write;              /* which may be answered when it comes back */
