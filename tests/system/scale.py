@@ -10,6 +10,7 @@ import math
 import os
 import re
 import shutil
+import subprocess
 
 import checks
 import netserver
@@ -27,12 +28,21 @@ def compile_programs(directory):
     return overlay.compile_programs(os.path.join(HERE, "*.c"), directory)
 
 
-def boot(t, memory="1G"):
+def compile_32(directory):
+    """Programs of 32 bits, which use no library; none where the compiler makes none."""
+    program = os.path.join(directory, "remap32")
+    done = subprocess.run(["cc", "-m32", "-O2", "-static", "-nostdlib", "-ffreestanding", "-no-pie",
+                           "-fno-pic", "-fno-stack-protector", "-o", program,
+                           os.path.join(HERE, "m32", "remap32.c")], capture_output=True, check=False)
+    return [program] if done.returncode == 0 else []
+
+
+def boot(t, memory="1G", disks=()):
     """The initial RAM disk with our programs in /opt."""
     path = os.path.join(t.dir, "initrd")
     if not os.path.exists(path):
-        overlay.make_initrd(path, compile_programs(t.dir))
-    machine = vm.Vm(initrd=path, append="console=ttyS0 quiet", memory=memory)
+        overlay.make_initrd(path, compile_programs(t.dir) + compile_32(t.dir))
+    machine = vm.Vm(initrd=path, append="console=ttyS0 quiet", memory=memory, disks=disks)
     machine.prompt()
     machine.run("dmesg -n 1")
     return machine
@@ -101,6 +111,12 @@ def code(t):
         works(t.vm, f"/opt/code 20000 {seed}", 120, r"^20000 steps, \d+ calls, 0 errors$")
 
 
+def remapping_32(t):
+    if t.vm.run("test -e /opt/remap32")[1]:
+        raise Skip("the compiler makes no programs of 32 bits")
+    works(t.vm, "/opt/remap32", 120, "^40000 steps, 0 errors$")
+
+
 def no_complaints(t):
     quiet_kernel(t.vm)
 
@@ -109,6 +125,43 @@ def power_off(t):
     t.vm.send("poweroff -f\n")
     assert t.vm.wait(60) == 0
     t.vm = None
+
+
+# --- pages that move ------------------------------------------------------------------------------
+
+
+def swap(t):
+    """Little memory, and a kernel that moves, merges, collapses and swaps out as it can."""
+    path = os.path.join(t.dir, "swap.raw")
+    with open(path, "wb") as f:
+        f.truncate(GIGABYTE)
+    t.vm = boot(t, "512M", [path])
+    works(t.vm, "mkswap /dev/vda && swapon /dev/vda && sysctl -w vm.max_map_count=300000", 60, "")
+    for file, value in (("ksm/run", 1), ("ksm/sleep_millisecs", 1), ("ksm/pages_to_scan", 2000),
+                        ("transparent_hugepage/enabled", "always"),
+                        ("transparent_hugepage/khugepaged/pages_to_scan", 4096),
+                        ("transparent_hugepage/khugepaged/scan_sleep_millisecs", 10)):
+        t.vm.run(f"echo {value} >/sys/kernel/mm/{file}")
+
+
+def swapping(t):
+    works(t.vm, "/opt/touch 600", 300, "^600 MB, 0 errors$")
+
+
+def moving(t, steps=2500):
+    t.vm.run("(while :; do echo 1 >/proc/sys/vm/compact_memory; usleep 100000; done) & mover=$!")
+    output, _ = t.vm.run(
+        f"for i in 1 2 3; do (/opt/moves {steps} $i 48; echo status $?) >/tmp/moves$i & "
+        "all=\"$all $!\"; done; /opt/remap 5000 4; /opt/code 5000 4; /opt/processes 500; "
+        "wait $all; cat /tmp/moves?; kill $mover", 600)
+    assert output.count(f"{steps} steps, 0 errors") == output.count("status 0") == 3, output
+    assert "5000 steps, 0 errors" in output and "calls, 0 errors" in output, output
+    assert "500 processes, 0 errors" in output, output
+    counts, _ = t.vm.run("cat /proc/vmstat")
+    counts = dict(line.split() for line in counts.splitlines())
+    for name in ("pswpout", "pswpin", "pgmigrate_success", "thp_collapse_alloc"):
+        t.note(f"{name}: {counts.get(name, '-')}")
+    assert int(counts["pswpin"]) > 1000 and int(counts["pgmigrate_success"]) > 1000, counts
 
 
 # --- Debian ---------------------------------------------------------------------------------------
@@ -262,7 +315,10 @@ if __name__ == "__main__":
         ("8 GB of memory, all of it used", much_memory), ("boots to a shell", start),
         ("100,000 mappings", mappings), ("a storm of forks", fork_storm),
         ("mappings that change", remapping), ("code that changes", code),
-        ("no kernel complaints", no_complaints), ("power-off", power_off),
+        ("mappings of a 32-bit program", remapping_32), ("no kernel complaints", no_complaints),
+        ("power-off", power_off), ("boots with swap", swap), ("more memory than there is", swapping),
+        ("pages that the kernel moves", moving),
+        ("no complaints with swap", no_complaints), ("power-off with swap", power_off),
         ("Debian boots", debian), ("2,000 processes", many_processes),
         ("2,000 programs", many_programs), ("LuaJIT", luajit), ("Node", node),
         ("no complaints of Debian's kernel", no_complaints),

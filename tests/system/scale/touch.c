@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Uses nearly all memory that is free: writes to every page, reads everything back, then changes
- * and checks pages in an order that no cache of translations likes.
+ * Uses nearly all memory that is free, or so many megabytes: writes to every page, reads everything
+ * back, then changes and checks pages in an order that no cache of translations likes.
+ *
+ *   touch [MEGABYTES]
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -58,14 +60,14 @@ static void fill(uint8_t *base, uint64_t page, uint64_t salt)
         *word(base, page, w) = mix(page * WORDS + w + salt);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     unsigned long size = available(), pages, bad = 0;
     uint8_t *base;
 
-    if (size < 2 * SPARE)
+    if (size < 2 * SPARE && argc == 1)
         return 2;
-    size = (size - SPARE) & ~(PAGE - 1);
+    size = argc > 1 ? strtoul(argv[1], NULL, 0) << 20 : (size - SPARE) & ~(PAGE - 1);
     pages = size / PAGE;
     if (pages % STEP == 0)
         pages--;
@@ -75,6 +77,7 @@ int main(void)
         perror("mmap");
         return 2;
     }
+    madvise(base, size, MADV_MERGEABLE); /* where the kernel looks for equal pages */
     for (unsigned long p = 0; p < pages; p++)
         fill(base, p, 0);
     for (unsigned long p = 0; p < pages; p++)
