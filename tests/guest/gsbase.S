@@ -10,6 +10,7 @@ guest_main:
     pushq %rbp
     call bases
     call swapgs_pair
+    call swapgs_between
     call selectors
     call fsgsbase
     call programs
@@ -103,6 +104,22 @@ swap_hook:
     ret
 
 /* A selector load replaces the base; a null selector's effect differs by vendor. */
+/* Two accesses at one place but for the base. */
+swapgs_between:
+    movq $0x3333, words+16
+    MSR_WRITE MSR_GS_BASE, words
+    MSR_WRITE MSR_KERNEL_GS_BASE, words+8
+    movl $3, %ecx
+1:  movq %gs:0, %rax
+    swapgs
+    movq %gs:8, %rdx
+    swapgs
+    decl %ecx
+    jnz 1b
+    CHECK_EQ "before SWAPGS", %rax, 0x1111
+    CHECK_EQ "behind SWAPGS", %rdx, 0x3333
+    ret
+
 selectors:
     movq $0x00cff3001234ffff, %rax
     movq %rax, gdt+SPARE_SEL

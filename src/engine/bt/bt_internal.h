@@ -59,6 +59,15 @@ enum {
 /* Whose eyes a data access has; each has its own software TLB. */
 enum bt_mmu { MMU_USER, MMU_KERNEL, MMU_KSMAP, MMU_COUNT };
 
+/* What the last mode of a privilege level was made from. */
+struct bt_mode_inputs {
+    uint64_t efer, cr0, cr4, xcr0, state;
+};
+struct bt_mode_memo {
+    struct bt_mode_inputs in;
+    uint32_t key, mode;
+};
+
 #define BT_MODES 16 /* distinct modes between two cache flushes; more flush the cache */
 
 /* ---- software TLB
@@ -188,12 +197,14 @@ struct bt_ctx {
     uint32_t sys_flags;             /* RFLAGS bits that are neither arithmetic nor IF nor DF */
     uint32_t mode;                  /* index in modes[] */
     uint32_t mode_key;
-    uint8_t if_flag;  /* RFLAGS.IF */
-    uint8_t irq_wait; /* an interrupt waits for IF: STI leaves the block */
+    struct bt_mode_memo mode_memo[2]; /* [1] of CPL 3 */
+    uint8_t if_flag;                  /* RFLAGS.IF */
     uint8_t cpl;
+    uint8_t irq_wait;     /* an interrupt waits for IF: STI leaves the block; tested with kick */
     _Atomic uint8_t kick; /* set by bt_kick_now only */
     uint64_t df;          /* 1 or -1 */
     uint64_t kernel_gs_base, tsc_offset;
+    uint64_t shadow_rip; /* the instruction here runs before an interrupt is taken (STI, MOV SS) */
 
     uint64_t pc_lin; /* linear page of `pc` when its cur_lin was dropped meanwhile */
     struct engine_vcpu *v;
@@ -346,8 +357,7 @@ struct engine_vcpu {
     struct bt_ctx *ctx;
     uint64_t tsc_offset; /* while not loaded */
     _Atomic bool stop;
-    bool flush_wanted;   /* the run loop empties the cache before it goes on */
-    uint64_t shadow_rip; /* the instruction here runs before an interrupt is taken (STI, MOV SS) */
+    bool flush_wanted; /* the run loop empties the cache before it goes on */
     bool loaded;
     bool halted;             /* in HLT: only an interrupt goes on */
     uint64_t left_at;        /* host TSC when `run` returned last */
@@ -391,9 +401,25 @@ static inline uint64_t bt_tsc(void)
     return (uint64_t)hi << 32 | lo;
 }
 
+/* Byte by byte upwards: where the two overlap, the pattern repeats. */
 static inline void bt_copy(void *dst, const void *src, unsigned long n)
 {
     __asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(n) : : "memory");
+}
+
+/* Of two that do not overlap; REP MOVSB takes longer than a few bytes are worth. */
+static inline void bt_copy_few(void *dst, const void *src, unsigned long n)
+{
+    typedef uint64_t __attribute__((may_alias, aligned(1))) word;
+
+    if (n > 64) {
+        bt_copy(dst, src, n);
+        return;
+    }
+    for (; n >= 8; n -= 8, dst = (uint8_t *)dst + 8, src = (const uint8_t *)src + 8)
+        *(volatile word *)dst = *(const volatile word *)src;
+    for (; n > 0; n--, dst = (uint8_t *)dst + 1, src = (const uint8_t *)src + 1)
+        *(volatile uint8_t *)dst = *(const volatile uint8_t *)src;
 }
 
 static inline void bt_fill(void *dst, uint8_t byte, unsigned long n)

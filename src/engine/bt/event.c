@@ -90,14 +90,15 @@ static int handler_stack(struct bt_ctx *c, unsigned ist, unsigned cpl, const str
 static int deliver64(struct bt_ctx *c, const struct event *ev)
 {
     struct x86_cpu *cpu = &c->v->cpu;
-    uint64_t lo, hi, rsp, frame[6];
+    uint64_t gate[2], rsp, frame[6];
     struct bt_desc d;
 
     if (ev->vector * 16 + 15 > cpu->idtr.limit)
         return gate_fault(c, ev);
     uint64_t at = cpu->idtr.base + ev->vector * 16;
-    if (bt_read(c, at, 8, bt_sys_mmu(c), &lo) || bt_read(c, at + 8, 8, bt_sys_mmu(c), &hi))
+    if (bt_copy_in(c, at, gate, sizeof(gate), bt_sys_mmu(c)))
         return 1;
+    uint64_t lo = gate[0], hi = gate[1];
     unsigned type = lo >> 40 & 0x1f, dpl = lo >> 45 & 3;
     if (type != 0xe && type != 0xf)
         return gate_fault(c, ev);

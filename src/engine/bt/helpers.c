@@ -181,6 +181,12 @@ static int iret_pop(struct bt_ctx *c, unsigned size, struct iret_frame *f)
 {
     bool stack = c->mode_key & MODE_L;
 
+    if (stack && size == 8) {
+        if (bt_copy_in(c, c->gpr[X86_RSP], f, sizeof(*f), bt_data_mmu(c)))
+            return h_stack_fault(c);
+        f->cs &= 0xffff;
+        return 0;
+    }
     if (h_stack_read(c, 0, size, &f->rip) || h_stack_read(c, size, size, &f->cs) ||
         h_stack_read(c, 2 * (int)size, size, &f->flags))
         return 1;
@@ -284,7 +290,7 @@ uint64_t bt_h_sti(struct bt_ctx *c, uint32_t arg)
     c->rip = h_next_rip(c, arg);
     if (!c->if_flag) {
         c->if_flag = 1;
-        c->v->shadow_rip = c->rip;
+        c->shadow_rip = c->rip;
         if (c->irq_wait)
             bt_kick_now(c);
     }
@@ -349,7 +355,7 @@ uint64_t bt_h_seg_set(struct bt_ctx *c, uint32_t arg)
     if (bt_load_seg(c, seg, (uint16_t)c->temp[1]))
         return h_fault(c);
     if (seg == X86_SS)
-        c->v->shadow_rip = h_next_rip(c, arg);
+        c->shadow_rip = h_next_rip(c, arg);
     return h_resume(c, arg);
 }
 
@@ -372,7 +378,7 @@ uint64_t bt_h_seg_pop(struct bt_ctx *c, uint32_t arg)
         return h_fault(c);
     h_set_gpr(c, X86_RSP, sp, rsp + size);
     if (seg == X86_SS)
-        c->v->shadow_rip = h_next_rip(c, arg);
+        c->shadow_rip = h_next_rip(c, arg);
     return h_resume(c, arg);
 }
 

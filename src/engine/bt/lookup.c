@@ -25,7 +25,7 @@ void bt_jc_forget(struct bt_ctx *c, unsigned mode)
 /* ---- modes --------------------------------------------------------------------------------------
  * -------------------- */
 
-static uint32_t mode_key(struct bt_ctx *c)
+static uint32_t compute_key(const struct bt_ctx *c)
 {
     const struct x86_cpu *cpu = &c->v->cpu;
     const struct x86_segment *cs = &cpu->seg[X86_CS], *ss = &cpu->seg[X86_SS];
@@ -53,9 +53,42 @@ static uint32_t mode_key(struct bt_ctx *c)
     unsigned mmu = MMU_USER;
     if (c->cpl != 3)
         mmu = (cpu->cr4 >> 21 & 1) && !(c->sys_flags >> 18 & 1) ? MMU_KSMAP : MMU_KERNEL;
-    if (l && bt_view_select(c))
-        k |= MODE_DIRECT;
     return k | mmu << MODE_MMU_SHIFT;
+}
+
+/* All that mode_key reads, for 64-bit code. */
+static struct bt_mode_inputs mode_inputs(const struct bt_ctx *c)
+{
+    const struct x86_cpu *cpu = &c->v->cpu;
+
+    return (struct bt_mode_inputs){
+        .efer = cpu->efer,
+        .cr0 = cpu->cr0,
+        .cr4 = cpu->cr4,
+        .xcr0 = cpu->xcr0,
+        .state = c->sys_flags | (uint64_t)c->cpl << 32 | (uint64_t)cpu->seg[X86_CS].attr << 48,
+    };
+}
+
+static bool same_inputs(const struct bt_mode_inputs *a, const struct bt_mode_inputs *b)
+{
+    return ((a->efer ^ b->efer) | (a->cr0 ^ b->cr0) | (a->cr4 ^ b->cr4) | (a->xcr0 ^ b->xcr0) |
+            (a->state ^ b->state)) == 0;
+}
+
+/* The key, from what it was the last time at this privilege level if that still holds. */
+static uint32_t mode_key(struct bt_ctx *c)
+{
+    struct bt_mode_memo *m = &c->mode_memo[c->cpl == 3];
+    struct bt_mode_inputs in = mode_inputs(c);
+
+    if (!same_inputs(&m->in, &in) || !(m->key & MODE_L)) {
+        m->in = in;
+        m->key = compute_key(c);
+    }
+    if ((m->key & MODE_L) && bt_view_select(c))
+        return m->key | MODE_DIRECT;
+    return m->key;
 }
 
 /* The number of the mode the CPU is in; a ninth mode empties the cache when the run loop next
@@ -68,9 +101,14 @@ void bt_mode_update(struct bt_ctx *c)
     c->mode_key = k;
     if (k != old && bt_tracing(c, TRACE_mode))
         bt_trace_mode(c, old);
+    uint32_t *last = &c->mode_memo[c->cpl == 3].mode;
+    if (*last < en->n_mode && en->mode_key[*last] == k) {
+        c->mode = *last;
+        return;
+    }
     for (unsigned i = 0; i < en->n_mode; i++)
         if (en->mode_key[i] == k) {
-            c->mode = i;
+            c->mode = *last = i;
             return;
         }
     if (en->n_mode < BT_MODES) {

@@ -388,7 +388,7 @@ int bt_copy_in(struct bt_ctx *c, uint64_t lin, void *buf, unsigned len, unsigned
         case FILL_FAULT:
             return 1;
         case FILL_RAM:
-            bt_copy(out, host, n);
+            bt_copy_few(out, host, n);
             break;
         case FILL_MMIO:
             mmio_read(c, gpa, out, n);
@@ -412,7 +412,7 @@ static void ram_store(struct bt_ctx *c, uint8_t *host, uint32_t rpn, const void 
     else if (n == 4)
         *(volatile uint32_t *)host = *(const uint32_t *)buf;
     else
-        bt_copy(host, buf, n);
+        bt_copy_few(host, buf, n);
 }
 
 int bt_copy_out(struct bt_ctx *c, uint64_t lin, const void *buf, unsigned len, unsigned mmu)

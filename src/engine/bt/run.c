@@ -187,7 +187,6 @@ static int bt_vcpu_create(struct engine *en, unsigned index, struct engine_vcpu 
     memset(v, 0, sizeof(*v));
     v->en = en;
     v->index = index;
-    v->shadow_rip = ~0ull;
     v->xlate = malloc(sizeof(struct xlate));
     v->insn_cache = insn_cache_create();
     v->xbuf = aligned_alloc(4096, 4096);
@@ -239,7 +238,7 @@ static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
     bt_set_rflags(c, cpu->rflags);
     if (cpu->rflags >> 17 & 1)
         c->cpl = 3;
-    v->shadow_rip = cpu->interrupt_shadow ? cpu->rip : ~0ull;
+    c->shadow_rip = cpu->interrupt_shadow ? cpu->rip : ~0ull;
     bt_tlb_flush(c, true);
     bt_exec_flush(c, true);
     bt_view_flush(c, true);
@@ -262,7 +261,7 @@ static void save_state(struct engine_vcpu *v, const struct bt_ctx *c)
     cpu->kernel_gs_base = c->kernel_gs_base;
     v->tsc_offset = c->tsc_offset;
     cpu->tsc = bt_tsc() + v->tsc_offset;
-    cpu->interrupt_shadow = v->shadow_rip == c->rip;
+    cpu->interrupt_shadow = c->shadow_rip == c->rip;
     cpu->mp_state = v->halted ? X86_MP_HALTED : X86_MP_RUNNABLE;
 }
 
@@ -377,7 +376,7 @@ static bool take_events(struct engine_vcpu *v, struct bt_ctx *c)
     const struct engine_host *h = v->en->host;
     int vector;
 
-    if (v->shadow_rip == c->rip)
+    if (c->shadow_rip == c->rip)
         return false;
     if (!v->cpu.nmi_blocked && h->nmi_take(h->opaque, v->index)) {
         if (bt_interrupt(c, 2, false, c->rip))
@@ -566,9 +565,9 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
                 }
                 chain = chain && rip == c->rip;
                 form = rip == c->rip ? form : 0;
-                if (v->shadow_rip == c->rip) {
+                if (c->shadow_rip == c->rip) {
                     alone = true;
-                    v->shadow_rip = ~0ull;
+                    c->shadow_rip = ~0ull;
                     bt_kick_now(c);
                 }
             } else {
@@ -629,7 +628,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         }
         if (c->exit_reason == EXIT_HALT) {
             const struct engine_host *h = en->host;
-            v->shadow_rip = ~0ull;
+            c->shadow_rip = ~0ull;
             bt_kick_now(c);
             if (c->if_flag && h->interrupt_pending(h->opaque, v->index)) {
                 v->halted = true;

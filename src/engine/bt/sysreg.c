@@ -25,6 +25,7 @@
 
 #define CR4_TSD (1ull << 2)
 #define CR4_PAE (1ull << 5)
+#define CR4_FSGSBASE (1ull << 16)
 #define CR4_PCIDE (1ull << 17)
 /* VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP FSGSBASE PCIDE OSXSAVE SMEP SMAP */
 #define CR4_ALL 0x370fffull
@@ -131,7 +132,7 @@ static int set_cr4(struct bt_ctx *c, uint64_t v)
     cpu->cr4 = v;
     if ((v ^ old) & CR4_FLUSH)
         flush_all(c);
-    if ((v ^ old) & CR4_TSD) {
+    if ((v ^ old) & (CR4_TSD | CR4_FSGSBASE)) { /* translations know them */
         c->v->flush_wanted = true;
         bt_kick_now(c);
     }

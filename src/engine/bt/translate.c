@@ -54,7 +54,7 @@ uint16_t x_peek_flags(struct xlate *x, int64_t off)
             break;
         live |= in->fl_read & (uint16_t)~killed;
         off += in->len;
-        if (is_branch(in) || in->special)
+        if (is_branch(in) || (in->special && (in->end || x_special_flags(in))))
             break;
         killed |= in->fl_kill;
     }
@@ -103,7 +103,7 @@ static void liveness(struct xlate *x)
         struct insn *in = &x->in[i];
         in->fl_kill = insn_kills(in);
         if (in->special)
-            in->fl_read = FLAGS_ARITH;
+            in->fl_read = x_special_flags(in) ? FLAGS_ARITH : 0;
         if (is_branch(in) && direct(in)) {
             int64_t to = in->off + in->len + in->op[0].imm.value.s;
             x->live_exit[i] = x->target[i] >= 0 ? x->live[x->target[i]] : x_peek_flags(x, to);

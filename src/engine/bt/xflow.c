@@ -421,8 +421,7 @@ static void push_return(struct xlate *x, const struct insn *in)
     x_move_sp(x, -(int32_t)size);
 }
 
-/* A call to a non-canonical address, here in r, faults before the return address is pushed. */
-static void check_canonical(struct xlate *x, const struct insn *in, unsigned r)
+void x_check_canonical(struct xlate *x, const struct insn *in, unsigned r)
 {
     unsigned t = x_scratch(x, (uint16_t)(in->read | 1u << r));
 
@@ -456,8 +455,8 @@ static void call_indirect(struct xlate *x, const struct insn *in)
         t = 11;
     }
     x_flags_save(x);
-    if (x->long64)
-        check_canonical(x, in, t);
+    if (x->long64) /* it faults before the return address is pushed */
+        x_check_canonical(x, in, t);
     push_return(x, in);
     if (x_shadowed(x, in))
         x_call_indirect(x, in, t);
@@ -548,6 +547,18 @@ bool x_flow(struct xlate *x, const struct insn *in)
 
 /* ---- PUSH, POP, ENTER, LEAVE
  * ----------------------------------------------------------------------------------------- */
+
+void x_push_register(struct xlate *x, const struct insn *in, unsigned r)
+{
+    struct insn_mem m;
+    struct access a;
+
+    x_stack_mem(x, &m, -(int64_t)in->opsize, in->opsize, ACC_W);
+    x_access(x, in, &m, 0, &a);
+    x_mem_op(x, in->opsize, 0x89, r, &a);
+    x_access_done(x, &a);
+    x_move_sp(x, -(int32_t)in->opsize);
+}
 
 static void push(struct xlate *x, const struct insn *in)
 {

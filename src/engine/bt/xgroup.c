@@ -27,6 +27,7 @@ struct place {
 
 struct analysis {
     uint32_t version[16];
+    uint32_t since; /* helpers so far, and what may move FS and GS */
     int64_t sum[16];
     uint16_t far; /* registers whose sum was larger than STEP_MAX somewhere */
     struct {
@@ -101,7 +102,9 @@ static struct place place_of(const struct analysis *an, const struct insn *in,
 
     if (m->rip)
         p.at += in->off + in->len;
-    else if (m->base >= 0) {
+    if (m->base < 0) {
+        p.base_version = an->since;
+    } else {
         p.base_version = an->version[m->base];
         p.at += an->sum[m->base];
     }
@@ -204,6 +207,7 @@ static void step(struct analysis *an, const struct insn *in)
     }
     if (in->special) { /* a helper: everything may have changed */
         forget(an, 0xffff);
+        an->since++;
         return;
     }
     if (in->z.mnemonic == ZYDIS_MNEMONIC_PUSH || in->z.mnemonic == ZYDIS_MNEMONIC_POP) {
@@ -233,7 +237,7 @@ void x_groups(struct xlate *x)
         x->member[i].group = GROUP_NONE;
     if (!x->long64 || x->nogroup || x->oneshot)
         return;
-    an.n = 0;
+    an.n = an.since = 0;
     an.far = 0;
     __builtin_memset(an.version, 0, sizeof(an.version));
     __builtin_memset(an.sum, 0, sizeof(an.sum));

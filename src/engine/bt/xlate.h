@@ -267,6 +267,8 @@ void x_exit_indirect(struct xlate *x, unsigned t, int32_t moved);
 void x_exit_mode(struct xlate *x, int64_t delta, unsigned mode);
 bool x_flow(struct xlate *x,
             const struct insn *in); /* translates a transfer of control; false: not one */
+void x_check_canonical(struct xlate *x, const struct insn *in, unsigned r); /* #GP(0) if not */
+void x_push_register(struct xlate *x, const struct insn *in, unsigned r);
 bool x_stack(struct xlate *x, const struct insn *in); /* PUSH, POP, LEAVE ...; false: not one */
 void x_guard_page2(struct xlate *x);
 uint16_t x_peek_flags(struct xlate *x, int64_t off); /* translate.c: live at that place */
@@ -291,6 +293,12 @@ void bt_branch_entry(struct xlate *x, const struct bt_block *b);      /* branch.
  * ------------------------------------------------------------------------------ */
 
 void x_helper(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg);
+void x_helper_end(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg);
+unsigned x_gpr_of(const struct insn_op *o);
+unsigned x_seg_of(ZydisRegister r);
+bool x_is_seg(const struct insn_op *o);
+bool x_inline(struct xlate *x, const struct insn *in);  /* xinline.c; false: needs a helper */
+bool x_special_flags(const struct insn *in);            /* a special instruction that reads flags */
 bool x_system(struct xlate *x, const struct insn *in);  /* false: a plain instruction */
 void x_invalid(struct xlate *x, const struct insn *in); /* #UD */
 void x_device_not_available(struct xlate *x, const struct insn *in); /* #NM */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * System instructions and those whose effect is not that of their bytes: which helper does them,
- * and the few that are emitted inline (CLI, STI, SWAPGS, STAC, CLAC, RDTSC).
+ * System instructions and those whose effect is not that of their bytes: which helper does them.
+ * Frequent ones need none (xinline.c).
  */
 #include "xlate.h"
 
@@ -10,6 +10,8 @@
 
 void x_helper(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg)
 {
+    if (x->live[x->i] == 0)
+        x->flags_saved = false;
     x_canon(x);
     x_store_imm(x, x->id << 12 | in->off, CTX_OFF(pc));
     x_store_imm(x, helper | (arg << 4 | in->len) << 8, CTX_OFF(arg));
@@ -20,7 +22,7 @@ void x_helper(struct xlate *x, const struct insn *in, unsigned helper, uint32_t 
     __builtin_memcpy(site, &off, 4);
 }
 
-static void helper_end(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg)
+void x_helper_end(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg)
 {
     x_helper(x, in, helper, arg);
     x->ended = true;
@@ -28,17 +30,17 @@ static void helper_end(struct xlate *x, const struct insn *in, unsigned helper, 
 
 void x_invalid(struct xlate *x, const struct insn *in)
 {
-    helper_end(x, in, H_raise, 6);
+    x_helper_end(x, in, H_raise, 6);
 }
 
 void x_device_not_available(struct xlate *x, const struct insn *in)
 {
-    helper_end(x, in, H_raise, 7);
+    x_helper_end(x, in, H_raise, 7);
 }
 
 void x_protection(struct xlate *x, const struct insn *in)
 {
-    helper_end(x, in, H_raise, 13 | 1u << 8);
+    x_helper_end(x, in, H_raise, 13 | 1u << 8);
 }
 
 /* The linear address of the memory operand goes to ctx->mem_addr. Flags stay as they are. */
@@ -52,7 +54,7 @@ static void helper_address(struct xlate *x, const struct insn *in, const struct 
     x->held = 0;
 }
 
-static unsigned gpr_of(const struct insn_op *o)
+unsigned x_gpr_of(const struct insn_op *o)
 {
     bool high;
     return (unsigned)insn_gpr(o->reg.value, &high);
@@ -72,7 +74,7 @@ static void source_word(struct xlate *x, const struct insn *in, unsigned operand
         x_access_done(x, &a);
         x_store(x, a.val, CTX_OFF(temp[1]));
     } else {
-        x_store(x, gpr_of(&in->op[operand]), CTX_OFF(temp[1]));
+        x_store(x, x_gpr_of(&in->op[operand]), CTX_OFF(temp[1]));
     }
 }
 
@@ -81,7 +83,7 @@ static unsigned log2_size(unsigned size)
     return size == 8 ? 3 : size == 4 ? 2 : size == 2 ? 1 : 0;
 }
 
-static unsigned seg_of(ZydisRegister r)
+unsigned x_seg_of(ZydisRegister r)
 {
     switch (r) {
     case ZYDIS_REGISTER_ES:
@@ -99,7 +101,7 @@ static unsigned seg_of(ZydisRegister r)
     }
 }
 
-static bool is_seg(const struct insn_op *o)
+bool x_is_seg(const struct insn_op *o)
 {
     return o->type == ZYDIS_OPERAND_TYPE_REGISTER &&
            ZydisRegisterGetClass(o->reg.value) == ZYDIS_REGCLASS_SEGMENT;
@@ -108,93 +110,6 @@ static bool is_seg(const struct insn_op *o)
 static bool is_class(const struct insn_op *o, ZydisRegisterClass k)
 {
     return o->type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(o->reg.value) == k;
-}
-
-/* ---- inline -------------------------------------------------------------------------------------
- * -------------------------- */
-
-static bool privileged(const struct xlate *x)
-{
-    return !(x->key & (MODE_USER | MODE_CPL12 | MODE_VM));
-}
-
-static void cli(struct xlate *x, const struct insn *in)
-{
-    if (!(x->key & MODE_IOPL)) {
-        x_helper(x, in, H_cli, 0);
-        return;
-    }
-    x_ctx(x, false, 0xc6, 0, CTX_OFF(if_flag));
-    e8(x, 0);
-}
-
-static void swapgs(struct xlate *x, const struct insn *in)
-{
-    if (!x->long64 || !privileged(x)) {
-        helper_end(x, in, H_swapgs, 0);
-        return;
-    }
-    int32_t gs = CTX_OFF(seg_base[0]) + X86_GS * 8;
-    unsigned t = x_scratch(x, 0);
-    x->held |= (uint16_t)(1u << t);
-    unsigned t2 = x_scratch(x, 0);
-    x_load(x, t, gs);
-    x_load(x, t2, CTX_OFF(kernel_gs_base));
-    x_store(x, t2, gs);
-    x_store(x, t, CTX_OFF(kernel_gs_base));
-    x->held = 0;
-}
-
-static void rdtsc(struct xlate *x, const struct insn *in)
-{
-    if ((x->key & MODE_USER) &&
-        (x->c->v->cpu.cr4 & 4)) { /* CR4.TSD; a change of it empties the cache */
-        x_helper(x, in, H_rdtsc, 0);
-        return;
-    }
-    x_need(x, 1u << X86_RAX | 1u << X86_RDX);
-    if (x->live[x->i])
-        x_flags_save(x);
-    e8(x, 0x0f);
-    e8(x, 0x31);
-    x_rr(x, true, 0xc1, 4, X86_RDX); /* shl rdx, 32 */
-    e8(x, 32);
-    x_lea(x, true, X86_RDX, X86_RDX, X86_RAX, 1, 0);
-    x_ctx(x, true, 0x03, X86_RDX, CTX_OFF(tsc_offset));
-    x_rr(x, false, 0x8b, X86_RAX, X86_RDX);
-    x_rr(x, true, 0xc1, 5, X86_RDX);
-    e8(x, 32);
-}
-
-/* STAC and CLAC change whose eyes kernel accesses have, so the next block is one of another mode.
- */
-static void smap_switch(struct xlate *x, const struct insn *in, bool ac)
-{
-    struct bt_ctx *c = x->c;
-    uint32_t old_sys = c->sys_flags, old_mode = c->mode;
-
-    if (!privileged(x)) {
-        helper_end(x, in, H_raise, 6);
-        return;
-    }
-    c->sys_flags = ac ? old_sys | 1u << 18 : old_sys & ~(1u << 18);
-    bt_mode_update(c);
-    unsigned mode = c->mode;
-    c->sys_flags = old_sys;
-    c->mode = old_mode;
-    c->mode_key = x->key;
-    /* or / and of a memory operand change the flags: they are saved if they matter */
-    if (x->live[x->i])
-        x_flags_save(x);
-    x_ctx(x, false, 0x81, ac ? 1 : 4, CTX_OFF(sys_flags));
-    e32(x, ac ? 1u << 18 : ~(1u << 18));
-    if (mode == x->mode)
-        return;
-    if (mode >= BT_MODES || x->oneshot || bt_tracing(c, TRACE_mode)) { /* rare */
-        helper_end(x, in, H_resume, 0);
-        return;
-    }
-    x_exit_mode(x, in->off + in->len, mode);
 }
 
 /* ---- table --------------------------------------------------------------------------------------
@@ -284,7 +199,7 @@ static bool mov_system(struct xlate *x, const struct insn *in)
 {
     const struct insn_op *d = &in->op[0], *s = &in->op[1];
 
-    if (is_seg(s)) {
+    if (x_is_seg(s)) {
         if (x == NULL)
             return true;
         if (in->has_mem) {
@@ -293,14 +208,14 @@ static bool mov_system(struct xlate *x, const struct insn *in)
             x_canon(x);
             helper_address(x, in, &m);
             x_helper(x, in, H_seg_get,
-                     seg_of(s->reg.value) | 1u << 12 | (m.seg == X86_SS ? 1u << 13 : 0));
+                     x_seg_of(s->reg.value) | 1u << 12 | (m.seg == X86_SS ? 1u << 13 : 0));
         } else {
             x_helper(x, in, H_seg_get,
-                     seg_of(s->reg.value) | gpr_of(d) << 4 | (unsigned)(d->size / 8) << 8);
+                     x_seg_of(s->reg.value) | x_gpr_of(d) << 4 | (unsigned)(d->size / 8) << 8);
         }
         return true;
     }
-    if (is_seg(d)) {
+    if (x_is_seg(d)) {
         if (x == NULL)
             return true;
         if (d->reg.value == ZYDIS_REGISTER_CS) {
@@ -308,7 +223,7 @@ static bool mov_system(struct xlate *x, const struct insn *in)
             return true;
         }
         source_word(x, in, 1);
-        helper_end(x, in, H_seg_set, seg_of(d->reg.value));
+        x_helper_end(x, in, H_seg_set, x_seg_of(d->reg.value));
         return true;
     }
     bool cr = is_class(s, ZYDIS_REGCLASS_CONTROL) || is_class(d, ZYDIS_REGCLASS_CONTROL);
@@ -319,11 +234,11 @@ static bool mov_system(struct xlate *x, const struct insn *in)
         return true;
     bool from = is_class(s, ZYDIS_REGCLASS_CONTROL) || is_class(s, ZYDIS_REGCLASS_DEBUG);
     unsigned n = (unsigned)ZydisRegisterGetId(from ? s->reg.value : d->reg.value);
-    unsigned arg = n | gpr_of(from ? d : s) << 4;
+    unsigned arg = n | x_gpr_of(from ? d : s) << 4;
     if (from)
         x_helper(x, in, cr ? H_mov_from_cr : H_mov_from_dr, arg);
     else
-        helper_end(x, in, cr ? H_mov_to_cr : H_mov_to_dr, arg);
+        x_helper_end(x, in, cr ? H_mov_to_cr : H_mov_to_dr, arg);
     return true;
 }
 
@@ -354,13 +269,13 @@ static void store_system(struct xlate *x, const struct insn *in, unsigned what)
         with_address(x, in, H_store_system, what | 1u << 12, false);
     else
         x_helper(x, in, H_store_system,
-                 what | gpr_of(&in->op[0]) << 4 | (unsigned)(in->op[0].size / 8) << 8);
+                 what | x_gpr_of(&in->op[0]) << 4 | (unsigned)(in->op[0].size / 8) << 8);
 }
 
 static void load_system(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg)
 {
     source_word(x, in, 0);
-    helper_end(x, in, helper, arg);
+    x_helper_end(x, in, helper, arg);
 }
 
 static void seg_query(struct xlate *x, const struct insn *in, unsigned what)
@@ -369,7 +284,7 @@ static void seg_query(struct xlate *x, const struct insn *in, unsigned what)
 
     source_word(x, in, ver ? 0 : 1);
     x_helper(x, in, H_seg_query,
-             what | (ver ? 0 : gpr_of(&in->op[0]) << 4 | (unsigned)(in->op[0].size / 8) << 8));
+             what | (ver ? 0 : x_gpr_of(&in->op[0]) << 4 | (unsigned)(in->op[0].size / 8) << 8));
 }
 
 static void far_branch(struct xlate *x, const struct insn *in, bool call)
@@ -382,7 +297,7 @@ static void far_branch(struct xlate *x, const struct insn *in, bool call)
     }
     x_store_imm(x, in->op[0].ptr.segment, CTX_OFF(temp[1]));
     x_store_imm(x, in->op[0].ptr.offset, CTX_OFF(temp[2]));
-    helper_end(x, in, H_far_jump, arg);
+    x_helper_end(x, in, H_far_jump, arg);
 }
 
 static void enter_insn(struct xlate *x, const struct insn *in)
@@ -420,13 +335,13 @@ static void xlat(struct xlate *x, const struct insn *in)
 static void rd_wr_base(struct xlate *x, const struct insn *in, unsigned which)
 {
     x_helper(x, in, H_fsgsbase,
-             which | gpr_of(&in->op[0]) << 4 | (unsigned)(in->op[0].size / 8) << 8);
+             which | x_gpr_of(&in->op[0]) << 4 | (unsigned)(in->op[0].size / 8) << 8);
 }
 
 static bool is_seg_stack(const struct insn *in)
 {
     return (in->z.mnemonic == ZYDIS_MNEMONIC_PUSH || in->z.mnemonic == ZYDIS_MNEMONIC_POP) &&
-           is_seg(&in->op[0]);
+           x_is_seg(&in->op[0]);
 }
 
 /* Unprivileged, but waiting, moving between worlds or with operands of their own: never offered. */
@@ -476,10 +391,10 @@ static bool table(struct xlate *x, const struct insn *in)
     if (in->z.mnemonic == ZYDIS_MNEMONIC_MOV)
         return mov_system(x, in);
     if (is_seg_stack(in)) {
-        unsigned s = seg_of(in->op[0].reg.value);
+        unsigned s = x_seg_of(in->op[0].reg.value);
         if (in->z.mnemonic == ZYDIS_MNEMONIC_PUSH)
             DO(x_helper(x, in, H_seg_push, s | (unsigned)in->opsize << 4));
-        DO(helper_end(x, in, H_seg_pop, s | (unsigned)in->opsize << 4));
+        DO(x_helper_end(x, in, H_seg_pop, s | (unsigned)in->opsize << 4));
     }
     if (in->has_mem && in->mem.vsib)
         DO(with_address(x, in, H_gather, 0, false));
@@ -525,31 +440,31 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_CPUID:
         DO(x_helper(x, in, H_cpuid, 0));
     case ZYDIS_MNEMONIC_SYSCALL:
-        DO(helper_end(x, in, H_syscall, 0));
+        DO(x_helper_end(x, in, H_syscall, 0));
     case ZYDIS_MNEMONIC_SYSRET:
-        DO(helper_end(x, in, H_sysret, in->opsize == 8));
+        DO(x_helper_end(x, in, H_sysret, in->opsize == 8));
     case ZYDIS_MNEMONIC_SYSENTER:
-        DO(helper_end(x, in, H_sysenter, 0));
+        DO(x_helper_end(x, in, H_sysenter, 0));
     case ZYDIS_MNEMONIC_SYSEXIT:
-        DO(helper_end(x, in, H_sysexit, in->opsize == 8));
+        DO(x_helper_end(x, in, H_sysexit, in->opsize == 8));
     case ZYDIS_MNEMONIC_IRET:
     case ZYDIS_MNEMONIC_IRETD:
     case ZYDIS_MNEMONIC_IRETQ:
-        DO(helper_end(x, in, H_iret, in->opsize));
+        DO(x_helper_end(x, in, H_iret, in->opsize));
     case ZYDIS_MNEMONIC_INT:
-        DO(helper_end(x, in, H_int, (uint32_t)in->op[0].imm.value.u & 0xff));
+        DO(x_helper_end(x, in, H_int, (uint32_t)in->op[0].imm.value.u & 0xff));
     case ZYDIS_MNEMONIC_INT3:
-        DO(helper_end(x, in, H_int, 3));
+        DO(x_helper_end(x, in, H_int, 3));
     case ZYDIS_MNEMONIC_INT1:
-        DO(helper_end(x, in, H_int, 1 | 0x200)); /* asks no gate's DPL */
+        DO(x_helper_end(x, in, H_int, 1 | 0x200)); /* asks no gate's DPL */
     case ZYDIS_MNEMONIC_INTO:
-        DO(helper_end(x, in, H_int, 4 | 0x100));
+        DO(x_helper_end(x, in, H_int, 4 | 0x100));
     case ZYDIS_MNEMONIC_HLT:
-        DO(helper_end(x, in, H_hlt, 0));
+        DO(x_helper_end(x, in, H_hlt, 0));
     case ZYDIS_MNEMONIC_CLI:
-        DO(cli(x, in));
+        DO(x_helper(x, in, H_cli, 0));
     case ZYDIS_MNEMONIC_STI:
-        DO(helper_end(x, in, H_sti, 0));
+        DO(x_helper_end(x, in, H_sti, 0));
     case ZYDIS_MNEMONIC_PUSHF:
     case ZYDIS_MNEMONIC_PUSHFD:
     case ZYDIS_MNEMONIC_PUSHFQ:
@@ -557,11 +472,10 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_POPF:
     case ZYDIS_MNEMONIC_POPFD:
     case ZYDIS_MNEMONIC_POPFQ:
-        DO(helper_end(x, in, H_popf, in->opsize));
+        DO(x_helper_end(x, in, H_popf, in->opsize));
     case ZYDIS_MNEMONIC_CLD:
     case ZYDIS_MNEMONIC_STD:
-        DO(x_ctx(x, true, 0xc7, 0, CTX_OFF(df));
-           e32(x, in->z.mnemonic == ZYDIS_MNEMONIC_CLD ? 1u : ~0u));
+        DO((void)in); /* always inline */
     case ZYDIS_MNEMONIC_IN:
         DO(in_out(x, in, false));
     case ZYDIS_MNEMONIC_OUT:
@@ -569,15 +483,15 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_RDMSR:
         DO(x_helper(x, in, H_rdmsr, 0));
     case ZYDIS_MNEMONIC_WRMSR:
-        DO(helper_end(x, in, H_wrmsr, 0));
+        DO(x_helper_end(x, in, H_wrmsr, 0));
     case ZYDIS_MNEMONIC_RDTSC:
-        DO(rdtsc(x, in));
+        DO(x_helper(x, in, H_rdtsc, 0));
     case ZYDIS_MNEMONIC_RDTSCP:
         DO(x_helper(x, in, H_rdtsc, 1));
     case ZYDIS_MNEMONIC_RDPMC:
         DO(x_helper(x, in, H_rdpmc, 0));
     case ZYDIS_MNEMONIC_CLTS:
-        DO(helper_end(x, in, H_clts, 0));
+        DO(x_helper_end(x, in, H_clts, 0));
     case ZYDIS_MNEMONIC_LMSW:
         DO(load_system(x, in, H_lmsw, 0));
     case ZYDIS_MNEMONIC_SMSW:
@@ -601,14 +515,14 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_INVLPG:
         DO(with_address(x, in, H_invlpg, 0, true));
     case ZYDIS_MNEMONIC_INVPCID:
-        DO(with_address(x, in, H_invpcid, gpr_of(&in->op[0]), true));
+        DO(with_address(x, in, H_invpcid, x_gpr_of(&in->op[0]), true));
     case ZYDIS_MNEMONIC_WBINVD:
     case ZYDIS_MNEMONIC_INVD:
         DO(x_helper(x, in, H_nop0, 0));
     case ZYDIS_MNEMONIC_XGETBV:
         DO(x_helper(x, in, H_xgetbv, 0));
     case ZYDIS_MNEMONIC_XSETBV:
-        DO(helper_end(x, in, H_xsetbv, 0));
+        DO(x_helper_end(x, in, H_xsetbv, 0));
     case ZYDIS_MNEMONIC_XSAVE:
     case ZYDIS_MNEMONIC_XSAVEOPT:
         DO(with_address(x, in, H_xsave, 0, false));
@@ -641,8 +555,8 @@ static bool table(struct xlate *x, const struct insn *in)
                        : in->z.mnemonic == ZYDIS_MNEMONIC_LFS ? X86_FS
                        : in->z.mnemonic == ZYDIS_MNEMONIC_LGS ? X86_GS
                                                               : X86_SS;
-        DO(with_address(x, in, H_seg_far, seg | gpr_of(&in->op[0]) << 4 | (unsigned)in->opsize << 8,
-                        true));
+        DO(with_address(x, in, H_seg_far,
+                        seg | x_gpr_of(&in->op[0]) << 4 | (unsigned)in->opsize << 8, true));
     }
     case ZYDIS_MNEMONIC_LAR:
         DO(seg_query(x, in, 0));
@@ -653,7 +567,7 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_VERW:
         DO(seg_query(x, in, 3));
     case ZYDIS_MNEMONIC_SWAPGS:
-        DO(swapgs(x, in));
+        DO(x_helper_end(x, in, H_swapgs, 0));
     case ZYDIS_MNEMONIC_RDFSBASE:
         DO(rd_wr_base(x, in, 0));
     case ZYDIS_MNEMONIC_RDGSBASE:
@@ -663,11 +577,11 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_WRGSBASE:
         DO(rd_wr_base(x, in, 3));
     case ZYDIS_MNEMONIC_STAC:
-        DO(smap_switch(x, in, true));
+        DO(x_helper_end(x, in, H_raise, 6));
     case ZYDIS_MNEMONIC_CLAC:
-        DO(smap_switch(x, in, false));
+        DO(x_helper_end(x, in, H_raise, 6));
     case ZYDIS_MNEMONIC_RDPID:
-        DO(x_helper(x, in, H_rdpid, gpr_of(&in->op[0])));
+        DO(x_helper(x, in, H_rdpid, x_gpr_of(&in->op[0])));
     case ZYDIS_MNEMONIC_ENTER:
         DO(enter_insn(x, in));
     case ZYDIS_MNEMONIC_PUSHA:
@@ -691,11 +605,11 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_SALC:
         DO(x_helper(x, in, H_bcd, 6));
     case ZYDIS_MNEMONIC_BOUND:
-        DO(with_address(x, in, H_bound, gpr_of(&in->op[0]) | (unsigned)in->opsize << 4, false));
+        DO(with_address(x, in, H_bound, x_gpr_of(&in->op[0]) | (unsigned)in->opsize << 4, false));
     case ZYDIS_MNEMONIC_ARPL:
         if (in->has_mem)
-            DO(with_address(x, in, H_arpl, gpr_of(&in->op[1]) | 1u << 8, false));
-        DO(x_helper(x, in, H_arpl, gpr_of(&in->op[1]) | gpr_of(&in->op[0]) << 4));
+            DO(with_address(x, in, H_arpl, x_gpr_of(&in->op[1]) | 1u << 8, false));
+        DO(x_helper(x, in, H_arpl, x_gpr_of(&in->op[1]) | x_gpr_of(&in->op[0]) << 4));
     case ZYDIS_MNEMONIC_XLAT:
         DO(xlat(x, in));
     case ZYDIS_MNEMONIC_MASKMOVQ:
@@ -707,10 +621,10 @@ static bool table(struct xlate *x, const struct insn *in)
     }
     if (in->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
         if (in->z.mnemonic == ZYDIS_MNEMONIC_RET)
-            DO(helper_end(x, in, H_far_return,
-                          in->opsize | (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE
-                                            ? (uint32_t)in->op[0].imm.value.u << 4
-                                            : 0)));
+            DO(x_helper_end(x, in, H_far_return,
+                            in->opsize | (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE
+                                              ? (uint32_t)in->op[0].imm.value.u << 4
+                                              : 0)));
         if (in->z.mnemonic == ZYDIS_MNEMONIC_JMP || in->z.mnemonic == ZYDIS_MNEMONIC_CALL)
             DO(far_branch(x, in, in->z.mnemonic == ZYDIS_MNEMONIC_CALL));
     }
@@ -727,7 +641,7 @@ static bool table(struct xlate *x, const struct insn *in)
 
 bool x_system(struct xlate *x, const struct insn *in)
 {
-    return table(x, in);
+    return in->special && (x_inline(x, in) || table(x, in));
 }
 
 bool x_is_special(const struct insn *in)
@@ -749,7 +663,6 @@ bool x_is_end(const struct insn *in)
     case ZYDIS_MNEMONIC_INT3:
     case ZYDIS_MNEMONIC_HLT:
     case ZYDIS_MNEMONIC_UD2:
-    case ZYDIS_MNEMONIC_STI:
     case ZYDIS_MNEMONIC_WRMSR:
     case ZYDIS_MNEMONIC_STAC:
     case ZYDIS_MNEMONIC_CLAC:
