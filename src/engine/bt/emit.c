@@ -222,6 +222,25 @@ void x_jcc_abs(struct xlate *x, unsigned cc, uint64_t code)
     e32(x, (uint32_t)(to - (x->out + 4)));
 }
 
+void x_align(struct xlate *x, unsigned to)
+{
+    static const uint8_t nop[9] = {0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0};
+    static const uint8_t shorter[8][8] = {{0x90},
+                                          {0x66, 0x90},
+                                          {0x0f, 0x1f, 0},
+                                          {0x0f, 0x1f, 0x40, 0},
+                                          {0x0f, 0x1f, 0x44, 0, 0},
+                                          {0x66, 0x0f, 0x1f, 0x44, 0, 0},
+                                          {0x0f, 0x1f, 0x80, 0, 0, 0, 0},
+                                          {0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0}};
+    unsigned n = (unsigned)-(uintptr_t)x->out & (to - 1);
+
+    for (; n >= 9; n -= 9)
+        ebytes(x, nop, 9);
+    if (n > 0)
+        ebytes(x, shorter[n - 1], n);
+}
+
 void x_to_cold(struct xlate *x)
 {
     x->hot = x->out;

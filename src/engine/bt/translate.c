@@ -565,6 +565,7 @@ static void loop_head(struct xlate *x)
     if (x->direct)
         x_direct_loop(x);
     x->clean = 0;
+    x_align(x, 32);
     x->loop = x->out;
 }
 

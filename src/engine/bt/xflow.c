@@ -162,12 +162,25 @@ static void emit_call(struct xlate *x, const struct insn *in, const struct exit_
 /* Back to the start of the block itself: no link to make, and the loop's scratch registers stay. */
 static void emit_loop(struct xlate *x, int32_t delta)
 {
-    if (x->live[0])
+    struct x_state s;
+    uint8_t *kicked;
+
+    if (x->live[0]) {
         x_flags_save(x);
-    uint8_t *kicked = kick_check(x);
-    struct x_state s = x_state_get(x);
-    x_loop_state(x);
-    x_jmp_to(x, x->loop);
+        kicked = kick_check(x);
+        s = x_state_get(x);
+        x_loop_state(x);
+        x_jmp_to(x, x->loop);
+    } else { /* one jump in the loop */
+        x_loop_state(x);
+        s = x_state_get(x);
+        x_ctx(x, false, 0x80, 7, CTX_OFF(kick));
+        e8(x, 0);
+        e8(x, 0x0f); /* je */
+        e8(x, 0x84);
+        e32(x, (uint32_t)(x->loop - (x->out + 4)));
+        kicked = x_jcc(x, CC_JMP);
+    }
     bool nested = x->in_cold;
     if (!nested)
         x_to_cold(x);
