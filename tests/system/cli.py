@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import shutil
 import signal
@@ -248,6 +249,14 @@ class Checks:
     def debug_exit(self):
         self.ends(["exit.elf", "--debug-exit"], 7)
 
+    def little_address_space(self):
+        """Less than direct access reserves: the machine runs without it."""
+        limit = 6 << 30
+        words = ["run", "-m", "16M", "--net", "none", "--accel", "bt", "off.elf"]
+        done = self.doppel(words, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS,
+                                                                        (limit, limit)))
+        assert done.returncode == 0, f"status {done.returncode}: {done.stderr}"
+
     def triple_fault(self):
         self.ends(["triple.elf", "--no-reboot"], 0)
         self.ends(["triple.elf", "--timeout", "0.5s"], 1, "--timeout")
@@ -291,7 +300,7 @@ class Checks:
             match = re.match(r"  (\S.*?) +([\d.,]+)(?: (?:s +[\d.]+ %|MB))?\r?$", line)
             if match:
                 group[match.group(1)] = float(match.group(2).replace(",", ""))
-            elif re.match(r"[a-z][a-z, -]*\r?$", line):
+            elif re.match(r"[a-z][A-Za-z, -]*\r?$", line):
                 group = groups.setdefault(line.strip(), {})
             else:
                 assert not groups, f"not a line of a report: {line!r}"
@@ -464,7 +473,8 @@ def main():
     try:
         for line, status, words in WRONG:
             c.run(f"refuses: {line[:60]}", lambda a=(line, status, words): c.wrong(*a))
-        for name in ("helps", "version", "doctor", "power_off", "debug_exit", "triple_fault",
+        for name in ("helps", "version", "doctor", "power_off", "debug_exit", "little_address_space",
+                     "triple_fault",
                      "timeout", "output", "closed_files", "unreadable", "port_taken", "stats",
                      "stats_while_running", "stats_on_terminal", "trace", "escape_quits",
                      "escape_help", "interrupt_key_is_the_guests", "signals", "crash",

@@ -133,10 +133,15 @@ static int bt_create(const struct engine_config *cfg, struct engine **out, struc
 static struct bt_ctx *context_create(struct engine_vcpu *v)
 {
     bool direct = v->en->views != NULL;
-    struct bt_ctx *c = mmap(NULL, direct ? LOW_WINDOW_END : sizeof(*c), PROT_NONE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    struct bt_ctx *c = mmap(NULL, direct ? LOW_WINDOW_END : sizeof(*c), PROT_NONE, flags, -1, 0);
     uint64_t mask = host_xcr0() & XCOMPONENTS;
 
+    if (c == MAP_FAILED && direct) { /* a limit of address space: without direct access, then */
+        bt_views_destroy(v->en);
+        direct = false;
+        c = mmap(NULL, sizeof(*c), PROT_NONE, flags, -1, 0);
+    }
     if (c == MAP_FAILED)
         return NULL;
     if (mprotect(c, (sizeof(*c) + 4095) & ~4095ul, PROT_READ | PROT_WRITE) < 0) {
