@@ -5,6 +5,9 @@
  * physical and linear. What they read matters little; the machine must go on as hardware would.
  */
 #include "guest.inc"
+#include "irq.inc"
+
+#define NOWHERE 0xfea00000 /* no device: reads all ones, loses what is written */
 
     .text
     .globl guest_main
@@ -20,7 +23,40 @@ guest_main:
     call strange_code
     call displacement_edges
     call index_edges
+    call device_stack
     popq %rbp
+    ret
+
+/* Interrupts whose frames go to a device: these are lost, the registers are not. */
+device_stack:
+    APIC_ON
+    movq idt+0x41*16, %r12
+    movq idt+0x41*16+8, %r13
+    movq $2f, %rax
+    movw %ax, idt+0x41*16
+    shrq $16, %rax
+    movw %ax, idt+0x41*16+6
+    shrq $16, %rax
+    movl %eax, idt+0x41*16+8
+    movl $100, %r14d
+    movq %rsp, %rbp
+1:  movq %r14, %xmm5
+    cli
+    SELF_IPI 0x41
+    movl $NOWHERE+0x800, %esp
+    sti
+    nop
+    jmp .
+2:  movq %rbp, %rsp
+    APIC_WRITE APIC_EOI, 0
+    movq %xmm5, %rax
+    cmpq %r14, %rax
+    jne 3f
+    decl %r14d
+    jnz 1b
+3:  movq %r12, idt+0x41*16
+    movq %r13, idt+0x41*16+8
+    CHECK_EQ "a hundred interrupts on a stack in device memory", %r14, 0
     ret
 
 /* One byte and one quadword at every power of two and its neighbours, and with every top bit

@@ -178,7 +178,7 @@ struct bt_ctx {
     uint8_t left;       /* the page of `pc` was dropped */
     bool exec_huge;     /* code ran from a 1 GB page */
     bool by_branch;     /* an indirect branch wants a block that is not there */
-    uint8_t outside;    /* between bt_vector_out and bt_vector_in */
+    uint8_t outside;    /* not 0: the guest's vector state is saved, FS is the host's */
     bool direct;        /* FS is the view's in translated code */
     uint64_t rip;
     uint64_t *calls;    /* of helpers, by number; only bt_stub_helper_counted counts */

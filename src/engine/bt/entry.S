@@ -132,6 +132,7 @@ bt_stubs_begin:
         push %r15
         sub $8, %rsp
         mov %rsp, C(CTX_HOST_RSP)
+        movb $0, C(CTX_OUTSIDE)
         mov C(CTX_XSAVE), %rdi
         mov C(CTX_XMASK_LO), %eax
         mov C(CTX_XMASK_HI), %edx
@@ -150,6 +151,7 @@ bt_stubs_begin:
         popq C(CTX_FLAGS)
 exit_saved:
         fs_host
+        movb $1, C(CTX_OUTSIDE)
         mov C(CTX_XSAVE), %rdi
         mov C(CTX_XMASK_LO), %eax
         mov C(CTX_XMASK_HI), %edx
@@ -300,10 +302,13 @@ exit_saved:
 bt_stubs_end:
 
 /* void bt_vector_out(void), void bt_vector_in(void): save the guest's vector state and give C a
- * clean one; and back. Called from general-register helpers around calls into ordinary C. */
+ * clean one; and back. Called from general-register helpers around calls into ordinary C. Pairs
+ * within pairs do nothing, nor do pairs in the run loop, which delivers events by helpers' ways. */
         func bt_vector_out
+        incb C(CTX_OUTSIDE)
+        cmpb $1, C(CTX_OUTSIDE)
+        jne 1f
         fs_host
-        movb $1, C(CTX_OUTSIDE)
         mov C(CTX_XSAVE), %rdi
         mov C(CTX_XMASK_LO), %eax
         mov C(CTX_XMASK_HI), %edx
@@ -312,16 +317,17 @@ bt_stubs_end:
         mov C(CTX_XMASK_LO), %eax
         mov C(CTX_XMASK_HI), %edx
         xrstor64 (%rdi)
-        ret
+1:      ret
 
         func bt_vector_in
+        decb C(CTX_OUTSIDE)
+        jnz 1f
         fs_guest
-        movb $0, C(CTX_OUTSIDE)
         mov C(CTX_XSAVE), %rdi
         mov C(CTX_XMASK_LO), %eax
         mov C(CTX_XMASK_HI), %edx
         xrstor64 (%rdi)
-        ret
+1:      ret
 
 /* int bt_try_xrstor(p, lo, hi, wide), bt_try_fxrstor(p, wide): the signal handler sends a fault
  * between bt_try_begin and bt_try_end to bt_try_failed. */

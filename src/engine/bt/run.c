@@ -153,6 +153,7 @@ static struct bt_ctx *context_create(struct engine_vcpu *v)
     c->v = v;
     c->self = c;
     c->calls = v->en->stat.helper_calls;
+    c->outside = 1;
     c->code_base = (uint64_t)v->en->code_rx;
     c->xsave = v->cpu.xsave;
     c->xmask_lo = (uint32_t)mask;

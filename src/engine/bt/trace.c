@@ -24,12 +24,10 @@ static uint64_t guest_tsc(const struct bt_ctx *c)
 void bt_trace(struct bt_ctx *c, enum bt_trace kind, uint64_t rip, const char *fmt, ...)
 {
     const struct engine_trace *t = &c->v->en->trace;
-    bool live = c->v->where == WHERE_GUEST && !c->outside;
     char line[256];
     va_list args;
 
-    if (live)
-        bt_vector_out();
+    bt_vector_out();
     int n = snprintf(line, sizeof(line), "%-10s %u %llu %016llx %012llx ",
                      bt_trace_kinds[kind].name, c->v->index, (unsigned long long)guest_tsc(c),
                      (unsigned long long)rip, (unsigned long long)c->v->cpu.cr3);
@@ -40,8 +38,7 @@ void bt_trace(struct bt_ctx *c, enum bt_trace kind, uint64_t rip, const char *fm
         n = (int)sizeof(line) - 2;
     line[n++] = '\n';
     t->line(t->opaque, line, (size_t)n);
-    if (live)
-        bt_vector_in();
+    bt_vector_in();
 }
 
 static const char *level(uint32_t key)
