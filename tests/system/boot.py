@@ -52,6 +52,12 @@ def processes(t):
     assert output == "200", output
 
 
+def changing_code(t):
+    for seed in range(1, 9):
+        output, status = t.vm.run(f"/opt/changecode {seed} 3000")
+        assert status == 0, f"seed {seed}: {output[:2000]}"
+
+
 def memory_size(t):
     output, _ = t.vm.run("grep 'System RAM' /proc/iomem")
     size = 0
@@ -150,7 +156,8 @@ if __name__ == "__main__":
         ("boots to a shell", start), ("the kernel is Debian's", kernel_version),
         ("memory beyond the guest's", overhead),
         ("exit statuses", exit_statuses), ("pipelines", pipelines), ("many processes", processes),
-        ("faults of programs", faults), ("memory size", memory_size),
+        ("faults of programs", faults), ("code that changes", changing_code),
+        ("memory size", memory_size),
         ("one processor", processor_count), ("date", date), ("time while idle", time_while_idle),
         ("time while busy", time_while_busy), ("length of sleeps", sleep_length),
         ("entropy device", entropy), ("devices", devices), ("idle guest", idle_cost),

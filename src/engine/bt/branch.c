@@ -154,7 +154,7 @@ static uint32_t stub_done(struct xlate *x, const struct bt_block *b)
 }
 
 /* Makes the entry *at for a direct exit. */
-static uint64_t entry(struct bt_ctx *c, struct bt_block *b, uint32_t *at, bool call)
+static uint64_t entry(struct bt_ctx *c, struct bt_block *b, uint32_t *at, bool call, bool flags)
 {
     if (*at == 0) {
         struct xlate *x = stub_begin(c);
@@ -164,7 +164,7 @@ static uint64_t entry(struct bt_ctx *c, struct bt_block *b, uint32_t *at, bool c
         }
         if (call)
             x_rsp_back(x);
-        if (b->live)
+        if (flags)
             x_flags_load(x, 10);
         *at = stub_done(x, b);
     }
@@ -173,12 +173,16 @@ static uint64_t entry(struct bt_ctx *c, struct bt_block *b, uint32_t *at, bool c
 
 uint64_t bt_entry(struct bt_ctx *c, struct bt_block *b, uint32_t form)
 {
-    bool call = form & EXIT_FORM_CALL, flags = (form & EXIT_FORM_SAVED) && b->live;
+    bool call = form & EXIT_FORM_CALL, flags = form & EXIT_FORM_SAVED;
 
-    if (call && (flags || !b->call_here))
-        return entry(c, b, &b->entry_call, true);
+    if (call && (flags || !b->call_here)) {
+        if (flags && !b->call_flags)
+            b->entry_call = 0;
+        b->call_flags |= flags;
+        return entry(c, b, &b->entry_call, true, b->call_flags);
+    }
     if (!call && flags)
-        return entry(c, b, &b->entry_flags, false);
+        return entry(c, b, &b->entry_flags, false, true);
     return (uint64_t)c->v->en->code_rx + b->hot - (call ? BT_CALL_ENTRY : 0);
 }
 
@@ -213,7 +217,7 @@ static uint64_t *jump_slot(const struct bt_ctx *c, uint64_t rip)
 /* The block at `rip` is found by jumps from now on. */
 void bt_branch_insert(struct bt_ctx *c, uint64_t rip, struct bt_block *b)
 {
-    uint32_t at = entry_indirect(c, b);
+    uint32_t at = entry_indirect(c, bt_block_first(c->v->en, b));
 
     if (at != 0)
         *jump_slot(c, rip) = (uint64_t)c->v->en->code_rx + at;

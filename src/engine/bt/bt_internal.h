@@ -12,7 +12,9 @@
  * an entry of the look-up cache (RIP -> block), salted with the current salt of its mode slot,
  * names a block whose page id has cur_lin[id] == page of RIP. Whoever changes cur_lin[id] from one
  * address to another, or to BT_NO_LIN, changes the salt. Invariant 3 a writable entry of the
- * software TLB never covers a page with live code.
+ * software TLB and a writable mapping of a view never cover a guarded page: one with rpn_page[] !=
+ * 0. A page with code that is not guarded is open, and then no block of it is entered, or its
+ * blocks are checked: each compares its source at its entry (codewrite.c).
  */
 #ifndef DOPPEL_ENGINE_BT_BT_INTERNAL_H
 #define DOPPEL_ENGINE_BT_BT_INTERNAL_H
@@ -151,6 +153,7 @@ enum bt_exit_reason {
     EXIT_VARIANT, /* the block at rip without groups */
     EXIT_TLB,     /* a direct access missed its region: on in another form */
     EXIT_ONESHOT, /* run the instruction at rip alone: it writes its own page */
+    EXIT_STALE,   /* ctx->arg: the key of a checked block whose source is new */
     EXIT_ERROR,
     EXIT_COUNT
 };
@@ -269,17 +272,58 @@ struct bt_block {
     uint16_t size;  /* guest bytes */
     uint32_t key;   /* page id << 12 | offset, form; 0: runs once */
     uint32_t page2; /* id of the second page of an instruction that straddles two, else 0 */
-    bool live;      /* it may read flags before it writes them */
-    bool call_here; /* the entry for calls is right in front of it */
+    uint32_t next;  /* of its page */
+    uint32_t next2; /* of its second page */
+    /* The first block of a key stands for the key: whatever leads to it enters at its first byte,
+     * which becomes a jump to the block that takes its place. In it: which that is, 0: itself, or
+     * BT_BLOCK_GONE; in another block: the first one. Numbers of blocks are index + 1. */
+    uint32_t link;
+    uint32_t gone;    /* where it leads while there is no block; 0: not made yet */
+    uint32_t unsaved; /* links to it that leave the flags in saved_flags: struct bt_unsaved */
+    uint32_t ret;     /* its return point, or 0 */
+    bool first, checked, loop;
+    bool dead;       /* not entered any more */
+    bool live;       /* it may read flags before it writes them */
+    bool call_here;  /* the entry for calls is right in front of it */
+    bool call_flags; /* entry_call brings the flags */
     /* Offsets of further entries, 0: none yet (branch.c). */
     uint32_t entry_flags, entry_call, entry_indirect;
+    union {
+        uint64_t peeked; /* lines of the page, besides its own bytes, that it depends on */
+        struct {
+            uint32_t src;   /* checked, or two pages: a struct bt_source in the cache */
+            uint32_t older; /* checked: the version that is tried next */
+        };
+    };
+};
+
+#define BT_BLOCK_GONE (~0u)
+#define BT_SOURCE_MAX 736u /* bytes of a block, at most */
+
+/* The bytes a block was made from. Lies in the cold part. */
+struct bt_source {
+    uint32_t body;  /* code behind the jump that is a checked block's first instruction */
+    uint32_t fail;  /* rel32 that leads to the next version, */
+    uint32_t stale; /* or to the stub that says there is none */
+    uint16_t size, n_imm;
+    uint32_t imm; /* struct bt_imm[] */
+    uint8_t bytes[];
+};
+
+/* An immediate that the code has a copy of and nothing else depends on. */
+struct bt_imm {
+    uint32_t host;
+    uint16_t at, size; /* in the source */
+};
+
+struct bt_unsaved {
+    uint32_t guard, next; /* the guard of the link */
 };
 
 #define BT_KEY_VARIANT (1u << 31) /* translated without groups (xgroup.c) */
 #define BT_KEY_TLB (1u << 30)     /* with the software TLB, though the mode is direct */
-#define BT_KEY_NONE (~0u)
-#define BT_KEY_LOW (1u << 29)  /* direct, the first access at a low address (xdirect.c), */
-#define BT_KEY_HIGH (1u << 28) /* or not at one, whatever is known of it */
+#define BT_KEY_LOW (1u << 29)     /* direct, the first access at a low address (xdirect.c), */
+#define BT_KEY_HIGH (1u << 28)    /* or not at one, whatever is known of it */
 #define BT_KEY_ALT (BT_KEY_LOW | BT_KEY_HIGH)
 #define BT_KEY_FORM (BT_KEY_VARIANT | BT_KEY_TLB | BT_KEY_ALT)
 
@@ -295,12 +339,14 @@ struct bt_record {
 struct bt_code_page {
     uint32_t rpn;
     uint8_t mode;
-    bool retired;
-    bool tlb_sites; /* has instructions that are SITE_TLB */
-    uint32_t next;  /* other ids of the same rpn */
-    uint64_t lines; /* 64-byte lines with translated (or peeked) bytes */
+    bool checked;    /* its blocks compare their source */
+    bool tlb_sites;  /* has instructions that are SITE_TLB */
+    uint32_t next;   /* other ids of the same rpn */
+    uint32_t blocks; /* its blocks */
+    uint32_t tails;  /* those of the page before that end here */
 };
 
+struct bt_wpage;
 struct xlate;
 
 struct engine {
@@ -325,7 +371,7 @@ struct engine {
     uint32_t stub_end;
     uint32_t hot, cold; /* next free */
     uint64_t stub_mem, stub_post, stub_chain, stub_lookup, stub_helper, stub_exit, stub_kick,
-        stub_page2, stub_group, stub_variant, stub_direct;
+        stub_page2, stub_group, stub_variant, stub_direct, stub_gone, stub_stale;
     uint64_t stub_branch[BT_MODES]; /* jump through the mode's table, to the RIP in R11 */
     int branch_fd;                  /* empty tables */
 
@@ -333,6 +379,8 @@ struct engine {
     uint32_t n_block, max_block;
     uint32_t *block_hash; /* index + 1 */
     uint32_t hash_size;
+    struct bt_unsaved *unsaved;
+    uint32_t n_unsaved, max_unsaved;
     struct bt_record *rec;
     uint32_t n_rec, max_rec;
     struct bt_code_page *page; /* by id */
@@ -340,6 +388,11 @@ struct engine {
     uint32_t *rpn_page;   /* rpn -> first live id or 0 */
     uint8_t *rpn_written; /* rpn may have a writable TLB entry */
     uint32_t n_rpn;
+    struct bt_wpage *wpage; /* pages that are written while they hold code (codewrite.c) */
+    uint8_t *wpage_copy;
+    uint16_t *rpn_wpage; /* rpn -> index in them, or 0 */
+    uint32_t n_wpage, wpage_hand, n_checked;
+    uint64_t wpage_scan; /* TSC of the last look for quiet ones */
     uint32_t mode_key[BT_MODES];
     uint32_t n_mode;
     _Atomic uint32_t stale_any; /* a DMA write hit a page with code */
@@ -377,6 +430,17 @@ struct engine_vcpu {
     uint8_t xinit[X86_XSAVE_SIZE] __attribute__((aligned(64))); /* the vector state C gets */
     char error[160];
 };
+
+/* The host address of a page of the backing. */
+static inline uint8_t *bt_rpn_host(const struct engine *en, uint32_t rpn)
+{
+    uint64_t off = (uint64_t)rpn << 12;
+
+    for (unsigned i = 0; i < en->n_region; i++)
+        if (off - en->region[i].offset < en->region[i].size)
+            return en->region[i].host + (off - en->region[i].offset);
+    return NULL;
+}
 
 /* The backing of a guest-physical page: host address and page number in the backing. NULL: not RAM.
  */
@@ -444,6 +508,8 @@ void bt_stub_page2(void);
 void bt_stub_group(void);
 void bt_stub_variant(void);
 void bt_stub_direct(void);
+void bt_stub_gone(void);
+void bt_stub_stale(void);
 void bt_vector_out(void);
 void bt_vector_in(void);
 
@@ -519,17 +585,64 @@ void bt_cache_flush(
 bool bt_cache_grow(struct engine *en); /* full: may it use more? If not it is to be emptied. */
 void bt_cache_trim(struct engine *en); /* empties it and gives its memory back to the host */
 uint32_t bt_page_get(struct engine *en, uint32_t rpn, unsigned mode); /* id, 0: ids exhausted */
+/* The block that is current for a key, or NULL. */
 struct bt_block *bt_block_find(struct engine *en, uint32_t key);
+struct bt_block *bt_block_first(const struct engine *en, const struct bt_block *b); /* of its key */
+uint64_t bt_block_code(const struct engine *en, const struct bt_block *b); /* where to enter it */
 struct bt_block *bt_block_new(struct engine *en, uint32_t key);
-/* The block is not entered any more; what leads to it goes on by look-up. */
-void bt_block_kill(struct engine *en, struct bt_block *b);
+void bt_block_publish(struct engine *en, struct bt_block *b); /* makes it current */
+void bt_block_ahead(struct engine *en, struct bt_block *b);   /* of the versions of its key */
+/* The current block of the key is not entered any more; what leads to it goes on by look-up. False:
+ * there is no room for that. */
+bool bt_block_drop(struct engine *en, struct bt_block *b);
 const struct bt_block *bt_block_at(struct engine *en, uint64_t host_pc,
                                    const struct bt_record **rec);
-/* A store to [offset, offset+size) of page rpn: retires its translations if it hits translated
- * lines. True if any went. */
-bool bt_code_written(struct engine *en, uint32_t rpn, unsigned offset, unsigned size);
+/* The block with this offset in its hot or cold part. */
+const struct bt_block *bt_block_of(const struct engine *en, uint32_t off);
+static inline struct bt_source *bt_block_source(const struct engine *en, const struct bt_block *b)
+{
+    return (struct bt_source *)(en->code_rw + b->src);
+}
+static inline void bt_patch32(struct engine *en, uint32_t at, uint32_t value)
+{
+    __atomic_store_n((uint32_t *)(en->code_rw + at), value, __ATOMIC_RELEASE);
+}
 void bt_code_stale(struct engine *en); /* handles what bt_code_dma noted */
 void bt_code_dma(void *opaque, gpa_t gpa, uint64_t len);
+
+/* codewrite.c: stores to pages with code; general registers only */
+int bt_wpage_create(struct engine *en);
+void bt_wpage_destroy(struct engine *en);
+void bt_wpage_flush(struct engine *en);
+/* The list of the ids of rpn that may run now; an open page is guarded or checked afterwards. */
+uint32_t *bt_wpage_ids(struct engine *en, uint32_t rpn, bool *checked);
+void bt_wpage_forget(struct engine *en, uint32_t rpn); /* its bytes changed unseen */
+void bt_wpage_quiet(struct engine *en);                /* looks for pages that need no check */
+/* Is an instruction over two pages still what its block was made from? */
+bool bt_same_source(const struct engine *en, const struct bt_block *b);
+/* Does the block end after the instruction at this offset of a checked page? */
+bool bt_wpage_cut(const struct engine *en, uint32_t rpn, unsigned off);
+/* Before a store of c->pc to [off, off + size) of page rpn, of which bt_code_in says that it has
+ * code: by a helper, after which c->left says that the rest of its block may have changed; by a
+ * block whose slow path is at c->site. True: the rest of that block changes, so the instruction
+ * must run alone. */
+void bt_code_store(struct bt_ctx *c, uint32_t rpn);
+bool bt_code_store_site(struct bt_ctx *c, uint32_t rpn, unsigned off, unsigned size);
+/* A direct store by the code at c->fault_pc to a guarded page. True: it may be written now. */
+bool bt_code_store_direct(struct bt_ctx *c, uint32_t rpn);
+/* Is this the running block's own page, and checked? */
+static inline bool bt_code_own(const struct bt_ctx *c, uint32_t rpn)
+{
+    const struct bt_code_page *own = &c->v->en->page[c->pc >> 12];
+
+    return own->checked && own->rpn == rpn;
+}
+static inline bool bt_code_in(const struct bt_ctx *c, uint32_t rpn)
+{
+    return c->v->en->rpn_page[rpn] != 0 || bt_code_own(c, rpn);
+}
+uint64_t bt_gone(struct bt_ctx *c);
+uint64_t bt_stale(struct bt_ctx *c);
 
 /* lookup.c: general registers only */
 void bt_mode_update(struct bt_ctx *c);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The translation cache: memory for code, the tables of code pages and blocks, and what happens
- * when guest memory that has translations is written. Nothing is freed one by one: a page whose
- * code changed is retired (its id is never looked up again, see the invariants in bt_internal.h),
- * and when any table is full everything is dropped at once.
+ * when a device writes guest memory that has translations (stores: codewrite.c). Nothing is freed
+ * one by one: a block that is not valid any more leads to its successor, a page that a device wrote
+ * is retired (its id is never looked up again, see the invariants in bt_internal.h), and when any
+ * table is full everything goes at once.
  */
 #include <errno.h>
 #include <string.h>
@@ -24,6 +25,8 @@
 #define MAX_BLOCKS (1u << 18)
 #define HASH_SIZE (1u << 19)
 #define MAX_RECORDS (8u << 20)
+#define MAX_UNSAVED (1u << 18)
+#define VERSIONS 4 /* of a checked block */
 
 static void *reserve(size_t size)
 {
@@ -94,6 +97,8 @@ int bt_cache_create(struct engine *en, struct err *e)
     en->stub_group = thunk(en, bt_stub_group);
     en->stub_variant = thunk(en, bt_stub_variant);
     en->stub_direct = thunk(en, bt_stub_direct);
+    en->stub_gone = thunk(en, bt_stub_gone);
+    en->stub_stale = thunk(en, bt_stub_stale);
     r = bt_branch_create(en, e);
     if (r < 0)
         return r;
@@ -106,15 +111,18 @@ int bt_cache_create(struct engine *en, struct err *e)
     en->max_block = MAX_BLOCKS;
     en->hash_size = HASH_SIZE;
     en->max_rec = MAX_RECORDS;
+    en->max_unsaved = MAX_UNSAVED;
+    en->n_unsaved = 1; /* 0: none */
     en->block = reserve(sizeof(*en->block) * MAX_BLOCKS);
     en->block_hash = reserve(sizeof(*en->block_hash) * HASH_SIZE);
     en->rec = reserve(sizeof(*en->rec) * MAX_RECORDS);
+    en->unsaved = reserve(sizeof(*en->unsaved) * MAX_UNSAVED);
     en->page = reserve(sizeof(*en->page) * BT_MAX_PAGES);
     en->rpn_page = reserve(sizeof(*en->rpn_page) * en->n_rpn);
     en->rpn_written = reserve(en->n_rpn);
     en->stale = reserve((en->n_rpn / 64 + 1) * 8);
     if (!en->block || !en->block_hash || !en->rec || !en->page || !en->rpn_page ||
-        !en->rpn_written || !en->stale)
+        !en->rpn_written || !en->stale || !en->unsaved || bt_wpage_create(en) < 0)
         return err_set(e, ENOMEM, "cannot reserve memory for the translation tables");
     en->n_page = 1;
     en->hot = en->stub_end;
@@ -139,10 +147,12 @@ void bt_cache_destroy(struct engine *en)
     release(en->block, sizeof(*en->block) * MAX_BLOCKS);
     release(en->block_hash, sizeof(*en->block_hash) * HASH_SIZE);
     release(en->rec, sizeof(*en->rec) * MAX_RECORDS);
+    release(en->unsaved, sizeof(*en->unsaved) * MAX_UNSAVED);
     release(en->page, sizeof(*en->page) * BT_MAX_PAGES);
     release(en->rpn_page, sizeof(*en->rpn_page) * en->n_rpn);
     release(en->rpn_written, en->n_rpn);
     release((void *)en->stale, (en->n_rpn / 64 + 1) * 8);
+    bt_wpage_destroy(en);
 }
 
 bool bt_cache_grow(struct engine *en)
@@ -181,8 +191,10 @@ void bt_cache_flush(struct engine *en)
     madvise(en->block_hash, sizeof(*en->block_hash) * HASH_SIZE, MADV_DONTNEED);
     for (uint32_t id = 1; id < en->n_page; id++)
         en->rpn_page[en->page[id].rpn] = 0;
+    bt_wpage_flush(en);
     madvise(en->page, sizeof(*en->page) * BT_MAX_PAGES, MADV_DONTNEED);
     en->n_page = 1;
+    en->n_unsaved = 1;
     en->n_block = 0;
     en->n_rec = 0;
     en->n_mode = 0;
@@ -206,49 +218,36 @@ void bt_cache_flush(struct engine *en)
 
 uint32_t bt_page_get(struct engine *en, uint32_t rpn, unsigned mode)
 {
-    for (uint32_t id = en->rpn_page[rpn]; id != 0; id = en->page[id].next)
+    bool checked;
+    uint32_t *ids = bt_wpage_ids(en, rpn, &checked), first = *ids;
+
+    for (uint32_t id = first; id != 0; id = en->page[id].next)
         if (en->page[id].mode == mode)
             return id;
     if (en->n_page == BT_MAX_PAGES)
         return 0;
     uint32_t id = en->n_page++;
     en->page[id] =
-        (struct bt_code_page){.rpn = rpn, .mode = (uint8_t)mode, .next = en->rpn_page[rpn]};
-    bool first = en->rpn_page[rpn] == 0;
-    __atomic_store_n(&en->rpn_page[rpn], id, __ATOMIC_SEQ_CST);
-    if (first)
+        (struct bt_code_page){.rpn = rpn, .mode = (uint8_t)mode, .checked = checked, .next = first};
+    __atomic_store_n(ids, id, __ATOMIC_SEQ_CST);
+    if (!checked && first == 0)
         for (unsigned i = 0; i < en->vcpus; i++)
             if (en->vcpu[i] != NULL && en->vcpu[i]->ctx != NULL)
                 bt_tlb_protect(en->vcpu[i]->ctx, rpn);
     return id;
 }
 
-static void retire(struct engine *en, uint32_t id)
+/* A device wrote to page rpn. */
+static void retire(struct engine *en, uint32_t rpn)
 {
-    en->page[id].retired = true;
-    en->stat.retired++;
-    for (unsigned i = 0; i < en->vcpus; i++)
-        if (en->vcpu[i] != NULL && en->vcpu[i]->ctx != NULL)
-            bt_exec_drop(en->vcpu[i]->ctx, id);
-}
-
-bool bt_code_written(struct engine *en, uint32_t rpn, unsigned offset, unsigned size)
-{
-    unsigned first = offset >> 6, last = (offset + size - 1) >> 6;
-    uint64_t mask = (~0ull >> (63 - (last - first))) << first;
-    bool any = false;
-
-    for (uint32_t *link = &en->rpn_page[rpn], id = *link; id != 0; id = *link) {
-        struct bt_code_page *p = &en->page[id];
-        if (p->lines & mask) {
-            *link = p->next;
-            retire(en, id);
-            any = true;
-        } else {
-            link = &p->next;
-        }
+    for (uint32_t id = en->rpn_page[rpn]; id != 0; id = en->page[id].next) {
+        en->stat.retired++;
+        for (unsigned i = 0; i < en->vcpus; i++)
+            if (en->vcpu[i] != NULL && en->vcpu[i]->ctx != NULL)
+                bt_exec_drop(en->vcpu[i]->ctx, id);
     }
-    return any;
+    en->rpn_page[rpn] = 0;
+    bt_wpage_forget(en, rpn);
 }
 
 void bt_code_dma(void *opaque, gpa_t gpa, uint64_t len)
@@ -265,7 +264,8 @@ void bt_code_dma(void *opaque, gpa_t gpa, uint64_t len)
         uint32_t rpn;
         bool rom;
         if (bt_ram_page(en, p, &rpn, &rom) == NULL ||
-            __atomic_load_n(&en->rpn_page[rpn], __ATOMIC_SEQ_CST) == 0)
+            (__atomic_load_n(&en->rpn_page[rpn], __ATOMIC_SEQ_CST) == 0 &&
+             __atomic_load_n(&en->rpn_wpage[rpn], __ATOMIC_SEQ_CST) == 0))
             continue;
         atomic_fetch_or(&en->stale[rpn / 64], 1ull << (rpn % 64));
         any = true;
@@ -287,7 +287,7 @@ void bt_code_stale(struct engine *en)
             continue;
         uint64_t bits = atomic_exchange(&en->stale[w], 0);
         for (; bits != 0; bits &= bits - 1)
-            bt_code_written(en, w * 64 + (uint32_t)__builtin_ctzll(bits), 0, BT_PAGE_SIZE);
+            retire(en, w * 64 + (uint32_t)__builtin_ctzll(bits));
     }
 }
 
@@ -299,15 +299,44 @@ static uint32_t hash_key(const struct engine *en, uint32_t key)
     return (key * 0x9e3779b1u >> 8) & (en->hash_size - 1);
 }
 
+/* Where the first block of a key is in the table, or would be. */
+static uint32_t *slot_of(const struct engine *en, uint32_t key)
+{
+    uint32_t h = hash_key(en, key);
+
+    while (en->block_hash[h] != 0 && en->block[en->block_hash[h] - 1].key != key)
+        h = (h + 1) & (en->hash_size - 1);
+    return &en->block_hash[h];
+}
+
+static uint32_t number(const struct engine *en, const struct bt_block *b)
+{
+    return (uint32_t)(b - en->block) + 1;
+}
+
+struct bt_block *bt_block_first(const struct engine *en, const struct bt_block *b)
+{
+    return &en->block[b->first ? b - en->block : b->link - 1];
+}
+
+/* The current one of a key, 0: none. */
+static uint32_t current(const struct engine *en, const struct bt_block *first)
+{
+    return first->link == BT_BLOCK_GONE ? 0 : first->link != 0 ? first->link : number(en, first);
+}
+
 struct bt_block *bt_block_find(struct engine *en, uint32_t key)
 {
-    for (uint32_t h = hash_key(en, key);; h = (h + 1) & (en->hash_size - 1)) {
-        uint32_t i = en->block_hash[h];
-        if (i == 0)
-            return NULL;
-        if (en->block[i - 1].key == key)
-            return &en->block[i - 1];
-    }
+    uint32_t i = *slot_of(en, key);
+
+    if (i == 0 || (i = current(en, &en->block[i - 1])) == 0)
+        return NULL;
+    return &en->block[i - 1];
+}
+
+uint64_t bt_block_code(const struct engine *en, const struct bt_block *b)
+{
+    return (uint64_t)en->code_rx + (b->key != 0 ? bt_block_first(en, b)->hot : b->hot);
 }
 
 struct bt_block *bt_block_new(struct engine *en, uint32_t key)
@@ -316,47 +345,137 @@ struct bt_block *bt_block_new(struct engine *en, uint32_t key)
         return NULL;
     struct bt_block *b = &en->block[en->n_block++];
     *b = (struct bt_block){.hot = en->hot, .cold = en->cold, .rec = en->n_rec, .key = key};
-    if (key != 0) { /* 0: runs once, not found again */
-        uint32_t h = hash_key(en, key);
-        while (en->block_hash[h] != 0 && en->block[en->block_hash[h] - 1].key != key)
-            h = (h + 1) & (en->hash_size - 1);
-        en->block_hash[h] = en->n_block;
-    }
     return b;
 }
 
-void bt_block_kill(struct engine *en, struct bt_block *b)
+/* A jump at offset `at` of the cache to `to`. */
+static void lead(struct engine *en, uint32_t at, uint32_t to)
 {
-    uint32_t key = b->key;
-    uint8_t *hot = en->code_rw + b->hot, *p = en->code_rw + en->cold;
-    uint32_t site = en->cold + 17, jump = b->hot + 1;
-    int32_t rel = (int32_t)(en->cold - (jump + 4));
+    int32_t d = (int32_t)(to - (at + 5));
 
-    if (key == 0 || key == BT_KEY_NONE || en->cold + 64 > en->cold_limit)
+    en->code_rw[at] = 0xe9;
+    memcpy(en->code_rw + at + 1, &d, 4);
+}
+
+/* Orders the versions of a checked block: the first block leads to v[0], each to the next. */
+static void order(struct engine *en, struct bt_block *first, const uint32_t *v, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct bt_block *b = &en->block[v[i] - 1];
+        const struct bt_source *src = bt_block_source(en, b);
+        b->older = i + 1 < n ? v[i + 1] : 0;
+        uint32_t next =
+            i + 1 < n ? bt_block_source(en, &en->block[v[i + 1] - 1])->body : src->stale;
+        bt_patch32(en, src->fail, next - (src->fail + 4));
+    }
+    first->link = v[0] == number(en, first) ? 0 : v[0];
+    lead(en, first->hot, bt_block_source(en, &en->block[v[0] - 1])->body);
+}
+
+void bt_block_ahead(struct engine *en, struct bt_block *b)
+{
+    struct bt_block *first = bt_block_first(en, b);
+    uint32_t v[VERSIONS] = {number(en, b)};
+    unsigned n = 1;
+
+    for (uint32_t i = current(en, first); i != 0 && n < VERSIONS; i = en->block[i - 1].older)
+        if (i != v[0])
+            v[n++] = i;
+    order(en, first, v, n);
+}
+
+void bt_block_publish(struct engine *en, struct bt_block *b)
+{
+    uint32_t *slot = slot_of(en, b->key), self = number(en, b);
+    struct bt_code_page *page = &en->page[(b->key & ~BT_KEY_FORM) >> 12];
+
+    b->first = *slot == 0;
+    if (b->first)
+        *slot = self;
+    b->link = !b->first ? *slot : b->checked ? BT_BLOCK_GONE : 0;
+    if (b->checked) {
+        bt_block_ahead(en, b);
+    } else if (!b->first) {
+        struct bt_block *first = bt_block_first(en, b);
+        first->link = self;
+        lead(en, first->hot, b->hot);
+    }
+    b->next = page->blocks;
+    page->blocks = self;
+    if (b->page2 != 0) {
+        b->next2 = en->page[b->page2].tails;
+        en->page[b->page2].tails = self;
+    }
+}
+
+/* What leads to the first block of a key brings the flags from now on: those that take its place
+ * may read them where it did not. */
+static void want_flags(struct engine *en, struct bt_block *first)
+{
+    if (first->live)
         return;
-    b->key = BT_KEY_NONE;
-    /* movl $site, exit_site; jmp stub; struct bt_exit_site */
-    memcpy(p, "\x65\xc7\x04\x25", 4);
-    uint32_t off = offsetof(struct bt_ctx, exit_site);
-    memcpy(p + 4, &off, 4);
-    memcpy(p + 8, &site, 4);
-    p[12] = 0xe9;
-    /* One that continues another block leads to the software TLB, not back to where it began. */
-    bool alt = key & BT_KEY_ALT;
-    int32_t stub =
-        (int32_t)((alt ? en->stub_direct : en->stub_chain) - ((uint64_t)en->code_rx + site));
-    memcpy(p + 13, &stub, 4);
-    struct bt_exit_site data = {.jump = jump,
-                                .guard = alt ? (uint32_t)(b - en->block) : 0,
-                                .id = (key & ~BT_KEY_FORM) >> 12,
-                                .delta = (int32_t)(key & 0xfff)};
-    memcpy(p + 17, &data, sizeof(data));
-    en->cold += 17 + sizeof(data);
-    memcpy(hot + 1, &rel, 4);
-    hot[0] = 0xe9;
-    for (unsigned i = 0; i < en->vcpus; i++) /* the jump cache still leads to it */
-        if (en->vcpu[i] != NULL && en->vcpu[i]->ctx != NULL)
-            bt_jc_forget(en->vcpu[i]->ctx, en->page[data.id].mode);
+    for (uint32_t i = first->unsaved; i != 0; i = en->unsaved[i].next)
+        bt_patch32(en, en->unsaved[i].guard, offsetof(struct bt_ctx, cur_lin)); /* never matches */
+    first->unsaved = 0;
+    if (first->entry_indirect != 0)
+        lead(en, first->entry_indirect, (uint32_t)(en->stub_lookup - (uint64_t)en->code_rx));
+    first->entry_indirect = 0;
+    first->live = true;
+}
+
+/* No return goes on behind a call of the block: what followed may be other code now. */
+static void forget_return(struct engine *en, const struct bt_block *b)
+{
+    unsigned mode = en->page[(b->key & ~BT_KEY_FORM) >> 12].mode;
+
+    if (b->ret != 0) /* RSP comes back first */
+        lead(en, b->ret + 3, (uint32_t)(en->stub_branch[mode] - (uint64_t)en->code_rx));
+}
+
+bool bt_block_drop(struct engine *en, struct bt_block *b)
+{
+    struct bt_block *first = bt_block_first(en, b);
+    uint32_t at = en->cold, field = offsetof(struct bt_ctx, arg);
+    uint8_t *p = en->code_rw + at;
+
+    if (first->link == BT_BLOCK_GONE)
+        return true;
+    if (first->gone == 0) {
+        if (at + 32 > en->code_size)
+            return false;
+        memcpy(p, "\x65\xc7\x04\x25", 4); /* movl key, %gs:arg */
+        memcpy(p + 4, &field, 4);
+        memcpy(p + 8, &first->key, 4);
+        lead(en, at + 12, (uint32_t)(en->stub_gone - (uint64_t)en->code_rx));
+        first->gone = at;
+        en->cold += 17;
+    }
+    en->stat.dropped++;
+    want_flags(en, first);
+    for (uint32_t i = current(en, first); i != 0;) {
+        struct bt_block *v = &en->block[i - 1];
+        v->dead = true;
+        forget_return(en, v);
+        i = v->checked ? v->older : 0;
+    }
+    first->link = BT_BLOCK_GONE;
+    lead(en, first->hot, first->gone);
+    return true;
+}
+
+const struct bt_block *bt_block_of(const struct engine *en, uint32_t off)
+{
+    uint32_t lo = 0, hi = en->n_block;
+    bool cold = off >= en->cold_start;
+
+    while (lo < hi) { /* the first block that starts beyond off */
+        uint32_t mid = (lo + hi) / 2;
+        if ((cold ? en->block[mid].cold : en->block[mid].hot) <= off)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo > 0 ? &en->block[lo - 1] : NULL;
 }
 
 const struct bt_block *bt_block_at(struct engine *en, uint64_t host_pc,

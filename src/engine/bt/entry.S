@@ -279,6 +279,8 @@ exit_saved:
         exit_stub bt_stub_page2, bt_page2_miss
         exit_stub bt_stub_variant, bt_variant
         exit_stub bt_stub_direct, bt_direct_miss
+        exit_stub bt_stub_gone, bt_gone
+        exit_stub bt_stub_stale, bt_stale
 
 /* A return or an indirect branch that no table knew: to RIP in R11, the flags in saved_flags. */
         func bt_stub_lookup

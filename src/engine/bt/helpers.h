@@ -108,10 +108,6 @@ static inline uint64_t h_resume(struct bt_ctx *c, uint32_t arg)
     c->rip = h_next_rip(c, arg);
     return bt_next(c);
 }
-static inline bool h_retired(const struct bt_ctx *c)
-{
-    return c->v->en->page[c->pc >> 12].retired;
-}
 /* Writes a general register by operand size as instructions do: 4 zero-extends, 2 keeps the rest.
  */
 static inline void h_set_gpr(struct bt_ctx *c, unsigned r, unsigned size, uint64_t v)

@@ -128,7 +128,8 @@ void insn_decoder_init(struct insn_decoder *d, unsigned bits, bool long_mode,
                        struct insn_cache *cache);
 
 enum insn_result { INSN_OK, INSN_INVALID, INSN_TOO_LONG, INSN_MORE };
-/* Decodes at most `avail` bytes. INSN_MORE: the instruction goes on beyond them. */
+/* Decodes at most `avail` bytes. INSN_MORE: the instruction goes on beyond them. The bytes are read
+ * once; in->raw has them, and if it is no instruction those that follow as well. */
 enum insn_result insn_decode(const struct insn_decoder *d, const uint8_t *bytes, unsigned avail,
                              struct insn *in);
 /* Only what does not depend on displacement and immediate: where it is, in `room` or the cache.

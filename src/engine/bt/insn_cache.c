@@ -252,23 +252,25 @@ static unsigned slot_of(struct key k)
 
 /* What is looked for: its bytes, cut to the instruction, its key and where that may be. */
 struct probe {
+    uint8_t all[16];
     uint8_t bytes[32];
     struct layout l;
     struct key key;
     unsigned slot;
 };
 
-/* False: it is none for the cache. */
+/* False: it is none for the cache. Memory is read once: what is decoded is what `bytes` holds. */
 static bool probe(const struct insn_decoder *d, const uint8_t *bytes, unsigned avail,
                   struct probe *p)
 {
     struct key k = {0, 0};
 
-    if (d->cache == NULL)
-        return false;
     memcpy(&k, bytes, avail >= 16 ? 16 : avail);
+    memcpy(p->all, &k, 16);
     memcpy(p->bytes, &k, 16);
     memset(p->bytes + 16, 0, 16);
+    if (d->cache == NULL)
+        return false;
     if (!layout_of(d, p->bytes, &p->l))
         return false;
     unsigned len = p->l.head + p->l.disp + p->l.imm;
@@ -296,13 +298,23 @@ static void enter(struct insn_cache *ic, const struct probe *p, const struct ins
     ic->key[p->slot] = p->key;
 }
 
+static enum insn_result decode_anew(const struct insn_decoder *d, const struct probe *p,
+                                    unsigned avail, struct insn *in)
+{
+    enum insn_result r = insn_decode_full(d, p->all, avail < 16 ? avail : 16, in);
+
+    if (r != INSN_OK)
+        memcpy(in->raw, p->all, 16);
+    return r;
+}
+
 enum insn_result insn_decode(const struct insn_decoder *d, const uint8_t *bytes, unsigned avail,
                              struct insn *in)
 {
     struct probe p;
 
     if (!probe(d, bytes, avail, &p))
-        return insn_decode_full(d, bytes, avail, in);
+        return decode_anew(d, &p, avail, in);
     if (hit(d->cache, &p)) {
         const struct insn *from = &d->cache->insn[p.slot];
         memcpy(in, from, offsetof(struct insn, raw));
@@ -310,7 +322,7 @@ enum insn_result insn_decode(const struct insn_decoder *d, const uint8_t *bytes,
         fill_in(in, p.bytes);
         return INSN_OK;
     }
-    enum insn_result r = insn_decode_full(d, bytes, avail, in);
+    enum insn_result r = decode_anew(d, &p, avail, in);
     if (r == INSN_OK)
         enter(d->cache, &p, in);
     return r;
@@ -324,7 +336,7 @@ const struct insn *insn_look(const struct insn_decoder *d, const uint8_t *bytes,
 
     if (known && hit(d->cache, &p))
         return &d->cache->insn[p.slot];
-    if (insn_decode_full(d, bytes, avail, room) != INSN_OK)
+    if (decode_anew(d, &p, avail, room) != INSN_OK)
         return NULL;
     if (known)
         enter(d->cache, &p, room);

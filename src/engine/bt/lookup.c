@@ -250,7 +250,7 @@ static uint64_t leave(struct bt_ctx *c, enum bt_exit_reason why)
 
 static uint64_t code_of(const struct bt_ctx *c, const struct bt_block *b)
 {
-    return (uint64_t)c->v->en->code_rx + b->hot;
+    return bt_block_code(c->v->en, b);
 }
 
 /* The block at ctx->rip in ctx->mode, or NULL. Salts tell canonical addresses apart only. */
@@ -329,30 +329,32 @@ uint64_t bt_kick_exit(struct bt_ctx *c)
     return bt_next(c);
 }
 
-static void patch32(struct engine *en, uint32_t at, uint32_t value)
-{
-    uint8_t *p = en->code_rw + at;
-    __atomic_store_n((uint32_t *)p, value, __ATOMIC_RELEASE);
-}
-
 static void patch_chain(struct engine *en, uint32_t site, uint32_t guard, uint32_t id,
                         uint64_t code)
 {
-    patch32(en, site, (uint32_t)(code - ((uint64_t)en->code_rx + site + 4)));
+    bt_patch32(en, site, (uint32_t)(code - ((uint64_t)en->code_rx + site + 4)));
     if (guard != 0)
-        patch32(en, guard, (uint32_t)(offsetof(struct bt_ctx, cur_lin) + id * sizeof(uint64_t)));
+        bt_patch32(en, guard, (uint32_t)(offsetof(struct bt_ctx, cur_lin) + id * sizeof(uint64_t)));
 }
 
 /* Links the exit that was taken to the block at ctx->rip, if the target is where the exit's form
  * can follow it. */
 void bt_link(struct bt_ctx *c, struct bt_block *b)
 {
+    struct engine *en = c->v->en;
     const struct bt_exit_site *site = exit_site(c);
-    uint32_t id = bt_code_page_at(c, c->rip);
+    struct bt_block *first = bt_block_first(en, b);
+    uint32_t id = bt_code_page_at(c, c->rip), form = site->form;
 
     if (id == 0 || (site->guard == 0 && id != site->id))
         return;
-    uint64_t code = bt_entry(c, b, site->form);
+    if ((form & EXIT_FORM_SAVED) && !first->live && site->guard != 0 &&
+        en->n_unsaved < en->max_unsaved) {
+        en->unsaved[en->n_unsaved] = (struct bt_unsaved){site->guard, first->unsaved};
+        first->unsaved = en->n_unsaved++;
+        form &= ~EXIT_FORM_SAVED;
+    }
+    uint64_t code = bt_entry(c, first, form);
     if (code != 0)
         patch_chain(c->v->en, site->jump, site->guard, id, code);
 }
@@ -391,14 +393,12 @@ uint64_t bt_page2_miss(struct bt_ctx *c)
     if (id == 0)
         return c->exc_vector >= 0xfe ? leave(c, EXIT_LOOKUP) : bt_exception(c);
     struct bt_block *b = bt_block_find(en, key);
-    bool same = b != NULL && b->page2 == id;
+    bool same = b != NULL && b->page2 == id && bt_same_source(en, b);
     /* The first page may have lost its place: it is the second one, too, or the list was full. */
     if (same && c->cur_lin[key >> 12] == (c->rip & BT_PAGE_MASK))
         return code_of(c, b);
-    if (b != NULL && !same)
-        b->key = BT_KEY_NONE;
-    *jc_slot(c, c->rip) = (struct bt_jc_entry){0};
-    bt_branch_forget(c, c->rip);
+    if (b != NULL && !same && !bt_block_drop(en, b))
+        c->v->flush_wanted = true;
     return leave(c, EXIT_LOOKUP);
 }
 
@@ -408,7 +408,7 @@ uint64_t bt_variant(struct bt_ctx *c)
     if (c->kick)
         return leave(c, EXIT_EVENT);
     const struct bt_block *b = bt_block_find(c->v->en, c->pc | BT_KEY_VARIANT);
-    return b != NULL ? (uint64_t)c->v->en->code_rx + b->hot : leave(c, EXIT_VARIANT);
+    return b != NULL ? code_of(c, b) : leave(c, EXIT_VARIANT);
 }
 
 /* The region of an access is not direct where the site looks for it: the run loop finds out how to

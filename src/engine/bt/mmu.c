@@ -403,10 +403,8 @@ int bt_copy_in(struct bt_ctx *c, uint64_t lin, void *buf, unsigned len, unsigned
 
 static void ram_store(struct bt_ctx *c, uint8_t *host, uint32_t rpn, const void *buf, unsigned n)
 {
-    struct engine *en = c->v->en;
-
-    if (en->rpn_page[rpn] != 0)
-        bt_code_written(en, rpn, (unsigned)((uintptr_t)host & 0xfff), n);
+    if (bt_code_in(c, rpn))
+        bt_code_store(c, rpn);
     if (n == 8)
         *(volatile uint64_t *)host = *(const uint64_t *)buf;
     else if (n == 4)
@@ -483,8 +481,8 @@ void *bt_host(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned access, un
         *fault = 1;
     if (r != FILL_RAM)
         return NULL;
-    if ((access & ACC_W) && c->v->en->rpn_page[rpn] != 0)
-        bt_code_written(c->v->en, rpn, (unsigned)(lin & 0xfff), size);
+    if ((access & ACC_W) && bt_code_in(c, rpn))
+        bt_code_store(c, rpn);
     return host;
 }
 
@@ -533,14 +531,11 @@ static uint64_t site_b(struct bt_ctx *c)
     return c->code_base + c->site + 16;
 }
 
-/* True when the store retired the page that is running: the instruction must be run alone. */
+/* True when the store changes what follows in the running block: the instruction must be run alone.
+ */
 static bool hits_running_code(struct bt_ctx *c, uint32_t rpn, unsigned off, unsigned size)
 {
-    struct engine *en = c->v->en;
-
-    if (en->rpn_page[rpn] == 0 || !bt_code_written(en, rpn, off, size))
-        return false;
-    return en->page[c->pc >> 12].retired;
+    return bt_code_in(c, rpn) && bt_code_store_site(c, rpn, off, size);
 }
 
 static uint64_t oneshot(struct bt_ctx *c)
@@ -750,7 +745,7 @@ uint64_t bt_group_slow(struct bt_ctx *c)
         stat->group_fault++;
         return site_b(c);
     }
-    if ((access & ACC_W) && t->tag_w[i] != (lin & BT_PAGE_MASK)) {
+    if ((access & ACC_W) && (t->tag_w[i] != (lin & BT_PAGE_MASK) || bt_code_own(c, rpn))) {
         stat->group_store++;
         return site_b(c);
     }

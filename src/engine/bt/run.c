@@ -323,7 +323,7 @@ static void direct_fault(struct engine_vcpu *v, struct bt_ctx *c, const struct b
     if (kind == SITE_SLOW || kind == SITE_TLB) {
         bt_site_learn(en, site, SITE_TLB);
         en->page[(b->key & ~BT_KEY_FORM) >> 12].tlb_sites = true;
-        bt_block_kill(en, &en->block[b - en->block]);
+        bt_block_drop(en, &en->block[b - en->block]);
     } else {
         bt_site_learn(en, site, SITE_SLOW);
     }
@@ -428,7 +428,8 @@ static void inject(struct engine_vcpu *v, struct bt_ctx *c)
 
 /* Finds or makes the block at ctx->rip. NULL: an exception was delivered or the cache emptied, look
  * again. */
-static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, uint32_t form)
+static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, uint32_t form,
+                                 bool stale)
 {
     struct engine *en = v->en;
     bool full;
@@ -470,7 +471,7 @@ static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool a
         return NULL;
     }
     uint32_t key = id << 12 | (uint32_t)(c->rip & 0xfff) | form;
-    struct bt_block *b = alone ? NULL : bt_block_find(en, key);
+    struct bt_block *b = alone || stale ? NULL : bt_block_find(en, key);
     if (b == NULL) {
         uint64_t start = bt_tsc();
         v->where = WHERE_TRANSLATE;
@@ -550,14 +551,17 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         inject(v, c);
     c->exit_reason = EXIT_LOOKUP;
     for (;;) {
-        bool alone = c->exit_reason == EXIT_ONESHOT, chain = c->exit_reason == EXIT_CHAIN;
+        bool alone = c->exit_reason == EXIT_ONESHOT, chain = c->exit_reason == EXIT_CHAIN,
+             stale = c->exit_reason == EXIT_STALE;
         uint32_t form = c->exit_reason == EXIT_VARIANT ? BT_KEY_VARIANT
                         : c->exit_reason == EXIT_TLB   ? BT_KEY_TLB
+                        : stale                        ? c->arg & BT_KEY_FORM
                                                        : 0;
         uint32_t flushes = (uint32_t)en->stat.flushes;
         if (atomic_exchange(&v->stop, false))
             break;
         bt_code_stale(en);
+        bt_wpage_quiet(en);
         if (bt_kick_done(c) || c->exit_reason == EXIT_EVENT || v->first_look) {
             v->first_look = false;
             if (!alone) {
@@ -571,6 +575,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
                 }
                 chain = chain && rip == c->rip;
                 form = rip == c->rip ? form : 0;
+                stale = stale && rip == c->rip;
                 if (c->shadow_rip == c->rip) {
                     alone = true;
                     c->shadow_rip = ~0ull;
@@ -586,10 +591,10 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             break;
         }
         bool link = false;
-        if (form == BT_KEY_TLB && c->exit_site != 0 && !v->flush_wanted)
+        if (form == BT_KEY_TLB && !stale && c->exit_site != 0 && !v->flush_wanted)
             form = bt_miss_form(c, &link);
         uint64_t rip = c->rip;
-        struct bt_block *b = code_for(v, c, alone, alone ? 0 : form);
+        struct bt_block *b = code_for(v, c, alone, alone ? 0 : form, stale && !alone);
         if (b == NULL) {
             if (c->exit_reason == EXIT_SHUTDOWN) {
                 why = ENGINE_EXIT_SHUTDOWN;
@@ -614,7 +619,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             bt_jc_insert(c, rip, b);
         bool step = c->mode_key & MODE_TF;
         uint64_t events = en->stat.exc + en->stat.irq;
-        c->jmp_target = (uint64_t)en->code_rx + b->hot;
+        c->jmp_target = bt_block_code(en, b);
         v->where = WHERE_GUEST;
         bt_enter();
         v->where = WHERE_LOOP;

@@ -91,6 +91,7 @@ static void handler(int sig, siginfo_t *info, void *ucv)
         return;
     }
     c->fault_guest = false;
+    c->fault_pc = pc;
     if (g[REG_TRAPNO] == 14 && c->direct && (c->mode_key & MODE_DIRECT)) {
         int r = bt_view_fill(c, (uint64_t)g[REG_CR2], g[REG_ERR] & 2);
         if (r == 0)
@@ -98,7 +99,6 @@ static void handler(int sig, siginfo_t *info, void *ucv)
         c->fault_guest = r > 0;
     }
     c->fault_vector = (uint8_t)g[REG_TRAPNO];
-    c->fault_pc = pc;
     c->fault_error = (uint64_t)g[REG_CR2];
     c->exit_reason = EXIT_FAULT;
     g[REG_RIP] = (greg_t)bt_stub_exit;

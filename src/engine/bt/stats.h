@@ -20,6 +20,12 @@
     S(ticks, "translation", "time", "ticks")                                \
     S(flushes, "cache", "times emptied", "")                                \
     S(retired, "cache", "code pages retired", "")                           \
+    S(opened, "cache", "code pages opened by a store", "")                  \
+    S(checked, "cache", "code pages made checked", "")                      \
+    S(quiet, "cache", "code pages quiet again", "")                         \
+    S(dropped, "cache", "blocks dropped", "")                               \
+    S(stale, "cache", "checked blocks found stale", "")                     \
+    S(patched, "cache", "of these, given new immediates", "")               \
     S(lookup, "branches", "indirect, looked up", "")                        \
     S(chain, "branches", "direct, linked or looked up", "")                 \
     S(slow, "memory", "slow paths", "")                                     \

@@ -273,6 +273,6 @@ uint64_t bt_h_string(struct bt_ctx *c, uint32_t arg)
         c->rip = bt_helper_rip(c);
         return bt_next(c);
     default:
-        return h_retired(c) ? h_resume(c, arg) : 0;
+        return 0;
     }
 }

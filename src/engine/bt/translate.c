@@ -12,16 +12,6 @@
 #define MAX_BRANCHES 2   /* of a block: what follows more of them is often not reached */
 #define NEAR_JUMP 96     /* bytes that a forward jump may skip for the block to go on */
 
-static const uint8_t *rpn_host(const struct engine *en, uint32_t rpn)
-{
-    uint64_t off = (uint64_t)rpn << 12;
-
-    for (unsigned i = 0; i < en->n_region; i++)
-        if (off - en->region[i].offset < en->region[i].size)
-            return en->region[i].host + (off - en->region[i].offset);
-    return NULL;
-}
-
 static uint64_t line_mask(unsigned first, unsigned last)
 {
     first >>= 6;
@@ -44,7 +34,7 @@ uint16_t x_peek_flags(struct xlate *x, int64_t off)
     uint16_t live = 0, killed = 0;
     struct insn room;
 
-    if (off < 0 || off >= BT_PAGE_SIZE)
+    if (off < 0 || off >= BT_PAGE_SIZE || x->verify)
         return FLAGS_ARITH;
     int64_t start = off;
     for (unsigned k = 0; k < 8 && killed != FLAGS_ARITH && off < BT_PAGE_SIZE; k++) {
@@ -260,6 +250,7 @@ static void copy_bytes(struct xlate *x, const struct insn *in)
             return;
         }
     }
+    x_imm_copied(x, in, x->out + in->z.raw.imm[0].offset);
     ebytes(x, in->raw, in->len);
 }
 
@@ -425,11 +416,11 @@ static enum insn_result decode_straddle(struct xlate *x, uint64_t rip, struct in
     if (x->c->cur_lin[x->id] != (rip & BT_PAGE_MASK)) /* lost: the same page, or a full list */
         (void)bt_code_page_at(x->c, rip);
     memcpy(buf, x->bytes + (rip & 0xfff), head);
-    memcpy(buf + head, rpn_host(x->en, x->en->page[x->page2].rpn), 15);
+    memcpy(buf + head, bt_rpn_host(x->en, x->en->page[x->page2].rpn), 15);
     if (x->page2 == x->id) { /* one page twice: no guard can hold, so look each time */
         x->page2 = 0;
         x->twice = x->oneshot = true;
-        x->direct = false;
+        x->direct = x->verify = false;
     }
     return insn_decode(&x->dec, buf, head + 15, in);
 }
@@ -502,25 +493,11 @@ static enum insn_result decode_block(struct xlate *x, uint64_t rip)
         in->off = (uint16_t)off;
         off += in->len;
         x->n++;
-        if (!goes_on(x, &p, in, off))
+        if (!goes_on(x, &p, in, off) ||
+            (x->verify && bt_wpage_cut(x->en, x->en->page[x->id].rpn, in->off)))
             break;
     }
     return x->n > 0 ? INSN_OK : r;
-}
-
-static void mark_lines(struct xlate *x)
-{
-    const struct insn *first = &x->in[0], *last = &x->in[x->n - 1];
-    unsigned end = last->off + last->len - 1u;
-    struct bt_code_page *page = x->en->page;
-
-    if (x->b->key == 0)
-        return;
-    if (end >= BT_PAGE_SIZE) {
-        page[x->page2].lines |= line_mask(0, end - BT_PAGE_SIZE);
-        end = BT_PAGE_SIZE - 1;
-    }
-    page[x->id].lines |= line_mask(first->off, end) | x->peeked;
 }
 
 static void emit_insn(struct xlate *x, struct insn *in)
@@ -567,6 +544,7 @@ static void loop_head(struct xlate *x)
     x->clean = 0;
     x_align(x, 32);
     x->loop = x->out;
+    x->b->loop = true;
 }
 
 /* Right in front of the block is an entry: for indirect branches, if one wants it, else for calls.
@@ -576,7 +554,7 @@ static void emit_entry(struct xlate *x)
     struct bt_ctx *c = x->c;
     struct bt_block *b = x->b;
 
-    b->live = x->live[0] != 0;
+    b->live = x->live[0] != 0 || x_verifies(x);
     if (c->by_branch && b->key != 0 && !(b->key & BT_KEY_FORM)) {
         b->entry_indirect = code_off(x, x->out);
         bt_branch_entry(x, b);
@@ -588,11 +566,18 @@ static void emit_entry(struct xlate *x)
     b->hot = code_off(x, x->out);
 }
 
-static void emit_block(struct xlate *x)
+/* Up to the first instruction. */
+static void emit_head(struct xlate *x, uint32_t key)
 {
     emit_entry(x);
+    x_check_entry(x);
     if (x->page2 != 0)
         x_guard_page2(x);
+    x_check_source(x, key);
+}
+
+static void emit_block(struct xlate *x)
+{
     loop_head(x);
     for (x->i = 0; x->i < x->n && !x->ended; x->i++) {
         if (x->joined[x->i] >= 0)
@@ -620,11 +605,13 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->id = id;
     x->page2 = 0;
     x->twice = false;
-    x->bytes = rpn_host(en, en->page[id].rpn);
+    x->bytes = bt_rpn_host(en, en->page[id].rpn);
     x->key = c->mode_key;
     x->mode = c->mode;
     x->long64 = bits == 64;
     x->oneshot = oneshot || (c->mode_key & MODE_TF);
+    x->verify = en->page[id].checked && !x->oneshot;
+    x->n_imm = 0;
     x->mmu = c->mode_key >> MODE_MMU_SHIFT & 3;
     x->peeked = 0;
     x->out = en->code_rw + en->hot;
@@ -655,7 +642,7 @@ uint32_t bt_miss_form(struct bt_ctx *c, bool *link)
     struct insn_mem m;
     bool low;
 
-    *link = b->key == BT_KEY_NONE;
+    *link = b->dead;
     if (id == 0 || id != e->id || *link)
         return BT_KEY_TLB;
     setup(x, c, id, false, BT_KEY_TLB);
@@ -684,7 +671,7 @@ uint32_t bt_miss_form(struct bt_ctx *c, bool *link)
     uint64_t site = (uint64_t)en->page[id].rpn << 12 | off;
     if (bt_site_hint(en, site) == SITE_NEW) { /* next time it looks in the right place */
         bt_site_learn(en, site, low ? SITE_LOW : SITE_HIGH);
-        bt_block_kill(en, b);
+        bt_block_drop(en, b);
         *link = false;
         return 0;
     }
@@ -715,36 +702,43 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
     if (r == INSN_MORE)
         return NULL;
     uint32_t key = id << 12 | (uint32_t)(rip & 0xfff) | form;
-    struct bt_block *b = bt_block_new(en, oneshot || x->twice ? 0 : key);
+    bool once = oneshot || x->twice || (x->oneshot && en->page[id].checked);
+    struct bt_block *b = bt_block_new(en, once ? 0 : key);
     if (b == NULL) {
         *full = true;
         return NULL;
     }
     x->b = b;
-    if (r != INSN_OK) {
-        x->in[0].off = (uint16_t)(rip & 0xfff);
-        x->in[0].len = 1;
+    b->page2 = x->page2;
+    if (r != INSN_OK) { /* all that could make it another instruction counts as its source */
+        struct insn *in = &x->in[0];
+        in->off = (uint16_t)(rip & 0xfff);
+        in->len = x->page2 != 0 || in->off <= BT_PAGE_SIZE - 15 ? 15 : BT_PAGE_SIZE - in->off;
         x->n = 1;
         x->i = 0;
         x->live[0] = x->live[1] = FLAGS_ARITH;
         x->target[0] = x->joined[0] = -1;
-        emit_entry(x);
+        emit_head(x, key);
         if (r == INSN_TOO_LONG)
-            x_protection(x, &x->in[0]);
+            x_protection(x, in);
         else
-            x_invalid(x, &x->in[0]);
+            x_invalid(x, in);
     } else {
         x_targets(x);
         liveness(x);
         x_groups(x);
+        emit_head(x, key);
         emit_block(x);
     }
-    mark_lines(x);
-    b->page2 = x->page2;
+    if (b->src == 0)
+        b->peeked = x->peeked;
     b->size = (uint16_t)(x->in[x->n - 1].off + x->in[x->n - 1].len - x->in[0].off);
+    x_imm_put(x);
     b->n_rec = (uint16_t)(en->n_rec - b->rec);
     en->hot = code_off(x, x->out);
     en->cold = code_off(x, x->cold);
+    if (b->key != 0)
+        bt_block_publish(en, b);
     en->stat.blocks++;
     en->stat.insns += x->n;
     en->stat.variants += form != 0;

@@ -519,9 +519,9 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
     }
     if (bt_ram_page(en, w.gpa, &rpn, &rom) == NULL || (rom && write))
         return -1;
-    bool code = en->rpn_page[rpn] != 0, writable = w.writable && w.dirty && !rom;
-    if (write && code)
+    if (write && en->rpn_page[rpn] != 0 && !bt_code_store_direct(c, rpn))
         return -1;
+    bool code = en->rpn_page[rpn] != 0, writable = w.writable && w.dirty && !rom;
     unsigned level = (w.page_bits - 12u) / 9 + 1, i = lin >> leaf_shift(level) & 511;
     if (level == 1 && code)
         writable = false;
@@ -598,5 +598,6 @@ void bt_view_resume(struct bt_ctx *c)
     if (v->fault_rip != c->rip)
         return;
     v->fault_rip = FAULT_NONE;
+    c->fault_pc = 0;
     (void)bt_view_fill(c, bt_host_of(c, v, v->fault_lin), v->fault_write);
 }

@@ -122,6 +122,7 @@ void x_return_point(struct xlate *x, const struct insn *in)
 {
     uint16_t live = x_peek_flags(x, in->off + in->len);
 
+    x->b->ret = code_off(x, x->out);
     x_rsp_back(x);
     x_check_rip(x, x->id, in->off + in->len, x->en->stub_branch[x->mode]);
     x->flags_saved = live != 0;

@@ -259,6 +259,7 @@ void x_direct_encode(struct xlate *x, const struct insn *in, const struct access
     }
     if (a->seg == FS) {
         ebytes(x, in->raw + k, in->len - k);
+        x_imm_copied(x, in, x->out - in->z.raw.imm[0].size);
         return;
     }
     ebytes(x, in->raw + k, modrm - k);
@@ -270,6 +271,7 @@ void x_direct_encode(struct xlate *x, const struct insn *in, const struct access
     e32(x, (uint32_t)a->disp);
     k += in->z.raw.disp.size;
     ebytes(x, in->raw + k, in->len - k);
+    x_imm_copied(x, in, x->out - in->z.raw.imm[0].size);
 }
 
 /* In front of a loop: the groups whose registers change by constants only, and that every round

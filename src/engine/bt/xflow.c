@@ -245,8 +245,7 @@ void x_exit_mode(struct xlate *x, int64_t delta, unsigned mode)
  * from. */
 void x_guard_page2(struct xlate *x)
 {
-    if (x->live[0])
-        x_flags_save(x);
+    x_flags_save(x); /* what is translated instead on a miss may read them */
     unsigned t = x_scratch(x, x->in[0].read | x->in[0].write);
     x_load(x, t, CTX_OFF(cur_lin[0]) + (int32_t)x->id * 8);
     x_lea(x, true, t, (int)t, -1, 1, BT_PAGE_SIZE);

@@ -59,6 +59,7 @@ struct xlate {
     unsigned mode;
     bool long64;
     bool oneshot;
+    bool verify; /* the block compares its source (xcheck.c) */
     bool twice;  /* the page follows itself: the block is not found again */
     bool single; /* a block of one instruction, else as any */
     unsigned mmu;
@@ -99,6 +100,8 @@ struct xlate {
     bool ended; /* the last instruction left the block */
 
     struct bt_block *b;
+    struct bt_imm imm[2 * XLATE_MAX]; /* of a checked block */
+    unsigned n_imm;
 };
 
 /* A memory access under construction (xmem.c). The operand is disp(base, index, scale). */
@@ -112,6 +115,7 @@ struct access {
     int32_t disp;
     bool member;       /* of a checked group: no check, no slow path */
     uint8_t *slow_jcc; /* rel32 of the jump to the slow path */
+    uint8_t *own_jcc;  /* the same, because of a store to the own page, or NULL */
     uint8_t *op;       /* first byte of the operation */
     uint32_t info;
     uint16_t spilled; /* state at the check */
@@ -257,6 +261,17 @@ void x_move_sp(struct xlate *x, int32_t delta);
 void x_targets(struct xlate *x);           /* analysis, after decoding */
 void x_edge(struct xlate *x, unsigned cc); /* the current instruction's jump */
 void x_join(struct xlate *x);              /* the current instruction is jumped to */
+
+/* ---- checked pages (xcheck.c) ---------------------------------------------------------------- */
+
+bool x_verifies(const struct xlate *x);             /* a page of the block is checked */
+void x_check_entry(struct xlate *x);                /* the block's first byte */
+void x_check_source(struct xlate *x, uint32_t key); /* before any instruction */
+/* The instruction's immediate was copied to `host`; the last n bytes at `from` once more to `to`.
+ */
+void x_imm_copied(struct xlate *x, const struct insn *in, const uint8_t *host);
+void x_imm_again(struct xlate *x, const uint8_t *from, unsigned n, const uint8_t *to);
+void x_imm_put(struct xlate *x); /* all of them, behind the block's cold part */
 
 /* ---- control flow (xflow.c)
  * -------------------------------------------------------------------------------------------- */

@@ -88,6 +88,23 @@ static int32_t tlb_off(const struct xlate *x, bool write, bool host)
            (int32_t)(write ? offsetof(struct bt_tlb, tag_w) : offsetof(struct bt_tlb, tag_r));
 }
 
+/* A store of a checked block to its own page takes the slow path. */
+static uint8_t *own_page(struct xlate *x, unsigned t2)
+{
+    int32_t rpn = CTX_OFF(tlb[0]) + (int32_t)(x->mmu * sizeof(struct bt_tlb)) +
+                  (int32_t)offsetof(struct bt_tlb, rpn);
+
+    e8(x, 0x65); /* cmpl $own, %gs:rpn(,t2,4) */
+    if (t2 >= 8)
+        e8(x, 0x42);
+    e8(x, 0x81);
+    e8(x, 0x3c);
+    e8(x, 0x85 | (t2 & 7) << 3);
+    e32(x, (uint32_t)rpn);
+    e32(x, x->en->page[x->id].rpn);
+    return x_jcc(x, CC_E);
+}
+
 /* t1 = host address of [t1, t1 + size), or off to the slow path. */
 static void check(struct xlate *x, struct access *a, unsigned size, bool write)
 {
@@ -95,6 +112,7 @@ static void check(struct xlate *x, struct access *a, unsigned size, bool write)
     x_ctx_idx8(x, true, 0x2b, a->t1, a->t2, tlb_off(x, write, false)); /* sub t1, tag */
     x_alu_imm(x, true, 7, a->t1, (int32_t)(BT_PAGE_SIZE - size));      /* cmp */
     a->slow_jcc = x_jcc(x, CC_A);
+    a->own_jcc = write && x->verify ? own_page(x, a->t2) : NULL;
     x_ctx_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, false, true)); /* add t1, host */
 }
 
@@ -102,6 +120,8 @@ static void slow_call(struct xlate *x, const struct insn *in, const struct acces
                       uint64_t stub)
 {
     x_here(x, a->slow_jcc);
+    if (a->own_jcc != NULL)
+        x_here(x, a->own_jcc);
     x_ctx_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, write, false));
     x_store(x, a->t1, CTX_OFF(mem_addr));
     uint8_t *site = x->out + 8; /* the immediate of the next store */
@@ -162,7 +182,7 @@ static bool grouped(struct xlate *x, const struct insn *in, const struct insn_me
     int32_t at;
     bool write;
 
-    if (me->group == GROUP_NONE || x->nogroup)
+    if (me->group == GROUP_NONE || x->nogroup || x->direct)
         return false;
     if (x->group_reg[me->group] < 0) {
         if (__builtin_popcount(x->pinned) >= 4 || !x_group_span(x, &at, &size, &write))
@@ -225,7 +245,7 @@ static void access(struct xlate *x, const struct insn *in, const struct insn_mem
 {
     *a = (struct access){.index = -1, .scale = 1};
     avoid |= x_access_avoid(in, m);
-    if (x->direct)
+    if (x->direct && !(x->verify && (m->access & ACC_W)))
         x_direct_access(x, in, m, avoid, val, a);
     else
         access_host(x, in, m, avoid, a);
@@ -281,6 +301,7 @@ void x_access_done(struct xlate *x, struct access *a)
         x_record(x, in);
         x->spilled = spilled;
         x->flags_saved = saved;
+        x_imm_again(x, a->op, (unsigned)(end - a->op), x->out);
         ebytes(x, a->op, (unsigned)(end - a->op));
         x_store_imm(x, code_off(x, end), CTX_OFF(site));
         x_jmp_abs(x, en->stub_post);
@@ -393,6 +414,7 @@ void x_reencode(struct xlate *x, const struct insn *in, const struct access *a)
     if (in->z.raw.sib.offset != 0)
         k++;
     k += in->z.raw.disp.size;
+    x_imm_copied(x, in, x->out);
     for (; k < in->len; k++)
         e8(x, in->raw[k]);
 }

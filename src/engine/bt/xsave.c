@@ -136,7 +136,7 @@ uint64_t bt_h_xsave(struct bt_ctx *c, uint32_t arg)
         __asm__ volatile("xsave (%0)" : : "r"(p), "a"(lo), "d"(hi) : "memory");
     if (out == NULL && bt_copy_out(c, c->mem_addr, p, size, bt_data_mmu(c)))
         return h_fault(c);
-    return h_retired(c) ? h_resume(c, arg) : 0;
+    return 0;
 }
 
 /* The header's rules that the guest's XCR0, not the host's, decides. */
