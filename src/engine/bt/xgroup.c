@@ -16,6 +16,7 @@
 
 #define SPAN_MAX 512
 #define SPAN_DIRECT (1 << 30) /* less than the guard between views */
+#define AT_MAX 0x7fff0000ll   /* so that a place and a size make no larger number */
 #define STEP_MAX (1 << 26)    /* of a register in one round of a loop, wherever it jumps back */
 
 struct place {
@@ -30,6 +31,7 @@ struct analysis {
     uint32_t since; /* helpers so far, and what may move FS and GS */
     int64_t sum[16];
     uint16_t far; /* registers whose sum was larger than STEP_MAX somewhere */
+    bool helped;  /* a helper is called */
     struct {
         struct place p; /* of the first member */
         int64_t low, high;
@@ -208,6 +210,7 @@ static void step(struct analysis *an, const struct insn *in)
     if (in->special) { /* a helper: everything may have changed */
         forget(an, 0xffff);
         an->since++;
+        an->helped = true;
         return;
     }
     if (in->z.mnemonic == ZYDIS_MNEMONIC_PUSH || in->z.mnemonic == ZYDIS_MNEMONIC_POP) {
@@ -239,6 +242,7 @@ void x_groups(struct xlate *x)
         return;
     an.n = an.since = 0;
     an.far = 0;
+    an.helped = false;
     __builtin_memset(an.version, 0, sizeof(an.version));
     __builtin_memset(an.sum, 0, sizeof(an.sum));
     for (unsigned i = 0; i < x->n; i++) {
@@ -248,7 +252,7 @@ void x_groups(struct xlate *x)
                 forget(&an, written(&x->in[k]));
         if (x_group_access(in, &m) && m.addrsize == 8 && (!x->direct || m.seg < X86_FS)) {
             struct place p = place_of(&an, in, &m);
-            if (p.at == (int32_t)p.at)
+            if (p.at > -AT_MAX && p.at < AT_MAX)
                 x->member[i] = (struct member){.group = join(&an, &p, m.size, span),
                                                .write = m.access & ACC_W,
                                                .known = p.base_version + p.index_version == 0,
@@ -259,7 +263,7 @@ void x_groups(struct xlate *x)
     }
     for (unsigned i = 0; i < x->n; i++) { /* what does not change from one round to the next */
         struct member *me = &x->member[i];
-        if (!me->known || me->group == GROUP_NONE)
+        if (!me->known || me->group == GROUP_NONE || an.helped)
             continue;
         const struct place *p = &an.group[me->group].p;
         me->loop = steady(&an, p->base) && steady(&an, p->index);

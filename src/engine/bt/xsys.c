@@ -367,6 +367,7 @@ static bool hidden(const struct insn *in)
     case ZYDIS_ISA_EXT_RTM:
     case ZYDIS_ISA_EXT_VTX:
     case ZYDIS_ISA_EXT_SVM:
+    case ZYDIS_ISA_EXT_SMX:
     case ZYDIS_ISA_EXT_VMFUNC:
     case ZYDIS_ISA_EXT_KEYLOCKER:
     case ZYDIS_ISA_EXT_KEYLOCKER_WIDE:
