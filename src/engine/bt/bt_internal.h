@@ -721,6 +721,7 @@ void bt_view_region(struct bt_ctx *c, uint64_t lin);
 bool bt_view_wait(const struct bt_ctx *c, uint64_t lin);
 void bt_view_cr3(struct bt_ctx *c, bool keep); /* CR3 was loaded; keep: without a flush */
 void bt_view_flush(struct bt_ctx *c, bool global);
+void bt_view_reset(struct bt_ctx *c); /* another machine begins: nothing is known of it */
 void bt_view_invlpg(struct bt_ctx *c, uint64_t lin);
 void bt_view_stale(struct bt_ctx *c);                 /* other address spaces were flushed */
 void bt_view_protect(struct bt_ctx *c, uint32_t rpn); /* code appeared in page rpn */

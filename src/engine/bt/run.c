@@ -247,6 +247,7 @@ static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
     c->shadow_rip = cpu->interrupt_shadow ? cpu->rip : ~0ull;
     bt_tlb_flush(c, true);
     bt_exec_flush(c, true);
+    bt_view_reset(c);
     bt_view_flush(c, true);
     bt_view_cr3(c, false);
     bt_mode_update(c);

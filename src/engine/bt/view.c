@@ -384,6 +384,13 @@ static bool place(struct bt_ctx *c, struct view *v, unsigned r)
         if (ok)
             return true;
     }
+    if (v->placed) { /* its regions may be nobody's now */
+        bt_install(c, v, false);
+        v->n_region = 0;
+        v->placed = false;
+        if (vs->low_owner == v->index)
+            vs->low_owner = 0;
+    }
     return false;
 }
 

@@ -286,6 +286,29 @@ static void promote(struct bt_ctx *c, struct space *s)
     user_set(c, v->index);
 }
 
+void bt_view_reset(struct bt_ctx *c)
+{
+    struct views *vs = c->v->en->views;
+
+    if (vs == NULL)
+        return;
+    user_set(c, 0);
+    for (unsigned i = 1; i < VIEWS; i++)
+        if (vs->view[i].used)
+            view_free(c, &vs->view[i]);
+    struct view *k = &vs->view[0];
+    bt_view_empty(c, k);
+    bt_install(c, k, false);
+    for (unsigned h = 0; h < HOST_REGIONS; h++)
+        if (vs->host_use[h] == HOST_VIEW)
+            bt_release(vs, h);
+    bt_fill(k, 0, sizeof(*k));
+    k->used = true;
+    bt_fill(vs->space, 0, sizeof(vs->space));
+    bt_fill(vs->hint, 0, sizeof(vs->hint));
+    vs->maps = 0;
+}
+
 void bt_view_cr3(struct bt_ctx *c, bool keep)
 {
     struct views *vs = c->v->en->views;
