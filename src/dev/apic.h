@@ -33,10 +33,9 @@
 struct apic_cpu_ops {
     /* vCPU must look at interrupts; any thread. */
     void (*kick)(void *opaque, unsigned vcpu);
-    /* An INIT arrived (the local APIC is reset already): the vCPU goes to its INIT state, the boot
-     * processor to the reset vector, the others wait for SIPI. Any thread. */
+    /* An INIT arrived (the local APIC is reset already): lapic_init_take. Any thread. */
     void (*init)(void *opaque, unsigned vcpu);
-    /* A start-up message: start at vector << 12 if waiting for SIPI, else ignore. Any thread. */
+    /* A start-up message arrived: lapic_sipi_take. Any thread. */
     void (*sipi)(void *opaque, unsigned vcpu, uint8_t vector);
     uint64_t (*tsc_now)(void *opaque, unsigned vcpu); /* the guest's TSC; any thread */
     uint64_t (*tsc_khz)(void *opaque);                /* its frequency; asked when needed */
@@ -85,6 +84,11 @@ bool lapic_interrupt_pending(const struct lapic *l); /* any thread; one load */
 int lapic_interrupt_take(struct lapic *l);           /* vector, or -1 */
 bool lapic_nmi_pending(const struct lapic *l);       /* any thread; one load */
 bool lapic_nmi_take(struct lapic *l);
+/* true once per INIT: the vCPU goes to its INIT state and waits for a start-up message. */
+bool lapic_init_take(struct lapic *l);
+/* The vector of a start-up message that came since the last INIT, once, or -1. For a vCPU that
+ * waits for it: others do not ask. */
+int lapic_sipi_take(struct lapic *l);
 unsigned lapic_cr8_read(const struct lapic *l);
 void lapic_cr8_write(struct lapic *l, unsigned value);
 

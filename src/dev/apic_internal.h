@@ -30,6 +30,7 @@ struct lapic {
     /* Published by lapic_unlock. */
     atomic_bool pending; /* an interrupt can be taken */
     atomic_bool nmi;     /* an NMI can be taken */
+    atomic_bool startup; /* an INIT or a start-up message can be taken */
     atomic_bool enabled; /* by APIC_BASE */
     atomic_bool accepts; /* enabled by APIC_BASE and SVR */
     atomic_bool x2;

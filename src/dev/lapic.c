@@ -47,6 +47,7 @@ static bool publish_pending(struct lapic *l)
     atomic_store_explicit(&l->ppr, lapic_chip_ppr(c), memory_order_relaxed);
     atomic_store_explicit(&l->pending, irq, memory_order_release);
     atomic_store_explicit(&l->nmi, c->nmi, memory_order_release);
+    atomic_store_explicit(&l->startup, c->init || c->sipi, memory_order_release);
     return kick;
 }
 
@@ -147,10 +148,23 @@ static void receive_init(struct lapic *l)
 
     lapic_lock(l);
     lapic_chip_init(&l->chip);
+    l->chip.init = true;
     publish_mode(l);
     lapic_unlock(l);
     if (cfg->ops.init != NULL)
         cfg->ops.init(cfg->opaque, l->vcpu);
+}
+
+static void receive_sipi(struct lapic *l, uint8_t vector)
+{
+    struct apic_bus_config *cfg = &l->bus->cfg;
+
+    lapic_lock(l);
+    l->chip.sipi = true;
+    l->chip.sipi_vector = vector;
+    lapic_unlock(l);
+    if (cfg->ops.sipi != NULL)
+        cfg->ops.sipi(cfg->opaque, l->vcpu, vector);
 }
 
 /* A fixed interrupt is the frequent case; a disabled APIC answers to nothing but INIT and SIPI. */
@@ -168,14 +182,12 @@ static void receive_vector(struct lapic *l, const struct apic_message *m)
 
 void lapic_deliver(struct lapic *l, const struct apic_message *m)
 {
-    struct apic_bus_config *cfg = &l->bus->cfg;
-
     if (m->deassert)
         return;
     if (m->mode == APIC_INIT)
         receive_init(l);
-    else if (m->mode == APIC_SIPI && cfg->ops.sipi != NULL)
-        cfg->ops.sipi(cfg->opaque, l->vcpu, m->vector);
+    else if (m->mode == APIC_SIPI)
+        receive_sipi(l, m->vector);
     else
         receive_vector(l, m);
 }
@@ -235,6 +247,32 @@ bool lapic_nmi_take(struct lapic *l)
     l->chip.nmi = false;
     lapic_unlock(l);
     return nmi;
+}
+
+bool lapic_init_take(struct lapic *l)
+{
+    bool init;
+
+    if (!atomic_load_explicit(&l->startup, memory_order_acquire))
+        return false;
+    lapic_lock(l);
+    init = l->chip.init;
+    l->chip.init = false;
+    lapic_unlock(l);
+    return init;
+}
+
+int lapic_sipi_take(struct lapic *l)
+{
+    int vector;
+
+    if (!atomic_load_explicit(&l->startup, memory_order_acquire))
+        return -1;
+    lapic_lock(l);
+    vector = l->chip.sipi ? l->chip.sipi_vector : -1;
+    l->chip.sipi = false;
+    lapic_unlock(l);
+    return vector;
 }
 
 /* Only this vCPU's thread writes the TPR, but for an INIT from elsewhere. */

@@ -46,6 +46,11 @@ struct engine_host {
     /* Takes it: the vector (0 - 255), or -1 if it went away. */
     int (*interrupt_take)(void *opaque, unsigned vcpu);
     bool (*nmi_take)(void *opaque, unsigned vcpu); /* true once per NMI that arrived */
+    /* true once per INIT: x86_cpu_init, then the vCPU waits for a start-up message; `run` returns
+     * ENGINE_EXIT_HALT meanwhile. The vCPU is kicked for both. */
+    bool (*init_take)(void *opaque, unsigned vcpu);
+    /* Asked only while waiting: the start-up message's vector (x86_cpu_sipi), or -1. */
+    int (*sipi_take)(void *opaque, unsigned vcpu);
 };
 
 /* Why `run` came back. */

@@ -51,11 +51,13 @@ static void apic_init(void *opaque, unsigned vcpu)
 
     if (vcpu == 0)
         m->cfg.hooks.reset(m->cfg.hooks.opaque);
+    else
+        apic_kick(m, vcpu);
 }
 
-/* Engines run one vCPU so far, which never waits for a start-up message. */
 static void apic_sipi(void *opaque, unsigned vcpu, uint8_t vector)
 {
+    apic_kick(opaque, vcpu);
 }
 
 static uint64_t apic_tsc_now(void *opaque, unsigned vcpu)

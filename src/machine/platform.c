@@ -135,6 +135,17 @@ static bool nmi_take(void *opaque, unsigned vcpu)
     return lapic_nmi_take(((struct machine *)opaque)->lapic[vcpu]);
 }
 
+/* The boot processor's INIT resets the machine (apic_init of board.c). */
+static bool init_take(void *opaque, unsigned vcpu)
+{
+    return vcpu != 0 && lapic_init_take(((struct machine *)opaque)->lapic[vcpu]);
+}
+
+static int sipi_take(void *opaque, unsigned vcpu)
+{
+    return lapic_sipi_take(((struct machine *)opaque)->lapic[vcpu]);
+}
+
 static const char *device_name(void *opaque, bool mmio, uint64_t addr)
 {
     struct machine *m = opaque;
@@ -167,5 +178,7 @@ void platform_init(struct machine *m)
         .interrupt_pending = interrupt_pending,
         .interrupt_take = interrupt_take,
         .nmi_take = nmi_take,
+        .init_take = init_take,
+        .sipi_take = sipi_take,
     };
 }

@@ -57,3 +57,49 @@ void x86_cpu_reset(struct x86_cpu *cpu)
     cpu->mp_state = X86_MP_RUNNABLE;
     xsave_reset(cpu->xsave);
 }
+
+/* The parts that INIT leaves alone: time stamp counter and what belongs to the model, memory types,
+ * x87 and vector state, XCR0, and of CR0 the cache bits. */
+static void keep_over_init(struct x86_cpu *to, const struct x86_cpu *from)
+{
+    const uint64_t cd_nw = UINT64_C(3) << 29;
+
+    to->cr0 = (to->cr0 & ~cd_nw) | (from->cr0 & cd_nw);
+    to->xcr0 = from->xcr0;
+    to->star = from->star;
+    to->lstar = from->lstar;
+    to->cstar = from->cstar;
+    to->fmask = from->fmask;
+    to->kernel_gs_base = from->kernel_gs_base;
+    to->tsc_aux = from->tsc_aux;
+    to->pat = from->pat;
+    to->sysenter_cs = from->sysenter_cs;
+    to->sysenter_esp = from->sysenter_esp;
+    to->sysenter_eip = from->sysenter_eip;
+    to->mtrr_def_type = from->mtrr_def_type;
+    memcpy(to->mtrr_fixed, from->mtrr_fixed, sizeof(to->mtrr_fixed));
+    memcpy(to->mtrr_base, from->mtrr_base, sizeof(to->mtrr_base));
+    memcpy(to->mtrr_mask, from->mtrr_mask, sizeof(to->mtrr_mask));
+    to->misc_enable = from->misc_enable;
+    to->tsc = from->tsc;
+    to->tsc_adjust = from->tsc_adjust;
+    to->pkru = from->pkru;
+    memcpy(to->xsave, from->xsave, sizeof(to->xsave));
+}
+
+void x86_cpu_init(struct x86_cpu *cpu)
+{
+    struct x86_cpu old = *cpu;
+
+    x86_cpu_reset(cpu);
+    keep_over_init(cpu, &old);
+    cpu->mp_state = X86_MP_INIT;
+}
+
+void x86_cpu_sipi(struct x86_cpu *cpu, uint8_t vector)
+{
+    cpu->seg[X86_CS].selector = (uint16_t)(vector << 8);
+    cpu->seg[X86_CS].base = (uint64_t)vector << 12;
+    cpu->rip = 0;
+    cpu->mp_state = X86_MP_RUNNABLE;
+}

@@ -75,5 +75,9 @@ struct x86_cpu {
 
 /* Power-on state after RESET# (Intel SDM vol. 3, table 10-1): CS:IP f000:fff0. */
 void x86_cpu_reset(struct x86_cpu *cpu);
+/* State after INIT (the same table): waits for a start-up message. */
+void x86_cpu_init(struct x86_cpu *cpu);
+/* A start-up message (Intel SDM vol. 3, 9.4.4.1): runs at vector << 12 in real mode. */
+void x86_cpu_sipi(struct x86_cpu *cpu, uint8_t vector);
 
 #endif

@@ -241,6 +241,16 @@ static void test_start_up(void **state)
     assert_int_equal(atomic_load(&b.inits[1]), 1);
     lapic_mmio_write(b.cpu[0], 0x300, 0x699, 4);
     assert_int_equal(atomic_load(&b.started[1]), 0x99);
+    assert_false(lapic_init_take(b.cpu[0]));
+    assert_int_equal(lapic_sipi_take(b.cpu[0]), -1);
+    assert_true(lapic_init_take(b.cpu[1]));
+    assert_false(lapic_init_take(b.cpu[1]));
+    assert_int_equal(lapic_sipi_take(b.cpu[1]), 0x99);
+    assert_int_equal(lapic_sipi_take(b.cpu[1]), -1);
+    lapic_mmio_write(b.cpu[0], 0x300, 0x69a, 4); /* a second one, which nobody waits for */
+    lapic_mmio_write(b.cpu[0], 0x300, 0xc500, 4);
+    assert_true(lapic_init_take(b.cpu[1]));
+    assert_int_equal(lapic_sipi_take(b.cpu[1]), -1);
     lapic_mmio_write(b.cpu[0], 0x300, 0x400, 4); /* NMI */
     assert_true(lapic_nmi_pending(b.cpu[1]));
     assert_true(lapic_nmi_take(b.cpu[1]));

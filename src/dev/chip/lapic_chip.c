@@ -62,6 +62,9 @@ static const struct state_field fields[] = {
     STATE_ARRAY_F(struct lapic_chip, lint, STATE_BOOL, 2),
     STATE_BOOL_F(struct lapic_chip, nmi),
     STATE_BOOL_F(struct lapic_chip, extint),
+    STATE_BOOL_F(struct lapic_chip, init),
+    STATE_BOOL_F(struct lapic_chip, sipi),
+    STATE_U8_F(struct lapic_chip, sipi_vector),
     STATE_END_F,
 };
 

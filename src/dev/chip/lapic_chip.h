@@ -112,6 +112,9 @@ struct lapic_chip {
     bool lint[2];          /* levels of LINT0 and LINT1 */
     bool nmi;              /* an NMI waits for the CPU */
     bool extint;           /* an ExtINT message waits for the CPU */
+    bool init;             /* an INIT waits for the CPU */
+    bool sipi;             /* a start-up message waits, until the next INIT */
+    uint8_t sipi_vector;
 };
 
 struct lapic_effect {
@@ -124,7 +127,7 @@ struct lapic_effect {
 extern const struct state_table lapic_chip_state;
 
 void lapic_chip_reset(struct lapic_chip *c); /* power-on; `id` and the wires stay */
-void lapic_chip_init(struct lapic_chip *c);  /* an INIT message */
+void lapic_chip_init(struct lapic_chip *c);  /* what an INIT does to the registers */
 
 static inline bool lapic_chip_enabled(const struct lapic_chip *c) /* by APIC_BASE */
 {
