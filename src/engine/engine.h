@@ -59,7 +59,7 @@ enum engine_exit {
                              requests, run again */
     ENGINE_EXIT_HALT,     /* HLT with nothing deliverable: wait until engine_kick, then run again */
     ENGINE_EXIT_SHUTDOWN, /* triple fault: the platform resets */
-    ENGINE_EXIT_DEBUG,    /* breakpoint or single step meant for the debugger */
+    ENGINE_EXIT_DEBUG,    /* a point or a step of the debugger's: debug_stop says which */
     ENGINE_EXIT_ERROR,    /* the engine cannot go on; engine_strerror says why */
 };
 
@@ -76,6 +76,36 @@ struct engine_trace {
     /* A line of text with its newline. On the vCPU's thread. */
     void (*line)(void *opaque, const char *text, size_t len);
     void *opaque;
+};
+
+/*
+ * Debugging from outside. The guest notices none of it: not in its memory, flags or debug
+ * registers. Points are places by linear address, whatever address space runs there.
+ */
+enum engine_point_kind {
+    ENGINE_POINT_EXEC,   /* before the instruction that begins at `lin`; len does not count */
+    ENGINE_POINT_WRITE,  /* after an instruction that writes some of [lin, lin + len), */
+    ENGINE_POINT_READ,   /* or reads some of it, */
+    ENGINE_POINT_ACCESS, /* or either */
+};
+
+struct engine_point {
+    enum engine_point_kind kind;
+    bool soft; /* EXEC: the debugger does not mind if it is made of a changed instruction */
+    uint64_t lin, len;
+};
+
+#define ENGINE_MAX_POINTS 256
+
+enum engine_debug_why {
+    ENGINE_DEBUG_STEP, /* the one instruction is done, or its exception or interrupt delivered */
+    ENGINE_DEBUG_POINT
+};
+
+struct engine_debug_stop {
+    enum engine_debug_why why;
+    struct engine_point point; /* of ENGINE_DEBUG_POINT */
+    uint64_t lin;              /* READ, WRITE, ACCESS: what the guest accessed */
 };
 
 struct engine_config {
@@ -103,6 +133,16 @@ struct engine_ops {
     void (*kick)(struct engine_vcpu *v, bool stop);
     void (*get_state)(struct engine_vcpu *v, struct x86_cpu *cpu);
     int (*set_state)(struct engine_vcpu *v, const struct x86_cpu *cpu, struct err *e);
+    /* NULL, with the two below it: the engine has no debugger's interface.
+     * Replaces all points. Every vCPU is stopped; any thread. -ENOSPC: more than the engine or the
+     * host's processor can watch; nothing has changed then. */
+    int (*debug_points)(struct engine *en, const struct engine_point *p, unsigned n);
+    /* on: each `run` comes back with ENGINE_EXIT_DEBUG after one instruction, unless something else
+     * ends it first. An EXEC point at that instruction does not count, and interrupts wait unless
+     * the vCPU is in HLT. The vCPU is stopped. */
+    void (*debug_step)(struct engine_vcpu *v, bool on);
+    /* Why `run` returned ENGINE_EXIT_DEBUG the last time. */
+    void (*debug_stop)(struct engine_vcpu *v, struct engine_debug_stop *out);
     /* The last reason of ENGINE_EXIT_ERROR, for the log. */
     const char *(*strerror)(struct engine_vcpu *v);
     uint64_t (*tsc_khz)(struct engine *en);      /* frequency of the guest's TSC */

@@ -154,6 +154,7 @@ enum bt_exit_reason {
     EXIT_TLB,     /* a direct access missed its region: on in another form */
     EXIT_ONESHOT, /* run the instruction at rip alone: it writes its own page */
     EXIT_STALE,   /* ctx->arg: the key of a checked block whose source is new */
+    EXIT_DEBUG,   /* a point of the debugger's */
     EXIT_ERROR,
     EXIT_COUNT
 };
@@ -346,6 +347,14 @@ struct bt_code_page {
     uint32_t tails;  /* those of the page before that end here */
 };
 
+/* A debugger's points (debug.c). */
+struct bt_debug {
+    struct engine_point point[ENGINE_MAX_POINTS];
+    unsigned n_point, n_watch;
+    bool any_place;
+    uint64_t offsets[BT_PAGE_SIZE / 64]; /* in pages, at which blocks begin because of a point */
+};
+
 struct bt_wpage;
 struct xlate;
 
@@ -401,6 +410,7 @@ struct engine {
     struct bt_stat stat;
     bool stats; /* count what costs time to count, too */
     struct engine_trace trace;
+    struct bt_debug debug;
 };
 
 struct engine_vcpu {
@@ -416,8 +426,14 @@ struct engine_vcpu {
     uint64_t left_at;        /* host TSC when `run` returned last */
     uint64_t window, idle;   /* since when, in host TSC, and how much of that outside of `run` */
     _Atomic bool first_look; /* look for interrupts before the first block */
-    uint32_t oneshot_id;     /* page of the block entered last from the run loop */
-    volatile uint8_t where;  /* enum bt_where */
+    bool alone;              /* the block that runs is one instruction, and is left behind it */
+    struct {
+        bool step, hit; /* hit: a watched access is done */
+        bool unwatched; /* what is watched changed: the software TLB does not know yet */
+        struct engine_debug_stop stop;
+    } debug;
+    uint32_t oneshot_id;    /* page of the block entered last from the run loop */
+    volatile uint8_t where; /* enum bt_where */
     bool sampling;
     timer_t sample_timer;
     uint64_t sampled_ns; /* CPU time of the thread at the last sample */

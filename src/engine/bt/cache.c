@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bt_internal.h"
+#include "debug.h"
 #include "signal_internal.h"
 
 /* How much of the cache is used: it starts small, because most of what a boot translates never runs
@@ -187,6 +188,7 @@ void bt_cache_trim(struct engine *en)
 void bt_cache_flush(struct engine *en)
 {
     en->stat.flushes++;
+    bt_debug_emptied(en);
     en->emptied = bt_tsc();
     madvise(en->block_hash, sizeof(*en->block_hash) * HASH_SIZE, MADV_DONTNEED);
     for (uint32_t id = 1; id < en->n_page; id++)

@@ -70,6 +70,7 @@
     H(arpl) /* register; bit 8: memory */                                        \
     H(swapgs)                                                                    \
     H(gather)                                                                    \
+    H(place) /* the debugger may want to stop here */                            \
     H(maskmov)
 
 #define H_ENUM(name) H_##name,

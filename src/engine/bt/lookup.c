@@ -3,6 +3,7 @@
  * From RIP to host code: modes, execution mappings (cur_lin), jump cache, chaining. General
  * registers only.
  */
+#include "debug.h"
 #include "trace.h"
 
 #define SALT_STEP \
@@ -86,7 +87,7 @@ static uint32_t mode_key(struct bt_ctx *c)
         m->in = in;
         m->key = compute_key(c);
     }
-    if ((m->key & MODE_L) && bt_view_select(c))
+    if ((m->key & MODE_L) && !bt_watching(c) && bt_view_select(c))
         return m->key | MODE_DIRECT;
     return m->key;
 }

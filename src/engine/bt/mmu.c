@@ -3,6 +3,7 @@
  * Guest paging: the table walk (Intel SDM vol. 3, chapter 4), the software TLB, and the slow path
  * of translated memory accesses. General registers only: the guest's vector state is live here.
  */
+#include "debug.h"
 #include "paging.h"
 #include "trace.h"
 #include "vecmem.h"
@@ -259,6 +260,8 @@ static enum fill_result tlb_fill(struct bt_ctx *c, uint64_t lin, unsigned access
         return FILL_MMIO;
     *host = page + (lin & 0xfff);
     en->stat.fills++;
+    if (bt_watching(c) && bt_watch_page(c, lin))
+        return FILL_RAM;
     if (c->mode_key & MODE_DIRECT)
         bt_view_region(c, lin);
     if (t->tag_r[i] != (lin & BT_PAGE_MASK)) {
@@ -394,6 +397,8 @@ int bt_copy_in(struct bt_ctx *c, uint64_t lin, void *buf, unsigned len, unsigned
             mmio_read(c, gpa, out, n);
             break;
         }
+        if (bt_watching(c))
+            bt_watch_helper(c, lin, n, ACC_R);
         out += n;
         lin += n;
         len -= n;
@@ -440,6 +445,8 @@ int bt_copy_out(struct bt_ctx *c, uint64_t lin, const void *buf, unsigned len, u
             mmio_write(c, gpa, in, n);
             break;
         }
+        if (bt_watching(c))
+            bt_watch_helper(c, lin, n, ACC_W);
         in += n;
         lin += n;
         len -= n;
@@ -479,7 +486,7 @@ void *bt_host(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned access, un
     enum fill_result r = page_for(c, lin, access, mmu, &host, &gpa, &rpn);
     if (r == FILL_FAULT)
         *fault = 1;
-    if (r != FILL_RAM)
+    if (r != FILL_RAM || (bt_watching(c) && bt_watch_page(c, lin)))
         return NULL;
     if ((access & ACC_W) && bt_code_in(c, rpn))
         bt_code_store(c, rpn);
@@ -553,6 +560,12 @@ struct piece {
     uint32_t rpn;
 };
 
+/* True: the access is to watched data and not the last one of a block that is left behind it. */
+static bool watched(struct bt_ctx *c, const struct piece *p, unsigned access)
+{
+    return bt_watching(c) && bt_watch_hit(c, p->lin, p->len, access, c->v->alone) && !c->v->alone;
+}
+
 static int locate(struct bt_ctx *c, struct piece *p, unsigned access, unsigned mmu)
 {
     enum fill_result r = page_for(c, p->lin, access, mmu, &p->host, &p->gpa, &p->rpn);
@@ -620,6 +633,9 @@ static uint64_t masked_access(struct bt_ctx *c, struct piece *p, unsigned n, uns
             return slow_fault(c);
     }
     for (unsigned i = 0; i < n; i++)
+        if (any[i] && watched(c, &used[i], access))
+            return oneshot(c);
+    for (unsigned i = 0; i < n; i++)
         if ((access & ACC_W) && any[i] && used[i].host != NULL &&
             hits_running_code(c, used[i].rpn, (unsigned)(used[i].lin & 0xfff), used[i].len))
             return oneshot(c);
@@ -672,6 +688,9 @@ uint64_t bt_mem_slow(struct bt_ctx *c)
     for (unsigned i = 0; i < n; i++)
         if (locate(c, &p[i], access & ACC_W ? ACC_W : ACC_R, mmu))
             return slow_fault(c);
+    for (unsigned i = 0; i < n; i++)
+        if (watched(c, &p[i], access))
+            return oneshot(c);
     count_reason(c, p, n, access);
     if (access & ACC_W)
         for (unsigned i = 0; i < n; i++)
@@ -741,7 +760,8 @@ uint64_t bt_group_slow(struct bt_ctx *c)
         stat->group_cross++;
         return site_b(c);
     }
-    if (tlb_fill(c, lin, ACC_R, mmu, &host, &gpa, &rpn) != FILL_RAM) {
+    if (tlb_fill(c, lin, ACC_R, mmu, &host, &gpa, &rpn) != FILL_RAM ||
+        (bt_watching(c) && bt_watch_page(c, lin))) {
         stat->group_fault++;
         return site_b(c);
     }

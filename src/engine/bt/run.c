@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "debug.h"
 #include "event.h"
 #include "segment.h"
 #include "signal_internal.h"
@@ -513,6 +514,28 @@ static void single_step(struct engine_vcpu *v, struct bt_ctx *c, uint64_t except
     (void)bt_exception(c);
 }
 
+/* Did the block that was left this way run its instructions? */
+static bool ran(const struct bt_ctx *c)
+{
+    switch (c->exit_reason) {
+    case EXIT_ONESHOT:
+    case EXIT_VARIANT:
+    case EXIT_TLB:
+    case EXIT_STALE:
+    case EXIT_DEBUG:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* Before a block of one instruction that is to be left behind it: nothing goes on under a kick. */
+static void enter_alone(struct bt_ctx *c, bool stepping)
+{
+    if (stepping || bt_watching(c))
+        bt_kick_now(c);
+}
+
 #define IDLE_SECONDS 4
 
 /* A machine that has had next to nothing to do for a while gives its translations back. */
@@ -548,6 +571,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
     if (!v->loaded)
         load_state(v, c);
     rest(v);
+    bt_debug_begin(v);
     if (v->cpu.event_pending)
         inject(v, c);
     c->exit_reason = EXIT_LOOKUP;
@@ -559,11 +583,21 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
                         : stale                        ? c->arg & BT_KEY_FORM
                                                        : 0;
         uint32_t flushes = (uint32_t)en->stat.flushes;
+        bool stepping = v->debug.step && !v->halted;
+        if (v->debug.hit) {
+            bt_debug_stepped(v);
+            why = ENGINE_EXIT_DEBUG;
+            break;
+        }
         if (atomic_exchange(&v->stop, false))
             break;
         bt_code_stale(en);
         bt_wpage_quiet(en);
-        if (bt_kick_done(c) || c->exit_reason == EXIT_EVENT || v->first_look) {
+        if (stepping) {
+            alone = true;
+            if (c->shadow_rip == c->rip)
+                c->shadow_rip = ~0ull;
+        } else if (bt_kick_done(c) || c->exit_reason == EXIT_EVENT || v->first_look) {
             v->first_look = false;
             if (!alone) {
                 uint64_t rip = c->rip;
@@ -586,6 +620,11 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
                 bt_kick_now(c);
             }
         }
+        if (v->debug.step && !stepping && !v->halted) { /* an interrupt ended HLT */
+            bt_debug_stepped(v);
+            why = ENGINE_EXIT_DEBUG;
+            break;
+        }
         if (v->halted) { /* HLT ends with an interrupt, not with a kick */
             v->first_look = true;
             why = ENGINE_EXIT_HALT;
@@ -594,7 +633,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         bool link = false;
         if (form == BT_KEY_TLB && !stale && c->exit_site != 0 && !v->flush_wanted)
             form = bt_miss_form(c, &link);
-        uint64_t rip = c->rip;
+        uint64_t rip = c->rip, exceptions = en->stat.exc;
         struct bt_block *b = code_for(v, c, alone, alone ? 0 : form, stale && !alone);
         if (b == NULL) {
             if (c->exit_reason == EXIT_SHUTDOWN) {
@@ -603,6 +642,11 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             }
             if (c->exit_reason == EXIT_ERROR) {
                 why = ENGINE_EXIT_ERROR;
+                break;
+            }
+            if (stepping && en->stat.exc != exceptions) {
+                bt_debug_stepped(v);
+                why = ENGINE_EXIT_DEBUG;
                 break;
             }
             if (alone && c->rip == rip)
@@ -621,6 +665,9 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         bool step = c->mode_key & MODE_TF;
         uint64_t events = en->stat.exc + en->stat.irq;
         c->jmp_target = bt_block_code(en, b);
+        v->alone = alone || step;
+        if (v->alone)
+            enter_alone(c, stepping);
         v->where = WHERE_GUEST;
         bt_enter();
         v->where = WHERE_LOOP;
@@ -628,7 +675,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         c->flags = (c->flags & 0x8d5) | 0x202;
         if (c->exit_reason == EXIT_FAULT)
             host_fault(v, c);
-        else if (step)
+        else if (step && ran(c))
             single_step(v, c, events);
         if (c->exit_reason == EXIT_SHUTDOWN) {
             why = ENGINE_EXIT_SHUTDOWN;
@@ -636,6 +683,13 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         }
         if (c->exit_reason == EXIT_ERROR) {
             why = ENGINE_EXIT_ERROR;
+            break;
+        }
+        if (c->exit_reason == EXIT_DEBUG || (stepping && ran(c))) {
+            v->halted = c->exit_reason == EXIT_HALT;
+            if (stepping)
+                bt_debug_stepped(v);
+            why = ENGINE_EXIT_DEBUG;
             break;
         }
         if (c->exit_reason == EXIT_HALT) {
@@ -691,6 +745,9 @@ const struct engine_ops engine_bt = {
     .kick = bt_kick,
     .get_state = bt_get_state,
     .set_state = bt_set_state,
+    .debug_points = bt_debug_points,
+    .debug_step = bt_debug_step,
+    .debug_stop = bt_debug_stop,
     .strerror = bt_strerror,
     .tsc_khz = bt_tsc_khz,
     .tsc_read = bt_tsc_read,

@@ -20,6 +20,7 @@ static const char *const exit_name[EXIT_COUNT] = {
     [EXIT_TLB] = "block with the software TLB",
     [EXIT_ONESHOT] = "store to own page",
     [EXIT_STALE] = "source of a block changed",
+    [EXIT_DEBUG] = "debugger",
     [EXIT_ERROR] = "error",
 };
 _Static_assert(EXIT_COUNT <= BT_STAT_EXITS, "room for all exit reasons");

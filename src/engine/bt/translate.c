@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "debug.h"
 #include "xlate.h"
 
 #define ROOM (96u << 10) /* more than any block needs */
@@ -34,7 +35,7 @@ uint16_t x_peek_flags(struct xlate *x, int64_t off)
     uint16_t live = 0, killed = 0;
     struct insn room;
 
-    if (off < 0 || off >= BT_PAGE_SIZE || x->verify)
+    if (off < 0 || off >= BT_PAGE_SIZE || x->verify || x->en->debug.any_place)
         return FLAGS_ARITH;
     int64_t start = off;
     for (unsigned k = 0; k < 8 && killed != FLAGS_ARITH && off < BT_PAGE_SIZE; k++) {
@@ -483,6 +484,8 @@ static enum insn_result decode_block(struct xlate *x, uint64_t rip)
     for (x->n = 0; x->n < max && off < BT_PAGE_SIZE;) {
         struct insn *in = &x->in[x->n];
         reached(&p, off);
+        if (x->n > 0 && bt_debug_place(x->en, off))
+            break;
         if (x->direct && x->n > 0 && site_kind(x, off) == SITE_TLB)
             break;
         r = insn_decode(&x->dec, x->bytes + off, BT_PAGE_SIZE - off, in);
@@ -531,7 +534,7 @@ static void loop_head(struct xlate *x)
 {
     uint16_t used = 1u << X86_RSP;
 
-    if (x->oneshot || x->page2 != 0 || !jumps_to_start(x))
+    if (x->oneshot || x->place || x->page2 != 0 || !jumps_to_start(x))
         return;
     for (unsigned i = 0; i < x->n; i++)
         used |= x->in[i].read | x->in[i].write;
@@ -574,6 +577,8 @@ static void emit_head(struct xlate *x, uint32_t key)
     if (x->page2 != 0)
         x_guard_page2(x);
     x_check_source(x, key);
+    if (x->place)
+        x_place(x);
 }
 
 static void emit_block(struct xlate *x)
@@ -626,6 +631,7 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->checked = x->low = 0;
     x->single = x->unreachable = false;
     x->n_edge = 0;
+    x->place = false;
     x->loop = NULL;
     x->loop_regs = 0;
     insn_decoder_init(&x->dec, bits, c->mode_key & MODE_LMA, c->v->insn_cache);
@@ -694,6 +700,7 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
         return NULL;
     }
     setup(x, c, id, oneshot, form);
+    x->place = bt_debug_place(en, rip & 0xfff) && !c->v->debug.step;
     if (x->direct && site_kind(x, rip & 0xfff) == SITE_TLB) { /* what often fails, alone */
         x->direct = false;
         x->single = true;
@@ -726,6 +733,8 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
     } else {
         x_targets(x);
         liveness(x);
+        if (x->place)
+            x->live[0] = FLAGS_ARITH;
         x_groups(x);
         emit_head(x, key);
         emit_block(x);

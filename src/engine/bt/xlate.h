@@ -61,6 +61,7 @@ struct xlate {
     bool oneshot;
     bool verify; /* the block compares its source (xcheck.c) */
     bool twice;  /* the page follows itself: the block is not found again */
+    bool place;  /* the debugger may want to stop before it */
     bool single; /* a block of one instruction, else as any */
     unsigned mmu;
     struct insn_decoder dec;
@@ -309,6 +310,7 @@ void bt_branch_entry(struct xlate *x, const struct bt_block *b);      /* branch.
  * ------------------------------------------------------------------------------ */
 
 void x_helper(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg);
+void x_place(struct xlate *x); /* the debugger may want to stop before the block */
 void x_helper_end(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg);
 unsigned x_gpr_of(const struct insn_op *o);
 unsigned x_seg_of(ZydisRegister r);

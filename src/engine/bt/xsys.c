@@ -8,18 +8,28 @@
 #include "helpers.h"
 #include "trace.h"
 
-void x_helper(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg)
+static void call_helper(struct xlate *x, unsigned at, unsigned len, unsigned helper, uint32_t arg)
 {
     if (x->live[x->i] == 0)
         x->flags_saved = false;
     x_canon(x);
-    x_store_imm(x, x->id << 12 | in->off, CTX_OFF(pc));
-    x_store_imm(x, helper | (arg << 4 | in->len) << 8, CTX_OFF(arg));
+    x_store_imm(x, x->id << 12 | at, CTX_OFF(pc));
+    x_store_imm(x, helper | (arg << 4 | len) << 8, CTX_OFF(arg));
     uint8_t *site = x->out + 8;
     x_store_imm(x, 0, CTX_OFF(site));
     x_jmp_abs(x, x->en->stub_helper);
     uint32_t off = code_off(x, x->out);
     __builtin_memcpy(site, &off, 4);
+}
+
+void x_helper(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg)
+{
+    call_helper(x, in->off, in->len, helper, arg);
+}
+
+void x_place(struct xlate *x)
+{
+    call_helper(x, x->in[0].off, 0, H_place, 0);
 }
 
 void x_helper_end(struct xlate *x, const struct insn *in, unsigned helper, uint32_t arg)
