@@ -21,6 +21,7 @@ guest_main:
     call own_helpers
     call own_stack
     call borders
+    call borders_of_changed
     call two_modes
     call through_alias
     call many_pages
@@ -539,6 +540,45 @@ borders:
     CHECK_EQ "flags over the border", %r12, 0x33
     ret
 
+/* An instruction goes on in a page whose code was all changed since it ran: that is found out while
+ * the instruction is decoded. */
+    .set PIECES, 60
+borders_of_changed:
+    movl $PIECES, %ecx
+    movl $page_j+64, %edi
+1:  movb $0xb8, (%rdi) /* mov eax, imm32 */
+    movl %ecx, 1(%rdi)
+    movb $0xc3, 5(%rdi)
+    addq $64, %rdi
+    decl %ecx
+    jnz 1b
+    movb $0xb8, page_i+4093
+    movl $1234, page_i+4094
+    movb $0xc3, page_i+4098
+    call all_pieces
+    call all_pieces
+    CHECK_EQ "calls of one page from another", %r12, PIECES*(PIECES+1)/2
+    movl $PIECES, %ecx
+    movl $page_j+64, %edi
+1:  addl $1000, 1(%rdi)
+    addq $64, %rdi
+    decl %ecx
+    jnz 1b
+    CALL_AT page_i+4093
+    CHECK_EQ "an instruction that goes on in a page of changed code", %rax, 1234
+    call all_pieces
+    CHECK_EQ "and that page's code", %r12, PIECES*(PIECES+1)/2+PIECES*1000
+    ret
+all_pieces:
+    xorl %r12d, %r12d
+    .set piece, 1
+    .rept PIECES
+    call page_j+64*piece
+    addl %eax, %r12d
+    .set piece, piece+1
+    .endr
+    ret
+
 /* The same page runs for the supervisor, a 64-bit and a 32-bit program, patched in between. */
 two_modes:
     COPY modal, page_h, modal_end-modal
@@ -678,3 +718,5 @@ page_e: .skip 4096
 page_f: .skip 4096
 page_g: .skip 4096
 page_h: .skip 4096
+page_i: .skip 4096
+page_j: .skip 4096

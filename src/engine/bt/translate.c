@@ -619,8 +619,6 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->n_imm = 0;
     x->mmu = c->mode_key >> MODE_MMU_SHIFT & 3;
     x->peeked = 0;
-    x->out = en->code_rw + en->hot;
-    x->cold = en->code_rw + en->cold;
     x->in_cold = x->overflow = x->flags_saved = x->ended = false;
     x->held = x->pinned = x->clean = 0;
     x->spilled = BT_LENT;
@@ -684,6 +682,23 @@ uint32_t bt_miss_form(struct bt_ctx *c, bool *link)
     return low ? BT_KEY_LOW : BT_KEY_HIGH;
 }
 
+/* Where the code goes. Not before all is decoded: finding a second page may drop blocks, whose
+ * stubs need memory, too. False: there is no room. */
+static bool place(struct xlate *x)
+{
+    struct engine *en = x->en;
+
+    while ((en->hot + ROOM > en->hot_limit || en->cold + ROOM > en->cold_limit) &&
+           bt_cache_grow(en))
+        ;
+    if (en->hot + ROOM > en->hot_limit || en->cold + ROOM > en->cold_limit ||
+        en->n_rec + 512 > en->max_rec)
+        return false;
+    x->out = en->code_rw + en->hot;
+    x->cold = en->code_rw + en->cold;
+    return true;
+}
+
 struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,
                               uint32_t form, bool *full)
 {
@@ -691,14 +706,6 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
     struct xlate *x = c->v->xlate;
 
     *full = false;
-    while ((en->hot + ROOM > en->hot_limit || en->cold + ROOM > en->cold_limit) &&
-           bt_cache_grow(en))
-        ;
-    if (en->hot + ROOM > en->hot_limit || en->cold + ROOM > en->cold_limit ||
-        en->n_rec + 512 > en->max_rec) {
-        *full = true;
-        return NULL;
-    }
     setup(x, c, id, oneshot, form);
     x->place = bt_debug_place(en, rip & 0xfff) && !c->v->debug.step;
     if (x->direct && site_kind(x, rip & 0xfff) == SITE_TLB) { /* what often fails, alone */
@@ -708,6 +715,10 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
     enum insn_result r = decode_block(x, rip);
     if (r == INSN_MORE)
         return NULL;
+    if (!place(x)) {
+        *full = true;
+        return NULL;
+    }
     uint32_t key = id << 12 | (uint32_t)(rip & 0xfff) | form;
     bool once = oneshot || x->twice || (x->oneshot && en->page[id].checked);
     struct bt_block *b = bt_block_new(en, once ? 0 : key);
