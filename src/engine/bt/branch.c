@@ -21,7 +21,7 @@
 #define STUB_ROOM 96 /* more than any entry stub needs */
 
 /* Thunks: a return that is not known, and the jump through each mode's table. */
-static int make_thunks(struct engine *en, uint64_t *missed, struct err *e)
+static int make_thunks(struct translator *en, uint64_t *missed, struct err *e)
 {
     struct xlate *x = calloc(1, sizeof(*x));
 
@@ -42,7 +42,7 @@ static int make_thunks(struct engine *en, uint64_t *missed, struct err *e)
 }
 
 /* The thunks and the file of empty tables. */
-int bt_branch_create(struct engine *en, struct err *e)
+int bt_branch_create(struct translator *en, struct err *e)
 {
     uint64_t *file, missed = 0;
     int r = make_thunks(en, &missed, e);
@@ -62,7 +62,7 @@ int bt_branch_create(struct engine *en, struct err *e)
     return 0;
 }
 
-void bt_branch_destroy(struct engine *en)
+void bt_branch_destroy(struct translator *en)
 {
     if (en->branch_fd >= 0)
         close(en->branch_fd);
@@ -133,7 +133,7 @@ static void cache_full(struct bt_ctx *c)
 
 static struct xlate *stub_begin(struct bt_ctx *c)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     struct xlate *x = c->v->xlate;
 
     if (en->cold + STUB_ROOM > en->cold_limit)
@@ -145,7 +145,7 @@ static struct xlate *stub_begin(struct bt_ctx *c)
 
 static uint32_t stub_done(struct xlate *x, const struct bt_block *b)
 {
-    struct engine *en = x->en;
+    struct translator *en = x->en;
     uint32_t at = en->cold;
 
     x_jmp_abs(x, (uint64_t)en->code_rx + b->hot);
@@ -196,7 +196,7 @@ void bt_branch_entry(struct xlate *x, const struct bt_block *b)
 
 static uint32_t entry_indirect(struct bt_ctx *c, struct bt_block *b)
 {
-    const struct engine *en = c->v->en;
+    const struct translator *en = c->v->en;
     struct xlate *x;
 
     if (b->entry_indirect == 0 && (x = stub_begin(c)) != NULL) {

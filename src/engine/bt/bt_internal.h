@@ -358,12 +358,28 @@ struct bt_debug {
 struct bt_wpage;
 struct xlate;
 
+#define BT_MAX_VCPUS 64u
+
+/* A machine: what its vCPUs share. */
 struct engine {
     struct ram *ram;
     const struct engine_host *host;
     const struct cpuid_table *cpuid;
     unsigned vcpus;
-    struct engine_vcpu *vcpu[64];
+    struct engine_vcpu *vcpu[BT_MAX_VCPUS];
+    uint64_t tsc_khz;
+    bool stats; /* count what costs time to count, too */
+    struct engine_trace trace;
+};
+
+/* What translates for one vCPU: its code, code pages and views. On its thread no lock is needed. */
+struct translator {
+    struct engine *machine;
+    struct engine_vcpu *v;
+    /* Of the machine, and the same for all: */
+    struct ram *ram;
+    const struct engine_host *host;
+    const struct cpuid_table *cpuid;
     uint64_t tsc_khz;
     uint64_t phys_mask;
     uint64_t efer_mask;                        /* bits of EFER that the guest's CPU has */
@@ -414,7 +430,8 @@ struct engine {
 };
 
 struct engine_vcpu {
-    struct engine *en;
+    struct engine *machine;
+    struct translator *en;
     unsigned index;
     struct x86_cpu cpu; /* all that is not in bt_ctx */
     struct bt_ctx *ctx;
@@ -448,7 +465,7 @@ struct engine_vcpu {
 };
 
 /* The host address of a page of the backing. */
-static inline uint8_t *bt_rpn_host(const struct engine *en, uint32_t rpn)
+static inline uint8_t *bt_rpn_host(const struct translator *en, uint32_t rpn)
 {
     uint64_t off = (uint64_t)rpn << 12;
 
@@ -460,7 +477,8 @@ static inline uint8_t *bt_rpn_host(const struct engine *en, uint32_t rpn)
 
 /* The backing of a guest-physical page: host address and page number in the backing. NULL: not RAM.
  */
-static inline uint8_t *bt_ram_page(const struct engine *en, uint64_t gpa, uint32_t *rpn, bool *rom)
+static inline uint8_t *bt_ram_page(const struct translator *en, uint64_t gpa, uint32_t *rpn,
+                                   bool *rom)
 {
     for (unsigned i = 0; i < en->n_region; i++) {
         const struct ram_region *r = &en->region[i];
@@ -594,50 +612,53 @@ static inline bool bt_canonical(uint64_t lin)
 }
 
 /* cache.c */
-int bt_cache_create(struct engine *en, struct err *e);
-void bt_cache_destroy(struct engine *en);
+int bt_cache_create(struct translator *en, struct err *e) MUST_CHECK;
+void bt_cache_destroy(struct translator *en);
 void bt_cache_flush(
-    struct engine *en); /* drops every translation; no vCPU may be inside translated code */
-bool bt_cache_grow(struct engine *en); /* full: may it use more? If not it is to be emptied. */
-void bt_cache_trim(struct engine *en); /* empties it and gives its memory back to the host */
-uint32_t bt_page_get(struct engine *en, uint32_t rpn, unsigned mode); /* id, 0: ids exhausted */
+    struct translator *en); /* drops every translation; no vCPU may be inside translated code */
+bool bt_cache_grow(struct translator *en); /* full: may it use more? If not it is to be emptied. */
+void bt_cache_trim(struct translator *en); /* empties it and gives its memory back to the host */
+uint32_t bt_page_get(struct translator *en, uint32_t rpn, unsigned mode); /* id, 0: ids exhausted */
 /* The block that is current for a key, or NULL. */
-struct bt_block *bt_block_find(struct engine *en, uint32_t key);
-struct bt_block *bt_block_first(const struct engine *en, const struct bt_block *b); /* of its key */
-uint64_t bt_block_code(const struct engine *en, const struct bt_block *b); /* where to enter it */
-struct bt_block *bt_block_new(struct engine *en, uint32_t key);
-void bt_block_publish(struct engine *en, struct bt_block *b); /* makes it current */
-void bt_block_ahead(struct engine *en, struct bt_block *b);   /* of the versions of its key */
+struct bt_block *bt_block_find(struct translator *en, uint32_t key);
+struct bt_block *bt_block_first(const struct translator *en,
+                                const struct bt_block *b); /* of its key */
+uint64_t bt_block_code(const struct translator *en,
+                       const struct bt_block *b); /* where to enter it */
+struct bt_block *bt_block_new(struct translator *en, uint32_t key);
+void bt_block_publish(struct translator *en, struct bt_block *b); /* makes it current */
+void bt_block_ahead(struct translator *en, struct bt_block *b);   /* of the versions of its key */
 /* The current block of the key is not entered any more; what leads to it goes on by look-up. False:
  * there is no room for that. */
-bool bt_block_drop(struct engine *en, struct bt_block *b);
-const struct bt_block *bt_block_at(struct engine *en, uint64_t host_pc,
+bool bt_block_drop(struct translator *en, struct bt_block *b);
+const struct bt_block *bt_block_at(struct translator *en, uint64_t host_pc,
                                    const struct bt_record **rec);
 /* The block with this offset in its hot or cold part. */
-const struct bt_block *bt_block_of(const struct engine *en, uint32_t off);
-static inline struct bt_source *bt_block_source(const struct engine *en, const struct bt_block *b)
+const struct bt_block *bt_block_of(const struct translator *en, uint32_t off);
+static inline struct bt_source *bt_block_source(const struct translator *en,
+                                                const struct bt_block *b)
 {
     return (struct bt_source *)(en->code_rw + b->src);
 }
-static inline void bt_patch32(struct engine *en, uint32_t at, uint32_t value)
+static inline void bt_patch32(struct translator *en, uint32_t at, uint32_t value)
 {
     __atomic_store_n((uint32_t *)(en->code_rw + at), value, __ATOMIC_RELEASE);
 }
-void bt_code_stale(struct engine *en); /* handles what bt_code_dma noted */
+void bt_code_stale(struct translator *en); /* handles what bt_code_dma noted */
 void bt_code_dma(void *opaque, gpa_t gpa, uint64_t len);
 
 /* codewrite.c: stores to pages with code; general registers only */
-int bt_wpage_create(struct engine *en);
-void bt_wpage_destroy(struct engine *en);
-void bt_wpage_flush(struct engine *en);
+int bt_wpage_create(struct translator *en);
+void bt_wpage_destroy(struct translator *en);
+void bt_wpage_flush(struct translator *en);
 /* The list of the ids of rpn that may run now; an open page is guarded or checked afterwards. */
-uint32_t *bt_wpage_ids(struct engine *en, uint32_t rpn, bool *checked);
-void bt_wpage_forget(struct engine *en, uint32_t rpn); /* its bytes changed unseen */
-void bt_wpage_quiet(struct engine *en);                /* looks for pages that need no check */
+uint32_t *bt_wpage_ids(struct translator *en, uint32_t rpn, bool *checked);
+void bt_wpage_forget(struct translator *en, uint32_t rpn); /* its bytes changed unseen */
+void bt_wpage_quiet(struct translator *en);                /* looks for pages that need no check */
 /* Is an instruction over two pages still what its block was made from? */
-bool bt_same_source(const struct engine *en, const struct bt_block *b);
+bool bt_same_source(const struct translator *en, const struct bt_block *b);
 /* Does the block end after the instruction at this offset of a checked page? */
-bool bt_wpage_cut(const struct engine *en, uint32_t rpn, unsigned off);
+bool bt_wpage_cut(const struct translator *en, uint32_t rpn, unsigned off);
 /* Before a store of c->pc to [off, off + size) of page rpn, of which bt_code_in says that it has
  * code: by a helper, after which c->left says that the rest of its block may have changed; by a
  * block whose slow path is at c->site. True: the rest of that block changes, so the instruction
@@ -682,8 +703,8 @@ void bt_jc_forget(struct bt_ctx *c, unsigned mode); /* all entries of one mode *
 void bt_jc_insert(struct bt_ctx *c, uint64_t rip, struct bt_block *b);
 
 /* branch.c */
-int bt_branch_create(struct engine *en, struct err *e);
-void bt_branch_destroy(struct engine *en);
+int bt_branch_create(struct translator *en, struct err *e);
+void bt_branch_destroy(struct translator *en);
 int bt_branch_map(struct bt_ctx *c);
 void bt_branch_unmap(struct bt_ctx *c);
 void bt_branch_reset(struct bt_ctx *c);
@@ -723,8 +744,8 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
 uint32_t bt_miss_form(struct bt_ctx *c, bool *link);
 
 /* view.c: general registers only; raw system calls, for FS may be the guest's */
-int bt_views_create(struct engine *en, struct err *e);
-void bt_views_destroy(struct engine *en);
+int bt_views_create(struct translator *en, struct err *e);
+void bt_views_destroy(struct translator *en);
 /* A signal says that the host does not map `host`. 0: it does now; 1: the guest's page fault is
  * recorded; -1: an access for the software TLB. */
 int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write);
@@ -748,11 +769,11 @@ bool bt_view_select(struct bt_ctx *c);
 bool bt_view_direct(const struct bt_ctx *c, uint64_t lin, bool *low);
 /* What is known of the instruction at rpn << 12 | offset. */
 enum site_kind { SITE_NEW, SITE_HIGH, SITE_LOW, SITE_SLOW, SITE_TLB };
-enum site_kind bt_site_hint(const struct engine *en, uint64_t key);
-void bt_site_learn(struct engine *en, uint64_t key, enum site_kind kind);
+enum site_kind bt_site_hint(const struct translator *en, uint64_t key);
+void bt_site_learn(struct translator *en, uint64_t key, enum site_kind kind);
 
 /* stats.c */
-void bt_counters(struct engine *en, counter_fn *fn, void *opaque);
+void bt_counters(struct engine *m, counter_fn *fn, void *opaque);
 
 /* sample.c */
 void bt_sample_bind(struct engine_vcpu *v); /* the calling thread is the vCPU's */

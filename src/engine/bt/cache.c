@@ -36,14 +36,14 @@ static void *reserve(size_t size)
     return p == MAP_FAILED ? NULL : p;
 }
 
-static void set_limits(struct engine *en, uint32_t hot, uint32_t cold)
+static void set_limits(struct translator *en, uint32_t hot, uint32_t cold)
 {
     en->hot_limit = hot < COLD_START ? hot : COLD_START;
     en->cold_limit = COLD_START + (cold < CODE_SIZE - COLD_START ? cold : CODE_SIZE - COLD_START);
 }
 
 /* The cache is mapped twice so that no page is writable and executable at one address. */
-static int map_code(struct engine *en, struct err *e)
+static int map_code(struct translator *en, struct err *e)
 {
     int fd = memfd_create("doppel-code", MFD_CLOEXEC);
 
@@ -70,7 +70,7 @@ static int map_code(struct engine *en, struct err *e)
 }
 
 /* Translated code may be farther than 2 GB from the stubs: it jumps through these. */
-static uint64_t thunk(struct engine *en, void (*target)(void))
+static uint64_t thunk(struct translator *en, void (*target)(void))
 {
     uint8_t *p = en->code_rw + en->stub_end;
     uint64_t at = (uint64_t)en->code_rx + en->stub_end, to = (uint64_t)target;
@@ -81,7 +81,7 @@ static uint64_t thunk(struct engine *en, void (*target)(void))
     return at;
 }
 
-int bt_cache_create(struct engine *en, struct err *e)
+int bt_cache_create(struct translator *en, struct err *e)
 {
     int r = map_code(en, e);
 
@@ -137,7 +137,7 @@ static void release(void *p, size_t size)
         munmap(p, size);
 }
 
-void bt_cache_destroy(struct engine *en)
+void bt_cache_destroy(struct translator *en)
 {
     bt_views_destroy(en);
     bt_branch_destroy(en);
@@ -156,7 +156,7 @@ void bt_cache_destroy(struct engine *en)
     bt_wpage_destroy(en);
 }
 
-bool bt_cache_grow(struct engine *en)
+bool bt_cache_grow(struct translator *en)
 {
     if (bt_tsc() - en->emptied > en->tsc_khz * 1000 * GROW_SECONDS || en->hot_limit == COLD_START)
         return false;
@@ -165,7 +165,7 @@ bool bt_cache_grow(struct engine *en)
 }
 
 /* Gives the pages of [from, to) of the code back. */
-static void give_back(struct engine *en, uint32_t from, uint32_t to)
+static void give_back(struct translator *en, uint32_t from, uint32_t to)
 {
     from = (from + BT_PAGE_SIZE - 1) & ~(BT_PAGE_SIZE - 1);
     to = (to + BT_PAGE_SIZE - 1) & ~(BT_PAGE_SIZE - 1);
@@ -173,7 +173,7 @@ static void give_back(struct engine *en, uint32_t from, uint32_t to)
         madvise(en->code_rw + from, to - from, MADV_REMOVE);
 }
 
-void bt_cache_trim(struct engine *en)
+void bt_cache_trim(struct translator *en)
 {
     uint32_t hot = en->hot, cold = en->cold;
 
@@ -185,7 +185,7 @@ void bt_cache_trim(struct engine *en)
     set_limits(en, HOT_LIMIT, COLD_LIMIT);
 }
 
-void bt_cache_flush(struct engine *en)
+void bt_cache_flush(struct translator *en)
 {
     en->stat.flushes++;
     bt_debug_emptied(en);
@@ -202,23 +202,19 @@ void bt_cache_flush(struct engine *en)
     en->n_mode = 0;
     en->hot = en->stub_end;
     en->cold = en->cold_start;
-    for (unsigned i = 0; i < en->vcpus; i++) {
-        struct bt_ctx *c = en->vcpu[i] ? en->vcpu[i]->ctx : NULL;
-        if (c == NULL)
-            continue;
-        memset(c->jc, 0, sizeof(c->jc));
-        bt_branch_reset(c);
-        memset(c->xmap, 0, sizeof(c->xmap));
-        for (uint32_t id = 0; id < BT_MAX_PAGES; id++)
-            c->cur_lin[id] = BT_NO_LIN;
-        c->n_valid[0] = c->n_valid[1] = 0;
-    }
+    struct bt_ctx *c = en->v->ctx;
+    memset(c->jc, 0, sizeof(c->jc));
+    bt_branch_reset(c);
+    memset(c->xmap, 0, sizeof(c->xmap));
+    for (uint32_t id = 0; id < BT_MAX_PAGES; id++)
+        c->cur_lin[id] = BT_NO_LIN;
+    c->n_valid[0] = c->n_valid[1] = 0;
 }
 
 /* ---- pages --------------------------------------------------------------------------------------
  * -------------------- */
 
-uint32_t bt_page_get(struct engine *en, uint32_t rpn, unsigned mode)
+uint32_t bt_page_get(struct translator *en, uint32_t rpn, unsigned mode)
 {
     bool checked;
     uint32_t *ids = bt_wpage_ids(en, rpn, &checked), first = *ids;
@@ -233,35 +229,26 @@ uint32_t bt_page_get(struct engine *en, uint32_t rpn, unsigned mode)
         (struct bt_code_page){.rpn = rpn, .mode = (uint8_t)mode, .checked = checked, .next = first};
     __atomic_store_n(ids, id, __ATOMIC_SEQ_CST);
     if (!checked && first == 0)
-        for (unsigned i = 0; i < en->vcpus; i++)
-            if (en->vcpu[i] != NULL && en->vcpu[i]->ctx != NULL)
-                bt_tlb_protect(en->vcpu[i]->ctx, rpn);
+        bt_tlb_protect(en->v->ctx, rpn);
     return id;
 }
 
 /* A device wrote to page rpn. */
-static void retire(struct engine *en, uint32_t rpn)
+static void retire(struct translator *en, uint32_t rpn)
 {
     for (uint32_t id = en->rpn_page[rpn]; id != 0; id = en->page[id].next) {
         en->stat.retired++;
-        for (unsigned i = 0; i < en->vcpus; i++)
-            if (en->vcpu[i] != NULL && en->vcpu[i]->ctx != NULL)
-                bt_exec_drop(en->vcpu[i]->ctx, id);
+        bt_exec_drop(en->v->ctx, id);
     }
     en->rpn_page[rpn] = 0;
     bt_wpage_forget(en, rpn);
 }
 
-void bt_code_dma(void *opaque, gpa_t gpa, uint64_t len)
+/* A device wrote: tells one of the translators. */
+static void note_dma(struct translator *en, gpa_t gpa, uint64_t len)
 {
-    struct engine *en = opaque;
     bool any = false;
 
-    if (len == 0)
-        return;
-    /* The data is written before we look whether it has translations; a translator announces its
-     * page before it reads the bytes. One of the two sees the other. */
-    atomic_thread_fence(memory_order_seq_cst);
     for (uint64_t p = gpa & BT_PAGE_MASK; p <= gpa + len - 1; p += BT_PAGE_SIZE) {
         uint32_t rpn;
         bool rom;
@@ -275,12 +262,24 @@ void bt_code_dma(void *opaque, gpa_t gpa, uint64_t len)
     if (!any)
         return;
     atomic_store(&en->stale_any, 1);
-    for (unsigned i = 0; i < en->vcpus; i++)
-        if (en->vcpu[i] != NULL && en->vcpu[i]->ctx != NULL)
-            bt_kick_now(en->vcpu[i]->ctx);
+    bt_kick_now(en->v->ctx);
 }
 
-void bt_code_stale(struct engine *en)
+void bt_code_dma(void *opaque, gpa_t gpa, uint64_t len)
+{
+    struct engine *m = opaque;
+
+    if (len == 0)
+        return;
+    /* The data is written before we look whether it has translations; a translator announces its
+     * page before it reads the bytes. One of the two sees the other. */
+    atomic_thread_fence(memory_order_seq_cst);
+    for (unsigned i = 0; i < m->vcpus; i++)
+        if (m->vcpu[i] != NULL)
+            note_dma(m->vcpu[i]->en, gpa, len);
+}
+
+void bt_code_stale(struct translator *en)
 {
     if (!atomic_exchange(&en->stale_any, 0))
         return;
@@ -296,13 +295,13 @@ void bt_code_stale(struct engine *en)
 /* ---- blocks -------------------------------------------------------------------------------------
  * -------------------- */
 
-static uint32_t hash_key(const struct engine *en, uint32_t key)
+static uint32_t hash_key(const struct translator *en, uint32_t key)
 {
     return (key * 0x9e3779b1u >> 8) & (en->hash_size - 1);
 }
 
 /* Where the first block of a key is in the table, or would be. */
-static uint32_t *slot_of(const struct engine *en, uint32_t key)
+static uint32_t *slot_of(const struct translator *en, uint32_t key)
 {
     uint32_t h = hash_key(en, key);
 
@@ -311,23 +310,23 @@ static uint32_t *slot_of(const struct engine *en, uint32_t key)
     return &en->block_hash[h];
 }
 
-static uint32_t number(const struct engine *en, const struct bt_block *b)
+static uint32_t number(const struct translator *en, const struct bt_block *b)
 {
     return (uint32_t)(b - en->block) + 1;
 }
 
-struct bt_block *bt_block_first(const struct engine *en, const struct bt_block *b)
+struct bt_block *bt_block_first(const struct translator *en, const struct bt_block *b)
 {
     return &en->block[b->first ? b - en->block : b->link - 1];
 }
 
 /* The current one of a key, 0: none. */
-static uint32_t current(const struct engine *en, const struct bt_block *first)
+static uint32_t current(const struct translator *en, const struct bt_block *first)
 {
     return first->link == BT_BLOCK_GONE ? 0 : first->link != 0 ? first->link : number(en, first);
 }
 
-struct bt_block *bt_block_find(struct engine *en, uint32_t key)
+struct bt_block *bt_block_find(struct translator *en, uint32_t key)
 {
     uint32_t i = *slot_of(en, key);
 
@@ -336,12 +335,12 @@ struct bt_block *bt_block_find(struct engine *en, uint32_t key)
     return &en->block[i - 1];
 }
 
-uint64_t bt_block_code(const struct engine *en, const struct bt_block *b)
+uint64_t bt_block_code(const struct translator *en, const struct bt_block *b)
 {
     return (uint64_t)en->code_rx + (b->key != 0 ? bt_block_first(en, b)->hot : b->hot);
 }
 
-struct bt_block *bt_block_new(struct engine *en, uint32_t key)
+struct bt_block *bt_block_new(struct translator *en, uint32_t key)
 {
     if (en->n_block == en->max_block)
         return NULL;
@@ -351,7 +350,7 @@ struct bt_block *bt_block_new(struct engine *en, uint32_t key)
 }
 
 /* A jump at offset `at` of the cache to `to`. */
-static void lead(struct engine *en, uint32_t at, uint32_t to)
+static void lead(struct translator *en, uint32_t at, uint32_t to)
 {
     int32_t d = (int32_t)(to - (at + 5));
 
@@ -360,7 +359,7 @@ static void lead(struct engine *en, uint32_t at, uint32_t to)
 }
 
 /* Orders the versions of a checked block: the first block leads to v[0], each to the next. */
-static void order(struct engine *en, struct bt_block *first, const uint32_t *v, unsigned n)
+static void order(struct translator *en, struct bt_block *first, const uint32_t *v, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         struct bt_block *b = &en->block[v[i] - 1];
@@ -374,7 +373,7 @@ static void order(struct engine *en, struct bt_block *first, const uint32_t *v, 
     lead(en, first->hot, bt_block_source(en, &en->block[v[0] - 1])->body);
 }
 
-void bt_block_ahead(struct engine *en, struct bt_block *b)
+void bt_block_ahead(struct translator *en, struct bt_block *b)
 {
     struct bt_block *first = bt_block_first(en, b);
     uint32_t v[VERSIONS] = {number(en, b)};
@@ -386,7 +385,7 @@ void bt_block_ahead(struct engine *en, struct bt_block *b)
     order(en, first, v, n);
 }
 
-void bt_block_publish(struct engine *en, struct bt_block *b)
+void bt_block_publish(struct translator *en, struct bt_block *b)
 {
     uint32_t *slot = slot_of(en, b->key), self = number(en, b);
     struct bt_code_page *page = &en->page[(b->key & ~BT_KEY_FORM) >> 12];
@@ -412,7 +411,7 @@ void bt_block_publish(struct engine *en, struct bt_block *b)
 
 /* What leads to the first block of a key brings the flags from now on: those that take its place
  * may read them where it did not. */
-static void want_flags(struct engine *en, struct bt_block *first)
+static void want_flags(struct translator *en, struct bt_block *first)
 {
     if (first->live)
         return;
@@ -426,7 +425,7 @@ static void want_flags(struct engine *en, struct bt_block *first)
 }
 
 /* No return goes on behind a call of the block: what followed may be other code now. */
-static void forget_return(struct engine *en, const struct bt_block *b)
+static void forget_return(struct translator *en, const struct bt_block *b)
 {
     unsigned mode = en->page[(b->key & ~BT_KEY_FORM) >> 12].mode;
 
@@ -434,7 +433,7 @@ static void forget_return(struct engine *en, const struct bt_block *b)
         lead(en, b->ret + 3, (uint32_t)(en->stub_branch[mode] - (uint64_t)en->code_rx));
 }
 
-bool bt_block_drop(struct engine *en, struct bt_block *b)
+bool bt_block_drop(struct translator *en, struct bt_block *b)
 {
     struct bt_block *first = bt_block_first(en, b);
     uint32_t at = en->cold, field = offsetof(struct bt_ctx, arg);
@@ -465,7 +464,7 @@ bool bt_block_drop(struct engine *en, struct bt_block *b)
     return true;
 }
 
-const struct bt_block *bt_block_of(const struct engine *en, uint32_t off)
+const struct bt_block *bt_block_of(const struct translator *en, uint32_t off)
 {
     uint32_t lo = 0, hi = en->n_block;
     bool cold = off >= en->cold_start;
@@ -480,7 +479,7 @@ const struct bt_block *bt_block_of(const struct engine *en, uint32_t off)
     return lo > 0 ? &en->block[lo - 1] : NULL;
 }
 
-const struct bt_block *bt_block_at(struct engine *en, uint64_t host_pc,
+const struct bt_block *bt_block_at(struct translator *en, uint64_t host_pc,
                                    const struct bt_record **rec)
 {
     uint64_t off = host_pc - (uint64_t)en->code_rx;

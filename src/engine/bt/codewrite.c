@@ -49,7 +49,7 @@ static void *reserve(size_t size)
     return p == MAP_FAILED ? NULL : p;
 }
 
-int bt_wpage_create(struct engine *en)
+int bt_wpage_create(struct translator *en)
 {
     en->wpage = reserve(sizeof(struct bt_wpage) * WPAGES);
     en->wpage_copy = reserve((size_t)WPAGES * BT_PAGE_SIZE);
@@ -58,7 +58,7 @@ int bt_wpage_create(struct engine *en)
     return en->wpage == NULL || en->wpage_copy == NULL || en->rpn_wpage == NULL ? -1 : 0;
 }
 
-void bt_wpage_destroy(struct engine *en)
+void bt_wpage_destroy(struct translator *en)
 {
     if (en->wpage != NULL)
         munmap(en->wpage, sizeof(struct bt_wpage) * WPAGES);
@@ -79,7 +79,7 @@ static bool same(const uint8_t *a, const uint8_t *b, unsigned n)
     return diff == 0;
 }
 
-static uint8_t *copy_of(const struct engine *en, const struct bt_wpage *w)
+static uint8_t *copy_of(const struct translator *en, const struct bt_wpage *w)
 {
     return en->wpage_copy + (size_t)(w - en->wpage) * BT_PAGE_SIZE;
 }
@@ -87,15 +87,13 @@ static uint8_t *copy_of(const struct engine *en, const struct bt_wpage *w)
 /* ---- states ---------------------------------------------------------------------------------- */
 
 /* No block of these ids is entered any more. */
-static void park(struct engine *en, uint32_t ids)
+static void park(struct translator *en, uint32_t ids)
 {
     for (uint32_t id = ids; id != 0; id = en->page[id].next)
-        for (unsigned i = 0; i < en->vcpus; i++)
-            if (en->vcpu[i] != NULL && en->vcpu[i]->ctx != NULL)
-                bt_exec_drop(en->vcpu[i]->ctx, id);
+        bt_exec_drop(en->v->ctx, id);
 }
 
-static void evict(struct engine *en, struct bt_wpage *w)
+static void evict(struct translator *en, struct bt_wpage *w)
 {
     if (w->state == WPAGE_CHECKED) {
         en->n_checked--;
@@ -107,7 +105,7 @@ static void evict(struct engine *en, struct bt_wpage *w)
 }
 
 /* A record to use for another page. */
-static struct bt_wpage *take_record(struct engine *en, uint32_t own)
+static struct bt_wpage *take_record(struct translator *en, uint32_t own)
 {
     if (en->n_wpage < WPAGES)
         return &en->wpage[en->n_wpage++];
@@ -121,7 +119,7 @@ static struct bt_wpage *take_record(struct engine *en, uint32_t own)
     }
 }
 
-static struct bt_wpage *record(struct engine *en, uint32_t rpn, uint32_t own)
+static struct bt_wpage *record(struct translator *en, uint32_t rpn, uint32_t own)
 {
     if (en->rpn_wpage[rpn] != 0)
         return &en->wpage[en->rpn_wpage[rpn]];
@@ -133,7 +131,7 @@ static struct bt_wpage *record(struct engine *en, uint32_t rpn, uint32_t own)
 
 /* A guarded page is about to be written. The record is there before the list of ids is empty: a
  * device's write finds one of the two. */
-static void open_page(struct engine *en, struct bt_wpage *w)
+static void open_page(struct translator *en, struct bt_wpage *w)
 {
     uint32_t tick = (uint32_t)(bt_tsc() >> TICK_SHIFT), age = tick - w->tick;
 
@@ -147,7 +145,7 @@ static void open_page(struct engine *en, struct bt_wpage *w)
     park(en, w->ids);
 }
 
-static void make_checked(struct engine *en, struct bt_wpage *w)
+static void make_checked(struct translator *en, struct bt_wpage *w)
 {
     en->stat.checked++;
     en->n_checked++;
@@ -169,7 +167,7 @@ static bool changed(const struct bt_block *b, const uint8_t *page, const uint8_t
     return !same(page + off, copy + off, n);
 }
 
-bool bt_same_source(const struct engine *en, const struct bt_block *b)
+bool bt_same_source(const struct translator *en, const struct bt_block *b)
 {
     const struct bt_source *s = bt_block_source(en, b);
     unsigned off = b->key & 0xfff, here = BT_PAGE_SIZE - off;
@@ -180,8 +178,8 @@ bool bt_same_source(const struct engine *en, const struct bt_block *b)
 }
 
 /* Drops the blocks of an id whose source changed. False: there was no room to. */
-static bool drop_changed(struct engine *en, uint32_t id, const uint8_t *page, const uint8_t *copy,
-                         uint64_t lines)
+static bool drop_changed(struct translator *en, uint32_t id, const uint8_t *page,
+                         const uint8_t *copy, uint64_t lines)
 {
     for (uint32_t *link = &en->page[id].blocks, i = *link; i != 0; i = *link) {
         struct bt_block *b = &en->block[i - 1];
@@ -207,7 +205,7 @@ static bool drop_changed(struct engine *en, uint32_t id, const uint8_t *page, co
 }
 
 /* The page is guarded again, with those of its blocks whose source is the same. */
-static void close_page(struct engine *en, struct bt_wpage *w)
+static void close_page(struct translator *en, struct bt_wpage *w)
 {
     uint32_t *list = &en->rpn_page[w->rpn], first = w->ids;
     const uint8_t *page = bt_rpn_host(en, w->rpn), *copy = copy_of(en, w);
@@ -218,9 +216,7 @@ static void close_page(struct engine *en, struct bt_wpage *w)
     __atomic_store_n(list, first, __ATOMIC_SEQ_CST);
     if (first == 0)
         return;
-    for (unsigned i = 0; i < en->vcpus; i++)
-        if (en->vcpu[i] != NULL && en->vcpu[i]->ctx != NULL)
-            bt_tlb_protect(en->vcpu[i]->ctx, w->rpn);
+    bt_tlb_protect(en->v->ctx, w->rpn);
     for (unsigned i = 0; i < 64; i++)
         if (!same(page + i * 64, copy + i * 64, 64))
             lines |= 1ull << i;
@@ -233,7 +229,7 @@ static void close_page(struct engine *en, struct bt_wpage *w)
             *link = en->page[id].next; /* never found again */
 }
 
-uint32_t *bt_wpage_ids(struct engine *en, uint32_t rpn, bool *checked)
+uint32_t *bt_wpage_ids(struct translator *en, uint32_t rpn, bool *checked)
 {
     struct bt_wpage *w = &en->wpage[en->rpn_wpage[rpn]];
 
@@ -248,12 +244,12 @@ uint32_t *bt_wpage_ids(struct engine *en, uint32_t rpn, bool *checked)
     return &w->checked;
 }
 
-void bt_wpage_forget(struct engine *en, uint32_t rpn)
+void bt_wpage_forget(struct translator *en, uint32_t rpn)
 {
     en->wpage[en->rpn_wpage[rpn]].ids = 0;
 }
 
-void bt_wpage_flush(struct engine *en)
+void bt_wpage_flush(struct translator *en)
 {
     for (unsigned i = 1; i < en->n_wpage; i++) {
         en->wpage[i].ids = en->wpage[i].checked = 0;
@@ -271,7 +267,7 @@ static uint64_t sum_of(const uint64_t *p)
     return s[0] + 3 * s[1] + 5 * s[2] + 7 * s[3];
 }
 
-void bt_wpage_quiet(struct engine *en)
+void bt_wpage_quiet(struct translator *en)
 {
     if (en->n_checked == 0 || (bt_tsc() - en->wpage_scan) >> TICK_SHIFT == 0)
         return;
@@ -298,7 +294,7 @@ void bt_wpage_quiet(struct engine *en)
 /* A store to a guarded page. True: to the running block's own. */
 static bool store_guarded(struct bt_ctx *c, uint32_t rpn)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     uint32_t own = en->page[c->pc >> 12].rpn;
     struct bt_wpage *w = record(en, rpn, own);
 
@@ -319,7 +315,7 @@ void bt_code_store(struct bt_ctx *c, uint32_t rpn)
 
 bool bt_code_store_site(struct bt_ctx *c, uint32_t rpn, unsigned off, unsigned size)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
 
     if (en->rpn_page[rpn] != 0)
         return store_guarded(c, rpn);
@@ -340,7 +336,7 @@ bool bt_code_store_site(struct bt_ctx *c, uint32_t rpn, unsigned off, unsigned s
 /* The signal handler asks. Stores to the page of the running block itself are for the TLB. */
 bool bt_code_store_direct(struct bt_ctx *c, uint32_t rpn)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     uint64_t off = c->fault_pc - (uint64_t)en->code_rx;
     const struct bt_block *b = off < en->code_size ? bt_block_of(en, (uint32_t)off) : NULL;
 
@@ -350,7 +346,7 @@ bool bt_code_store_direct(struct bt_ctx *c, uint32_t rpn)
     return true;
 }
 
-bool bt_wpage_cut(const struct engine *en, uint32_t rpn, unsigned off)
+bool bt_wpage_cut(const struct translator *en, uint32_t rpn, unsigned off)
 {
     return en->wpage[en->rpn_wpage[rpn]].cut[off / 64] >> off % 64 & 1;
 }
@@ -393,7 +389,7 @@ static bool same_shape(const struct bt_source *s, const struct bt_imm *imm, cons
     return same(bytes + at, s->bytes + at, s->size - at);
 }
 
-static void new_immediates(struct engine *en, struct bt_source *s, const struct bt_imm *imm,
+static void new_immediates(struct translator *en, struct bt_source *s, const struct bt_imm *imm,
                            const uint8_t *bytes)
 {
     for (unsigned i = 0; i < s->n_imm; i++) {
@@ -418,7 +414,7 @@ static void new_immediates(struct engine *en, struct bt_source *s, const struct 
 }
 
 /* Of two versions with the same shape, the one used longer ago gets the source's immediates. */
-static bool revive(struct engine *en, struct bt_block *first)
+static bool revive(struct translator *en, struct bt_block *first)
 {
     const uint8_t *page = bt_rpn_host(en, en->page[(first->key & ~BT_KEY_FORM) >> 12].rpn);
     const struct bt_source *s = bt_block_source(en, first);
@@ -453,7 +449,7 @@ static bool revive(struct engine *en, struct bt_block *first)
 /* No version of the checked block ctx->arg fits. */
 uint64_t bt_stale(struct bt_ctx *c)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
 
     en->stat.stale++;
     c->pc = c->arg & ~BT_KEY_FORM;

@@ -31,7 +31,7 @@ static bool sliced(const struct bt_debug *d, unsigned off)
     return d->offsets[off / 64] >> (off % 64) & 1;
 }
 
-bool bt_debug_place(const struct engine *en, unsigned off)
+bool bt_debug_place(const struct translator *en, unsigned off)
 {
     return en->debug.any_place && sliced(&en->debug, off & 0xfff);
 }
@@ -51,32 +51,33 @@ static bool note_places(struct bt_debug *d)
     return fresh;
 }
 
-int bt_debug_points(struct engine *en, const struct engine_point *p, unsigned n)
+static void set_points(struct engine_vcpu *v, const struct engine_point *p, unsigned n)
 {
-    struct bt_debug *d = &en->debug;
+    struct bt_debug *d = &v->en->debug;
     bool had_watch = d->n_watch != 0;
 
-    if (n > ENGINE_MAX_POINTS)
-        return -ENOSPC;
     d->n_point = n;
     d->n_watch = 0;
     for (unsigned i = 0; i < n; i++) {
         d->point[i] = p[i];
         d->n_watch += watches(&p[i]);
     }
-    bool fresh = note_places(d);
-    for (unsigned i = 0; i < en->vcpus; i++) {
-        struct engine_vcpu *v = en->vcpu[i];
-        if (v == NULL)
-            continue;
-        v->flush_wanted |= fresh;
-        v->debug.unwatched |= had_watch || d->n_watch != 0;
-    }
+    v->flush_wanted |= note_places(d);
+    v->debug.unwatched |= had_watch || d->n_watch != 0;
+}
+
+int bt_debug_points(struct engine *m, const struct engine_point *p, unsigned n)
+{
+    if (n > ENGINE_MAX_POINTS)
+        return -ENOSPC;
+    for (unsigned i = 0; i < m->vcpus; i++)
+        if (m->vcpu[i] != NULL)
+            set_points(m->vcpu[i], p, n);
     return 0;
 }
 
 /* The cache is empty: only what is set now matters. */
-void bt_debug_emptied(struct engine *en)
+void bt_debug_emptied(struct translator *en)
 {
     struct bt_debug *d = &en->debug;
 

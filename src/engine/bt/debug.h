@@ -6,7 +6,7 @@
 #include "bt_internal.h"
 
 /* Of struct engine_ops. */
-int bt_debug_points(struct engine *en, const struct engine_point *p, unsigned n);
+int bt_debug_points(struct engine *m, const struct engine_point *p, unsigned n);
 void bt_debug_step(struct engine_vcpu *v, bool on);
 void bt_debug_stop(struct engine_vcpu *v, struct engine_debug_stop *out);
 
@@ -14,10 +14,10 @@ void bt_debug_stop(struct engine_vcpu *v, struct engine_debug_stop *out);
 void bt_debug_begin(struct engine_vcpu *v);
 /* It ends because a step or a watched access is done. */
 void bt_debug_stepped(struct engine_vcpu *v);
-void bt_debug_emptied(struct engine *en); /* the cache was */
+void bt_debug_emptied(struct translator *en); /* the cache was */
 
 /* May there be a point at this offset of a page? A block begins here then, and asks H_place. */
-bool bt_debug_place(const struct engine *en, unsigned off);
+bool bt_debug_place(const struct translator *en, unsigned off);
 
 /* Is something in the page of `lin` watched? */
 bool bt_watch_page(const struct bt_ctx *c, uint64_t lin);

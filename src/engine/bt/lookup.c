@@ -96,7 +96,7 @@ static uint32_t mode_key(struct bt_ctx *c)
  * looks. */
 void bt_mode_update(struct bt_ctx *c)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     uint32_t k = mode_key(c), old = c->mode_key;
 
     c->mode_key = k;
@@ -196,7 +196,7 @@ static void set_lin(struct bt_ctx *c, uint32_t id, uint64_t lin, bool global)
 
 uint32_t bt_code_page_at(struct bt_ctx *c, uint64_t rip)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     uint64_t lin = rip & BT_PAGE_MASK;
     struct bt_xmap *x = &c->xmap[(lin >> 12) & (XMAP_SIZE - 1)];
     struct bt_walk w;
@@ -330,7 +330,7 @@ uint64_t bt_kick_exit(struct bt_ctx *c)
     return bt_next(c);
 }
 
-static void patch_chain(struct engine *en, uint32_t site, uint32_t guard, uint32_t id,
+static void patch_chain(struct translator *en, uint32_t site, uint32_t guard, uint32_t id,
                         uint64_t code)
 {
     bt_patch32(en, site, (uint32_t)(code - ((uint64_t)en->code_rx + site + 4)));
@@ -342,7 +342,7 @@ static void patch_chain(struct engine *en, uint32_t site, uint32_t guard, uint32
  * can follow it. */
 void bt_link(struct bt_ctx *c, struct bt_block *b)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     const struct bt_exit_site *site = exit_site(c);
     struct bt_block *first = bt_block_first(en, b);
     uint32_t id = bt_code_page_at(c, c->rip), form = site->form;
@@ -364,7 +364,7 @@ void bt_link(struct bt_ctx *c, struct bt_block *b)
  * already. */
 uint64_t bt_chain(struct bt_ctx *c)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
 
     en->stat.chain++;
     const struct bt_exit_site *site = exit_site(c);
@@ -384,7 +384,7 @@ uint64_t bt_chain(struct bt_ctx *c)
  * block up. */
 uint64_t bt_page2_miss(struct bt_ctx *c)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     uint32_t key = c->pc;
 
     c->rip = bt_helper_rip(c);

@@ -80,7 +80,7 @@ static uint64_t reserved_bits(const struct bt_ctx *c, bool wide)
 int bt_walk(struct bt_ctx *c, uint64_t lin, unsigned access, unsigned mmu, struct bt_walk *w)
 {
     const struct x86_cpu *cpu = &c->v->cpu;
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
 
     w->global = false;
     if (!(cpu->cr0 & CR0_PG)) {
@@ -246,7 +246,7 @@ enum fill_result { FILL_RAM, FILL_FAULT, FILL_MMIO };
 static enum fill_result tlb_fill(struct bt_ctx *c, uint64_t lin, unsigned access, unsigned mmu,
                                  uint8_t **host, uint64_t *gpa, uint32_t *rpn)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     struct bt_tlb *t = &c->tlb[mmu];
     unsigned i = tlb_slot(lin);
     struct bt_walk w;
@@ -650,7 +650,7 @@ static uint64_t masked_access(struct bt_ctx *c, struct piece *p, unsigned n, uns
 /* Why an access that met no fault took the slow path. */
 static void count_reason(struct bt_ctx *c, const struct piece *p, unsigned n, unsigned access)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
 
     if (n == 2)
         en->stat.slow_cross++;

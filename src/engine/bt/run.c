@@ -81,7 +81,37 @@ static uint64_t measure_tsc_khz(void)
     return (t1 - t0) * 1000000ull / ns;
 }
 
-static void bt_destroy(struct engine *en)
+static void bt_destroy(struct engine *m)
+{
+    free(m);
+}
+
+static int bt_create(const struct engine_config *cfg, struct engine **out, struct err *e)
+{
+    struct engine *m;
+
+    if (cfg->vcpus != 1)
+        return err_set(e, EINVAL, "the translator runs one virtual CPU, not %u; use --cpus 1",
+                       cfg->vcpus);
+    m = calloc(1, sizeof(*m));
+    if (m == NULL)
+        return err_set(e, ENOMEM, "out of memory");
+    m->ram = cfg->ram;
+    m->host = cfg->host;
+    m->cpuid = cfg->cpuid;
+    m->vcpus = cfg->vcpus;
+    m->stats = cfg->stats;
+    m->trace = cfg->trace;
+    m->tsc_khz = measure_tsc_khz();
+    if (ram_listen(cfg->ram, bt_code_dma, m) < 0) {
+        free(m);
+        return err_set(e, ENOSPC, "too many listeners on guest memory");
+    }
+    *out = m;
+    return 0;
+}
+
+static void translator_destroy(struct translator *en)
 {
     if (en == NULL)
         return;
@@ -89,42 +119,36 @@ static void bt_destroy(struct engine *en)
     free(en);
 }
 
-static int bt_create(const struct engine_config *cfg, struct engine **out, struct err *e)
+static int translator_create(struct engine *m, struct translator **out, struct err *e)
 {
-    struct engine *en = calloc(1, sizeof(*en));
+    struct translator *en = calloc(1, sizeof(*en));
+    struct cpuid_dynamic dyn = {0};
     const struct ram_region *r;
+    uint32_t id[4];
 
     if (en == NULL)
         return err_set(e, ENOMEM, "out of memory");
-    en->ram = cfg->ram;
-    en->host = cfg->host;
-    en->cpuid = cfg->cpuid;
-    en->vcpus = cfg->vcpus;
-    en->stats = cfg->stats;
-    en->trace = cfg->trace;
-    if (cfg->vcpus != 1) {
-        free(en);
-        return err_set(e, EINVAL, "the translator runs one virtual CPU, not %u; use --cpus 1",
-                       cfg->vcpus);
-    }
-    r = ram_regions(cfg->ram, &en->n_region);
+    en->machine = m;
+    en->branch_fd = -1;
+    en->ram = m->ram;
+    en->host = m->host;
+    en->cpuid = m->cpuid;
+    en->stats = m->stats;
+    en->trace = m->trace;
+    en->tsc_khz = m->tsc_khz;
+    r = ram_regions(m->ram, &en->n_region);
     memcpy(en->region, r, sizeof(*r) * en->n_region);
-    en->phys_mask = (1ull << cpuid_phys_bits(cfg->cpuid)) - 1;
-    struct cpuid_dynamic dyn = {0};
-    uint32_t id[4];
-    cpuid_execute(cfg->cpuid, &dyn, 0, 0, id);
+    en->phys_mask = (1ull << cpuid_phys_bits(m->cpuid)) - 1;
+    cpuid_execute(m->cpuid, &dyn, 0, 0, id);
     en->amd = id[2] == 0x444d4163; /* "cAMD" */
-    cpuid_execute(cfg->cpuid, &dyn, 0x80000021, 0, id);
+    cpuid_execute(m->cpuid, &dyn, 0x80000021, 0, id);
     en->efer_mask = 0xd01 | (id[0] >> 8 & 1 ? 1u << 21 : 0); /* SCE LME LMA NXE; AIBRSE */
     en->bmi2 = __builtin_cpu_supports("bmi2");
-    en->tsc_khz = measure_tsc_khz();
     int rc = bt_cache_create(en, e);
     if (rc == 0)
         rc = bt_views_create(en, e);
-    if (rc == 0 && (rc = ram_listen(cfg->ram, bt_code_dma, en)) < 0)
-        err_set(e, -rc, "too many listeners on guest memory");
     if (rc < 0) {
-        bt_destroy(en);
+        translator_destroy(en);
         return rc;
     }
     *out = en;
@@ -184,49 +208,51 @@ static void context_destroy(struct engine_vcpu *v)
     munmap(v->ctx, v->ctx->direct ? LOW_WINDOW_END : sizeof(*v->ctx));
 }
 
-static int bt_vcpu_create(struct engine *en, unsigned index, struct engine_vcpu **out,
-                          struct err *e)
+static void bt_vcpu_destroy(struct engine_vcpu *v)
+{
+    if (v == NULL)
+        return;
+    v->machine->vcpu[v->index] = NULL;
+    bt_sample_unbind(v);
+    if (v->altstack != NULL)
+        munmap(v->altstack, BT_ALTSTACK);
+    context_destroy(v);
+    translator_destroy(v->en);
+    free(v->xlate);
+    insn_cache_destroy(v->insn_cache);
+    free(v->xbuf);
+    free(v);
+}
+
+static int bt_vcpu_create(struct engine *m, unsigned index, struct engine_vcpu **out, struct err *e)
 {
     struct engine_vcpu *v = aligned_alloc(64, (sizeof(*v) + 63) & ~63ul);
 
     if (v == NULL)
         return err_set(e, ENOMEM, "out of memory");
     memset(v, 0, sizeof(*v));
-    v->en = en;
+    v->machine = m;
     v->index = index;
+    int rc = translator_create(m, &v->en, e);
+    if (rc < 0) {
+        bt_vcpu_destroy(v);
+        return rc;
+    }
+    v->en->v = v;
     v->xlate = malloc(sizeof(struct xlate));
     v->insn_cache = insn_cache_create();
     v->xbuf = aligned_alloc(4096, 4096);
     v->ctx = context_create(v);
     if (v->xlate == NULL || v->insn_cache == NULL || v->xbuf == NULL || v->ctx == NULL) {
-        context_destroy(v);
-        free(v->xlate);
-        insn_cache_destroy(v->insn_cache);
-        free(v->xbuf);
-        free(v);
+        bt_vcpu_destroy(v);
         return err_set(e, ENOMEM, "out of memory");
     }
     x86_cpu_reset(&v->cpu);
     v->left_at = v->window = bt_tsc();
     v->tsc_offset = 0 - v->left_at;
-    en->vcpu[index] = v;
+    m->vcpu[index] = v;
     *out = v;
     return 0;
-}
-
-static void bt_vcpu_destroy(struct engine_vcpu *v)
-{
-    if (v == NULL)
-        return;
-    v->en->vcpu[v->index] = NULL;
-    bt_sample_unbind(v);
-    if (v->altstack != NULL)
-        munmap(v->altstack, BT_ALTSTACK);
-    context_destroy(v);
-    free(v->xlate);
-    insn_cache_destroy(v->insn_cache);
-    free(v->xbuf);
-    free(v);
 }
 
 /* ---- state ----------------------------------------------------------------------------------- */
@@ -317,7 +343,7 @@ static int bt_set_state(struct engine_vcpu *v, const struct x86_cpu *cpu, struct
 static void direct_fault(struct engine_vcpu *v, struct bt_ctx *c, const struct bt_block *b,
                          unsigned goff)
 {
-    struct engine *en = v->en;
+    struct translator *en = v->en;
     uint64_t site = (uint64_t)en->page[(b->key & ~BT_KEY_FORM) >> 12].rpn << 12 | goff;
     enum site_kind kind = bt_site_hint(en, site);
 
@@ -433,7 +459,7 @@ static void inject(struct engine_vcpu *v, struct bt_ctx *c)
 static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, uint32_t form,
                                  bool stale)
 {
-    struct engine *en = v->en;
+    struct translator *en = v->en;
     bool full;
 
     if (v->flush_wanted || c->mode >= BT_MODES) {
@@ -541,7 +567,7 @@ static void enter_alone(struct bt_ctx *c, bool stepping)
 /* A machine that has had next to nothing to do for a while gives its translations back. */
 static void rest(struct engine_vcpu *v)
 {
-    struct engine *en = v->en;
+    struct translator *en = v->en;
     uint64_t now = bt_tsc();
 
     v->idle += now - v->left_at;
@@ -559,7 +585,7 @@ static void rest(struct engine_vcpu *v)
 static enum engine_exit bt_run(struct engine_vcpu *v)
 {
     struct bt_ctx *c = v->ctx;
-    struct engine *en = v->en;
+    struct translator *en = v->en;
     enum engine_exit why = ENGINE_EXIT_KICKED;
 
     if (bind(v) < 0) {
@@ -707,6 +733,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         }
     }
     save_state(v, c);
+    v->left_at = bt_tsc();
     v->where = WHERE_OUTSIDE;
     bt_sample_run(v, false);
     return why;
@@ -724,9 +751,9 @@ static const char *bt_strerror(struct engine_vcpu *v)
     return v->error;
 }
 
-static uint64_t bt_tsc_khz(struct engine *en)
+static uint64_t bt_tsc_khz(struct engine *m)
 {
-    return en->tsc_khz;
+    return m->tsc_khz;
 }
 
 static uint64_t bt_tsc_read(struct engine_vcpu *v)

@@ -17,7 +17,7 @@
 
 static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 static struct sigaction previous[5];
-#define CODE_RANGES 64 /* engines in one process */
+#define CODE_RANGES 512 /* vCPUs in one process */
 #define CODE_NONE (~0ull)
 static _Atomic uint64_t code_range[CODE_RANGES] = {[0 ... CODE_RANGES - 1] = CODE_NONE};
 static uint64_t code_range_size; /* the same for all */

@@ -78,7 +78,8 @@ static uint32_t load32(const uint32_t *p)
 }
 
 struct sink {
-    struct engine *en;
+    const struct engine *machine;
+    const struct bt_stat *stat; /* the sum over all vCPUs */
     counter_fn *fn;
     void *opaque;
 };
@@ -91,18 +92,18 @@ static void tell(const struct sink *s, const char *group, const char *name, cons
     s->fn(s->opaque, &c);
 }
 
-static uint64_t ticks_to_ns(const struct engine *en, uint64_t ticks)
+static uint64_t ticks_to_ns(const struct engine *m, uint64_t ticks)
 {
-    return (uint64_t)((unsigned __int128)ticks * 1000000u / en->tsc_khz);
+    return (uint64_t)((unsigned __int128)ticks * 1000000u / m->tsc_khz);
 }
 
 static void scalar(const struct sink *s, const char *group, const char *name, const char *unit,
                    const uint64_t *field)
 {
-    uint64_t value = load(field);
+    uint64_t value = *field;
 
     if (unit[0] == 't') /* ticks */
-        tell(s, group, name, "ns", ticks_to_ns(s->en, value));
+        tell(s, group, name, "ns", ticks_to_ns(s->machine, value));
     else
         tell(s, group, name, unit, value);
 }
@@ -110,7 +111,7 @@ static void scalar(const struct sink *s, const char *group, const char *name, co
 static void exits(const struct sink *s)
 {
     for (unsigned i = 0; i < EXIT_COUNT; i++) {
-        uint64_t n = load(&s->en->stat.exits[i]);
+        uint64_t n = s->stat->exits[i];
         if (n != 0)
             tell(s, "exits to the run loop", exit_name[i], "", n);
     }
@@ -118,17 +119,28 @@ static void exits(const struct sink *s)
 
 static void cache_use(const struct sink *s)
 {
-    const struct engine *en = s->en;
-    uint32_t cold = load32(&en->cold) - en->cold_start;
-    uint32_t cold_limit = load32(&en->cold_limit) - en->cold_start;
+    uint64_t hot = 0, hot_limit = 0, cold = 0, cold_limit = 0, blocks = 0, pages = 0, modes = 0;
 
-    tell(s, "cache in use", "hot code", "bytes", load32(&en->hot));
-    tell(s, "cache in use", "hot code, limit", "bytes", load32(&en->hot_limit));
+    for (unsigned i = 0; i < s->machine->vcpus; i++) {
+        const struct engine_vcpu *v = s->machine->vcpu[i];
+        if (v == NULL)
+            continue;
+        const struct translator *en = v->en;
+        hot += load32(&en->hot);
+        hot_limit += load32(&en->hot_limit);
+        cold += load32(&en->cold) - en->cold_start;
+        cold_limit += load32(&en->cold_limit) - en->cold_start;
+        blocks += load32(&en->n_block);
+        pages += load32(&en->n_page) - 1;
+        modes += load32(&en->n_mode);
+    }
+    tell(s, "cache in use", "hot code", "bytes", hot);
+    tell(s, "cache in use", "hot code, limit", "bytes", hot_limit);
     tell(s, "cache in use", "cold code", "bytes", cold);
     tell(s, "cache in use", "cold code, limit", "bytes", cold_limit);
-    tell(s, "cache in use", "blocks", "", load32(&en->n_block));
-    tell(s, "cache in use", "code pages", "", load32(&en->n_page) - 1);
-    tell(s, "cache in use", "modes", "", load32(&en->n_mode));
+    tell(s, "cache in use", "blocks", "", blocks);
+    tell(s, "cache in use", "code pages", "", pages);
+    tell(s, "cache in use", "modes", "", modes);
 }
 
 static void exceptions(const struct sink *s)
@@ -136,7 +148,7 @@ static void exceptions(const struct sink *s)
     char number[16];
 
     for (unsigned i = 0; i < 32; i++) {
-        uint64_t n = load(&s->en->stat.exception[i]);
+        uint64_t n = s->stat->exception[i];
         if (n == 0)
             continue;
         snprintf(number, sizeof(number), "%u", i);
@@ -153,7 +165,7 @@ static void largest(const struct sink *s, const char *group, const char *unit,
     char buf[24];
 
     for (unsigned i = 0; i < 256; i++)
-        v[i] = load(&value[i]);
+        v[i] = value[i];
     for (unsigned k = 0; k < TOP; k++) {
         max = best = 0;
         for (unsigned i = 0; i < 256; i++)
@@ -185,26 +197,39 @@ static const char *helper_name(unsigned i, char *buf, size_t size)
 
 static void times(const struct sink *s)
 {
-    if (!s->en->stats)
+    if (!s->machine->stats)
         return;
     for (unsigned i = 0; i < WHERE_COUNT; i++)
         if (where_name[i] != NULL)
-            tell(s, "time of virtual CPUs, by samples", where_name[i], "ns",
-                 load(&s->en->stat.time[i]));
-    largest(s, "time in helpers, by samples", "ns", s->en->stat.helper_time, helper_name);
-    largest(s, "calls of helpers", "", s->en->stat.helper_calls, helper_name);
+            tell(s, "time of virtual CPUs, by samples", where_name[i], "ns", s->stat->time[i]);
+    largest(s, "time in helpers, by samples", "ns", s->stat->helper_time, helper_name);
+    largest(s, "calls of helpers", "", s->stat->helper_calls, helper_name);
 }
 
-void bt_counters(struct engine *en, counter_fn *fn, void *opaque)
+/* The fields of struct bt_stat are all uint64_t. */
+static void add_up(struct bt_stat *sum, const struct bt_stat *one)
 {
-    const struct sink s = {.en = en, .fn = fn, .opaque = opaque};
+    uint64_t *to = (uint64_t *)sum;
+    const uint64_t *from = (const uint64_t *)one;
 
+    for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+        to[i] += load(&from[i]);
+}
+
+void bt_counters(struct engine *m, counter_fn *fn, void *opaque)
+{
+    struct bt_stat sum = {0};
+    const struct sink s = {.machine = m, .stat = &sum, .fn = fn, .opaque = opaque};
+
+    for (unsigned i = 0; i < m->vcpus; i++)
+        if (m->vcpu[i] != NULL)
+            add_up(&sum, &m->vcpu[i]->en->stat);
     times(&s);
-#define SCALAR(field, group, name, unit) scalar(&s, group, name, unit, &en->stat.field);
+#define SCALAR(field, group, name, unit) scalar(&s, group, name, unit, &sum.field);
     BT_STATS(SCALAR)
 #undef SCALAR
     cache_use(&s);
     exits(&s);
     exceptions(&s);
-    largest(&s, "interrupts", "", en->stat.interrupt, vector_name);
+    largest(&s, "interrupts", "", sum.interrupt, vector_name);
 }

@@ -602,7 +602,7 @@ static void emit_block(struct xlate *x)
 
 static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, uint32_t form)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     unsigned bits = c->mode_key & MODE_L ? 64 : c->mode_key & MODE_D ? 32 : 16;
 
     x->c = c;
@@ -637,7 +637,7 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
 
 uint32_t bt_miss_form(struct bt_ctx *c, bool *link)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     struct xlate *x = c->v->xlate;
     const struct bt_exit_site *e = (const void *)(en->code_rw + c->exit_site);
     struct bt_block *b = &en->block[e->guard];
@@ -702,7 +702,7 @@ static bool place(struct xlate *x)
 struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,
                               uint32_t form, bool *full)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     struct xlate *x = c->v->xlate;
 
     *full = false;

@@ -189,7 +189,7 @@ static void rmap_remove(struct views *vs, const struct leaf *l, unsigned i, uint
     }
 }
 
-bool bt_next_piece(const struct engine *en, uint64_t gpa, uint64_t end, struct piece_of *p)
+bool bt_next_piece(const struct translator *en, uint64_t gpa, uint64_t end, struct piece_of *p)
 {
     const struct ram_region *best = NULL;
 
@@ -214,7 +214,7 @@ uint64_t bt_entry_gpa(unsigned level, uint64_t e)
     return e & 0x000ffffffffff000ull & ~mask;
 }
 
-static void rmap_update(struct engine *en, const struct leaf *l, unsigned i, bool add)
+static void rmap_update(struct translator *en, const struct leaf *l, unsigned i, bool add)
 {
     struct views *vs = en->views;
     uint64_t gpa = bt_entry_gpa(l->level, l->pte[i]), end = gpa + (1ull << leaf_shift(l->level));
@@ -240,7 +240,7 @@ void bt_protect(uint64_t host, uint64_t len, unsigned prot)
 }
 
 /* Pages with code in a piece that was mapped writable. */
-static void protect_code(const struct engine *en, uint64_t host, const struct piece_of *p)
+static void protect_code(const struct translator *en, uint64_t host, const struct piece_of *p)
 {
     uint32_t first = (uint32_t)(p->backing >> 12), n = (uint32_t)(p->len >> 12), k = 0;
 
@@ -260,7 +260,7 @@ static void protect_code(const struct engine *en, uint64_t host, const struct pi
 static bool map_range(struct bt_ctx *c, const struct view *v, uint64_t lin, uint64_t gpa,
                       uint64_t len, bool write)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     uint64_t end = gpa + len, start = gpa;
     struct piece_of p;
 
@@ -283,7 +283,7 @@ static bool map_range(struct bt_ctx *c, const struct view *v, uint64_t lin, uint
 /* Takes entries [first, end) of a leaf away, or the right to write them. */
 void bt_restrict_run(struct bt_ctx *c, struct leaf *l, unsigned first, unsigned end, bool drop)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     struct view *v = &en->views->view[l->view];
     uint64_t size = 1ull << leaf_shift(l->level);
 
@@ -467,8 +467,8 @@ struct view *bt_view_now(const struct bt_ctx *c)
 #define RIGHTS (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D | PTE_NX)
 
 /* Neighbouring entries that go on where this one ends come along: [*first, *end). */
-static void extend(const struct engine *en, const struct leaf *l, const uint64_t *pte, bool write,
-                   unsigned i, unsigned *first, unsigned *end)
+static void extend(const struct translator *en, const struct leaf *l, const uint64_t *pte,
+                   bool write, unsigned i, unsigned *first, unsigned *end)
 {
     uint32_t rpn;
     bool rom;
@@ -507,7 +507,7 @@ static void make_room(struct bt_ctx *c)
 
 int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     struct views *vs = en->views;
     struct view *v = bt_view_now(c);
     uint64_t window = (uint64_t)c + LOW_WINDOW;

@@ -125,7 +125,7 @@ unsigned bt_table_of(const struct view *v, unsigned r); /* where a region of the
 void bt_release(struct views *vs, unsigned h);          /* a region of the host's address space */
 uint64_t bt_entry_gpa(unsigned level, uint64_t e);
 /* The first piece of RAM in [gpa, end). */
-bool bt_next_piece(const struct engine *en, uint64_t gpa, uint64_t end, struct piece_of *p);
+bool bt_next_piece(const struct translator *en, uint64_t gpa, uint64_t end, struct piece_of *p);
 void bt_install(struct bt_ctx *c, const struct view *v, bool on); /* its regions are direct */
 void bt_protect(uint64_t host, uint64_t len, unsigned prot);
 struct view *bt_view_now(const struct bt_ctx *c); /* of the privilege level that runs */

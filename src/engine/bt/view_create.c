@@ -54,7 +54,7 @@ static uint32_t map_limit(void)
     return n / 4 * 3;
 }
 
-int bt_views_create(struct engine *en, struct err *e)
+int bt_views_create(struct translator *en, struct err *e)
 {
     const char *direct = getenv("DOPPEL_DIRECT");
     int fd = ram_fd(en->ram);
@@ -85,7 +85,7 @@ int bt_views_create(struct engine *en, struct err *e)
     return 0;
 }
 
-void bt_views_destroy(struct engine *en)
+void bt_views_destroy(struct translator *en)
 {
     struct views *vs = en->views;
 

@@ -179,7 +179,7 @@ void bt_view_invlpg(struct bt_ctx *c, uint64_t lin)
 
 void bt_view_protect(struct bt_ctx *c, uint32_t rpn)
 {
-    struct engine *en = c->v->en;
+    struct translator *en = c->v->en;
     struct views *vs = en->views;
 
     if (vs == NULL)
@@ -420,7 +420,7 @@ static struct site_hint *hint_of(struct views *vs, uint64_t key)
     return &vs->hint[key * 0x9e3779b97f4a7c15ull >> 50 & (SITE_HINTS - 1)];
 }
 
-enum site_kind bt_site_hint(const struct engine *en, uint64_t key)
+enum site_kind bt_site_hint(const struct translator *en, uint64_t key)
 {
     if (en->views == NULL)
         return SITE_NEW;
@@ -428,7 +428,7 @@ enum site_kind bt_site_hint(const struct engine *en, uint64_t key)
     return h->key == key ? h->kind : SITE_NEW;
 }
 
-void bt_site_learn(struct engine *en, uint64_t key, enum site_kind kind)
+void bt_site_learn(struct translator *en, uint64_t key, enum site_kind kind)
 {
     struct site_hint *h = hint_of(en->views, key);
     h->key = key;

@@ -51,7 +51,7 @@ struct edge {
 
 struct xlate {
     struct bt_ctx *c;
-    struct engine *en;
+    struct translator *en;
     uint32_t id;          /* page */
     uint32_t page2;       /* second page of an instruction that straddles two */
     const uint8_t *bytes; /* host address of the page */

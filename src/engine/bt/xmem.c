@@ -293,7 +293,7 @@ void x_access_done(struct xlate *x, struct access *a)
     slow_call(x, in, a, write, x->en->stub_mem);
     if (write) {
         x_load(x, a->t1, CTX_OFF(mem_host));
-        struct engine *en = x->en;
+        struct translator *en = x->en;
         uint16_t spilled = x->spilled;
         bool saved = x->flags_saved;
         x->spilled = a->spilled;

@@ -242,7 +242,7 @@ void x_loop_state(struct xlate *x)
 
 void x_record(struct xlate *x, const struct insn *in)
 {
-    struct engine *en = x->en;
+    struct translator *en = x->en;
 
     if (en->n_rec == en->max_rec) {
         x->overflow = true;
