@@ -686,7 +686,7 @@ uint32_t bt_miss_form(struct bt_ctx *c, bool *link)
  * stubs need memory, too. False: there is no room. */
 static bool place(struct xlate *x)
 {
-    struct engine *en = x->en;
+    struct translator *en = x->en;
 
     while ((en->hot + ROOM > en->hot_limit || en->cold + ROOM > en->cold_limit) &&
            bt_cache_grow(en))
