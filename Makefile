@@ -7,7 +7,7 @@ BUILD := build/release
 PREFIX ?= /usr/local
 ARGS ?=
 
-.PHONY: all setup run test bench install fmt check-layers check-style nightly fuzz endurance \
+.PHONY: all setup run test bench install fmt check-layers check-style nightly fuzz conformance endurance \
 	clean help
 
 all: setup
@@ -53,6 +53,10 @@ fuzz:
 	@scripts/setup build test
 	@scripts/fuzz $(ARGS)
 
+# make conformance ARGS="DIR": multiboot test kernels that were built elsewhere.
+conformance: all
+	@scripts/conformance $(ARGS)
+
 endurance: all
 	@scripts/setup guests
 	@scripts/endurance $(ARGS)
@@ -71,5 +75,6 @@ help:
 	@echo 'make check-style     licence lines, formatting, sizes'
 	@echo 'make nightly         millions of instruction sequences against the host CPU'
 	@echo 'make fuzz            each fuzz target for a while (ARGS="SECONDS [TARGET]...")'
+	@echo 'make conformance     a folder of multiboot test kernels (ARGS="DIR")'
 	@echo 'make endurance       100 boots in a row, half an hour of load, guests of size'
 	@echo 'make clean           removes what was built, the guests excepted'

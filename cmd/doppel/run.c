@@ -83,6 +83,15 @@ static int set_initrd(void *opaque, const char *option, char *value, struct err 
     return set_path(&((struct run *)opaque)->cfg.initrd, option, value, e);
 }
 
+static int add_module(void *opaque, const char *option, char *value, struct err *e)
+{
+    struct run *r = opaque;
+
+    if (r->cfg.module_count == BOOT_MAX_MODULES)
+        return err_usage(e, "%s: a kernel gets at most %d modules", option, BOOT_MAX_MODULES);
+    return option_module(option, value, &r->cfg.modules[r->cfg.module_count++], e);
+}
+
 static int set_append(void *opaque, const char *option, char *value, struct err *e)
 {
     ((struct run *)opaque)->cfg.append = value;
@@ -157,6 +166,12 @@ static int set_debug_exit(void *opaque, const char *option, char *value, struct 
     return 0;
 }
 
+static int set_test_device(void *opaque, const char *option, char *value, struct err *e)
+{
+    ((struct run *)opaque)->cfg.test_device = true;
+    return 0;
+}
+
 static int set_stats(void *opaque, const char *option, char *value, struct err *e)
 {
     ((struct run *)opaque)->cfg.stats = true;
@@ -188,8 +203,9 @@ static const struct arg_option options[] = {
     {"accel", 0, "auto|bt|kvm", "engine; auto takes the best this host offers", set_accel},
     {"memory", 'm', "SIZE", "memory, as in 512M or 4G (default 1G)", set_memory},
     {"cpus", 'c', "N", "virtual CPUs (default 1)", set_cpus},
-    {"kernel", 0, "FILE", "kernel to boot: bzImage or ELF (PVH too)", set_kernel},
+    {"kernel", 0, "FILE", "kernel to boot: bzImage, ELF, PVH, multiboot", set_kernel},
     {"initrd", 0, "FILE", "initial RAM disk", set_initrd},
+    {"module", 0, "FILE[,TEXT]", "module for a multiboot kernel; may be repeated", add_module},
     {"append", 0, "TEXT", "kernel command line (default console=ttyS0)", set_append},
     {"disk", 0, "FILE[,readonly][,snapshot]", "virtio disk; may be repeated", set_disk},
     {"net", 0, "user[,hostfwd=...]|none", "network (default user: NAT)", set_net},
@@ -200,6 +216,7 @@ static const struct arg_option options[] = {
     {"no-reboot", 0, NULL, "end when the guest resets the machine", set_no_reboot},
     {"timeout", 0, "TIME", "end with status 1 after TIME, as in 30s, 5m or 1h", set_timeout},
     {"debug-exit", 0, NULL, "port 0xf4 ends the machine: status (value << 1) | 1", set_debug_exit},
+    {"test-device", 0, NULL, "ports e0 and 2000 and a page for test kernels", set_test_device},
     {"stats", 0, NULL, "say at the end where the time went, and on SIGUSR1", set_stats},
     {"trace", 0, "CATEGORY[,CATEGORY]...[:FILE]", "a line for each event; all, or see doppel(1)",
      set_trace},

@@ -15,6 +15,7 @@
 #include "dev/ioapic.h"
 #include "dev/pic.h"
 #include "dev/post_ports.h"
+#include "dev/test_device.h"
 #include "machine/machine_internal.h"
 
 int machine_own(struct machine *m, struct device d, struct err *e)
@@ -237,6 +238,21 @@ static int create_debug_exit(struct machine *m, struct err *e)
     return rc == 0 ? debug_exit_map(d, m->ports, DEBUG_EXIT_PORT) : rc;
 }
 
+static int create_test_device(struct machine *m, struct err *e)
+{
+    const struct test_device_config cfg = {.lines = gsi_pin(&m->gsi, 0)};
+    struct test_device *d;
+    int rc;
+
+    if (!m->cfg.test_device)
+        return 0;
+    rc = test_device_create(&cfg, &d);
+    if (rc < 0)
+        return failed(e, "test device", rc);
+    rc = machine_own(m, test_device_device(d), e);
+    return rc == 0 ? test_device_map(d, m->ports, m->mmio) : rc;
+}
+
 /* --- the rest --- */
 
 static int create_serial(struct machine *m, struct err *e)
@@ -299,9 +315,10 @@ int board_create(struct machine *m, struct err *e)
 {
     /* In this order: each wire's end exists before its beginning. */
     static int (*const steps[])(struct machine *, struct err *) = {
-        create_apics,    create_pic,        create_ioapic,      create_hpet,       create_pit,
-        create_rtc,      create_pm,         create_reset_ports, create_debug_exit, create_serial,
-        create_keyboard, create_post_ports, create_fwcfg,       board_create_pci,  board_create_rng,
+        create_apics,      create_pic,       create_ioapic,    create_hpet,
+        create_pit,        create_rtc,       create_pm,        create_reset_ports,
+        create_debug_exit, create_serial,    create_keyboard,  create_post_ports,
+        create_fwcfg,      board_create_pci, board_create_rng, create_test_device,
     };
 
     for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

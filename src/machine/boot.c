@@ -17,7 +17,7 @@ int boot_copy(struct boot *b, uint64_t offset, gpa_t gpa, uint64_t len, const ch
         return err_set(b->e, EINVAL,
                        "--kernel: %s is cut off: %s lies beyond its end; get a complete file",
                        b->kernel.path, what);
-    if (gpa < LAYOUT_KERNEL_MIN)
+    if (gpa < LAYOUT_KERNEL_MIN && !(b->low && range_inside(gpa, len, 0, LAYOUT_MULTIBOOT_INFO)))
         return err_set(b->e, EINVAL,
                        "--kernel: %s wants %s at %#" PRIx64 ", below the first megabyte",
                        b->kernel.path, what, gpa);
@@ -43,13 +43,16 @@ int boot_put(struct boot *b, gpa_t gpa, const void *buf, uint64_t len)
     return 0;
 }
 
-static int initrd_read(struct boot *b, const struct file *f, uint64_t limit)
+static int place_file(struct boot *b, const char *option, const struct file *f, uint64_t limit,
+                      uint64_t *out)
 {
     uint64_t top = limit < b->layout->low_end ? limit : b->layout->low_end;
     uint64_t base = 0;
     void *p = NULL;
     int rc;
 
+    if (b->files_base != 0 && b->files_base < top)
+        top = b->files_base;
     if (checked_sub(align_down(top, RAM_PAGE_SIZE), f->size, &base)) {
         base = align_down(base, RAM_PAGE_SIZE);
         if (base >= b->kernel_end)
@@ -57,32 +60,37 @@ static int initrd_read(struct boot *b, const struct file *f, uint64_t limit)
     }
     if (p == NULL)
         return err_set(b->e, ENOMEM,
-                       "--initrd: %s (%" PRIu64 " MB) does not fit into memory beside the kernel; "
+                       "%s: %s (%" PRIu64 " MB) does not fit into memory beside the kernel; "
                        "give the machine more with --memory",
-                       f->path, f->size >> 20);
+                       option, f->path, f->size >> 20);
     rc = file_read(f, 0, p, f->size, b->e);
     ram_written(b->ram, base, f->size);
-    b->initrd_base = base;
-    b->initrd_size = f->size;
+    *out = b->files_base = base;
+    return rc;
+}
+
+int boot_load_file(struct boot *b, const char *option, const char *path, uint64_t limit,
+                   uint64_t *base, uint64_t *size)
+{
+    struct file f;
+    int rc = file_open(&f, option, path, b->e);
+
+    if (rc < 0)
+        return rc;
+    *size = f.size;
+    if (f.size == 0)
+        rc = err_set(b->e, EINVAL, "%s: %s is empty", option, f.path);
+    else
+        rc = place_file(b, option, &f, limit, base);
+    file_close(&f);
     return rc;
 }
 
 int boot_load_initrd(struct boot *b, uint64_t limit)
 {
-    struct file f;
-    int rc;
-
     if (b->cfg->initrd == NULL)
         return 0;
-    rc = file_open(&f, "--initrd", b->cfg->initrd, b->e);
-    if (rc < 0)
-        return rc;
-    if (f.size == 0)
-        rc = err_set(b->e, EINVAL, "--initrd: %s is empty", f.path);
-    else
-        rc = initrd_read(b, &f, limit);
-    file_close(&f);
-    return rc;
+    return boot_load_file(b, "--initrd", b->cfg->initrd, limit, &b->initrd_base, &b->initrd_size);
 }
 
 int boot_load_cmdline(struct boot *b, uint64_t max)
@@ -104,16 +112,28 @@ static int load_by_content(struct boot *b)
 {
     uint8_t head[0x206] = {0};
     uint64_t len = b->kernel.size < sizeof(head) ? b->kernel.size : sizeof(head);
+    struct boot_multiboot m;
     int rc = file_read(&b->kernel, 0, head, len, b->e);
 
+    if (rc == 0)
+        rc = boot_multiboot_find(b, &m);
     if (rc < 0)
         return rc;
+    b->low = m.found;
+    if (m.placed)
+        return boot_multiboot_flat(b, &m);
+    if (b->cfg->module_count != 0 && !m.found)
+        return err_set(b->e, EINVAL,
+                       "--module: %s is not a multiboot kernel, only those take modules",
+                       b->kernel.path);
     if (memcmp(head, "\177ELF", 4) == 0)
-        return boot_elf(b);
+        return boot_elf(b, &m);
     if (memcmp(head + 0x202, "HdrS", 4) == 0)
         return boot_linux_bzimage(b);
-    return err_set(b->e, EINVAL, "--kernel: %s is neither a Linux bzImage nor an ELF image",
-                   b->kernel.path);
+    return err_set(
+        b->e, EINVAL,
+        "--kernel: %s is neither a Linux bzImage nor an ELF image nor a multiboot kernel",
+        b->kernel.path);
 }
 
 int boot_load(const struct boot_config *cfg, const struct layout *l, struct ram *ram,

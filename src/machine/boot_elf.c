@@ -182,6 +182,8 @@ static int clear_bss(struct boot *b, const Elf64_Phdr *ph)
 
     if (len == 0)
         return 0;
+    if (ph->p_paddr < LAYOUT_KERNEL_MIN && ph->p_paddr + ph->p_memsz > LAYOUT_MULTIBOOT_INFO)
+        return bad(b, "a segment fills more than the low memory that a kernel may have");
     p = ram_ptr(b->ram, ph->p_paddr + ph->p_filesz, len, true);
     if (p == NULL)
         return err_set(b->e, ENOMEM,
@@ -247,7 +249,7 @@ static int boot_elf64_linux(struct boot *b, const struct image *im)
     return rc;
 }
 
-int boot_elf(struct boot *b)
+int boot_elf(struct boot *b, const struct boot_multiboot *m)
 {
     struct image im = {0};
     int rc = parse_header(b, &im);
@@ -261,9 +263,12 @@ int boot_elf(struct boot *b)
             return bad(b, "its PVH entry point lies outside its segments; the file is damaged");
         return boot_pvh(b, im.pvh_entry);
     }
-    if (!im.wide)
-        return bad(b, "a 32-bit ELF image needs a PVH entry note (XEN_ELFNOTE_PHYS32_ENTRY)");
     if (!im.entry_loaded)
         return bad(b, "its entry point lies outside its segments");
+    if (m->found && !im.linux_notes)
+        return boot_multiboot(b, m, im.entry);
+    if (!im.wide)
+        return bad(b, "a 32-bit ELF image needs a multiboot header or a PVH entry note "
+                      "(XEN_ELFNOTE_PHYS32_ENTRY)");
     return boot_elf64_linux(b, &im);
 }

@@ -14,6 +14,8 @@ struct boot {
     struct file kernel;
     uint64_t kernel_base, kernel_end; /* guest-physical range that the kernel needs at start */
     uint64_t initrd_base, initrd_size;
+    bool low;            /* the kernel may lie below the first megabyte, too */
+    uint64_t files_base; /* of what boot_load_file put there last, 0: nothing */
     struct err *e;
 };
 
@@ -24,6 +26,9 @@ int boot_copy(struct boot *b, uint64_t offset, gpa_t gpa, uint64_t len,
 int boot_put(struct boot *b, gpa_t gpa, const void *buf, uint64_t len) MUST_CHECK;
 /* Puts the initrd as high as possible below `limit` (exclusive) in low RAM, above the kernel. */
 int boot_load_initrd(struct boot *b, uint64_t limit) MUST_CHECK;
+/* The same for any file, below those that were put there before. */
+int boot_load_file(struct boot *b, const char *option, const char *path, uint64_t limit,
+                   uint64_t *base, uint64_t *size) MUST_CHECK;
 /* Puts the command line; `max` is its longest length without the zero. */
 int boot_load_cmdline(struct boot *b, uint64_t max) MUST_CHECK;
 
@@ -34,9 +39,24 @@ int boot_linux_zero_page(struct boot *b, const uint8_t *header, uint64_t len) MU
 int boot_linux_cpu(struct boot *b, gpa_t entry) MUST_CHECK;
 int boot_linux_bzimage(struct boot *b) MUST_CHECK;
 
+/* The CPU in flat 32-bit protected mode without paging, its general registers 0. */
+void boot_protected_cpu(struct x86_cpu *c, gpa_t entry);
 /* PVH: start info, and the CPU in 32-bit protected mode without paging. */
 int boot_pvh(struct boot *b, gpa_t entry) MUST_CHECK;
 
-int boot_elf(struct boot *b) MUST_CHECK;
+/* What a multiboot header says. */
+struct boot_multiboot {
+    bool found, placed; /* placed: it has addresses, which go before an ELF file's */
+    uint32_t flags;
+    uint64_t offset;
+    uint32_t address[5];
+};
+int boot_multiboot_find(struct boot *b, struct boot_multiboot *m) MUST_CHECK;
+/* Boot information and CPU for a kernel that is in its place; the other puts one that is `placed`.
+ */
+int boot_multiboot(struct boot *b, const struct boot_multiboot *m, gpa_t entry) MUST_CHECK;
+int boot_multiboot_flat(struct boot *b, const struct boot_multiboot *m) MUST_CHECK;
+
+int boot_elf(struct boot *b, const struct boot_multiboot *m) MUST_CHECK;
 
 #endif

@@ -52,10 +52,9 @@ static int put_start_info(struct boot *b)
     return boot_put(b, LAYOUT_PVH_INFO, s, sizeof(s));
 }
 
-static void set_cpu(struct x86_cpu *c, gpa_t entry)
+void boot_protected_cpu(struct x86_cpu *c, gpa_t entry)
 {
     memset(c->gpr, 0, sizeof(c->gpr));
-    c->gpr[X86_RBX] = LAYOUT_PVH_INFO;
     c->rip = entry;
     c->rflags = 2;
     for (unsigned i = 0; i < X86_SEG_COUNT; i++)
@@ -74,7 +73,9 @@ int boot_pvh(struct boot *b, gpa_t entry)
         rc = boot_load_cmdline(b, LAYOUT_CMDLINE_MAX - 1);
     if (rc == 0)
         rc = put_start_info(b);
-    if (rc == 0)
-        set_cpu(b->cpu, entry);
+    if (rc == 0) {
+        boot_protected_cpu(b->cpu, entry);
+        b->cpu->gpr[X86_RBX] = LAYOUT_PVH_INFO;
+    }
     return rc;
 }

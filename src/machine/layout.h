@@ -13,7 +13,7 @@
  * The first megabyte of a machine whose kernel is loaded directly:
  *
  *   00500 GDT   06000 PVH start info   07000 Linux zero page   08ff0 stack   09000 page tables
- *   20000 command line   9fc00 reserved as by a BIOS (EBDA)
+ *   20000 command line   9e000 multiboot information   9fc00 reserved as by a BIOS (EBDA)
  *   e0000 ACPI tables    f0000 SMBIOS
  */
 #ifndef DOPPEL_MACHINE_LAYOUT_H
@@ -42,6 +42,7 @@
 
 #define LAYOUT_BOOT_GDT 0x500u
 #define LAYOUT_PVH_INFO 0x6000u
+#define LAYOUT_MULTIBOOT_INFO 0x9e000u /* a multiboot kernel may lie below */
 #define LAYOUT_ZERO_PAGE 0x7000u
 #define LAYOUT_BOOT_STACK 0x8ff0u
 #define LAYOUT_PAGE_TABLES 0x9000u

@@ -186,15 +186,17 @@ static int set_cpus(struct machine *m, struct x86_cpu *boot, struct err *e)
 
 static int boot(struct machine *m, struct err *e)
 {
-    const struct boot_config cfg = {.kernel = m->cfg.kernel,
-                                    .initrd = m->cfg.initrd,
-                                    .append = m->cfg.append,
-                                    .rsdp = ACPI_RSDP_ADDR};
+    struct boot_config cfg = {.kernel = m->cfg.kernel,
+                              .initrd = m->cfg.initrd,
+                              .append = m->cfg.append,
+                              .module_count = m->cfg.module_count,
+                              .rsdp = ACPI_RSDP_ADDR};
     struct x86_cpu *cpu = aligned_alloc(64, sizeof(*cpu));
     int rc;
 
     if (cpu == NULL)
         return err_set(e, ENOMEM, "out of memory");
+    memcpy(cfg.modules, m->cfg.modules, sizeof(cfg.modules));
     x86_cpu_reset(cpu);
     set_mtrrs(m, cpu);
     set_fpu(cpu);

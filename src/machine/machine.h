@@ -18,6 +18,7 @@
 #include "dev/serial.h"
 #include "engine/engine.h"
 #include "loop/loop.h"
+#include "machine/boot.h"
 #include "net/net.h"
 
 #define MACHINE_MAX_DISKS 20
@@ -41,8 +42,11 @@ struct machine_config {
     struct loop *loop; /* the main thread's */
     struct machine_hooks hooks;
     const char *kernel, *initrd, *append; /* kept; initrd and append may be NULL */
-    bool debug_exit;                      /* a port 0xf4 device */
-    bool stats;                           /* count what costs time to count, too */
+    struct boot_module modules[BOOT_MAX_MODULES];
+    unsigned module_count;
+    bool debug_exit;  /* a port 0xf4 device */
+    bool test_device; /* the ports of dev/test_device.h */
+    bool stats;       /* count what costs time to count, too */
     struct engine_trace trace;
     struct serial_backend serial;
 };

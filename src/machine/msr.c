@@ -20,6 +20,7 @@ enum {
 };
 
 enum amd {
+    AMD_PERF = 0xc0010000u, /* four event selects, four counters */
     AMD_SYSCFG = 0xc0010010u,
     AMD_HWCR = 0xc0010015u,
     AMD_NB_CFG = 0xc001001fu,
@@ -86,6 +87,10 @@ static bool read_intel(const struct msr_file *f, uint32_t index, uint64_t *value
 
 static bool read_amd(const struct msr_file *f, uint32_t index, uint64_t *value)
 {
+    if (index - AMD_PERF < 8) {
+        *value = f->perf[index - AMD_PERF];
+        return true;
+    }
     switch (index) {
     case AMD_HWCR:
         *value = f->hwcr;
@@ -132,6 +137,10 @@ static bool write_amd(struct msr_file *f, uint32_t index, uint64_t value)
 {
     uint64_t old;
 
+    if (index - AMD_PERF < 8) { /* AMD APM vol. 2, 13.2.1: counters of 48 bits */
+        f->perf[index - AMD_PERF] = index & 4 ? value & 0xffffffffffff : value;
+        return true;
+    }
     if (index == AMD_HWCR) {
         f->hwcr = value | HWCR_TSC_FREQ_SEL;
         return true;

@@ -14,6 +14,7 @@ struct msr_file {
     bool amd;
     uint64_t spec_ctrl; /* 48 */
     uint64_t hwcr;      /* AMD c0010015 */
+    uint64_t perf[8];   /* AMD c0010000: event selects and counters, which do not count */
 };
 
 void msr_reset(struct msr_file *f, bool amd);

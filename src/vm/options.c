@@ -136,6 +136,14 @@ int option_disk(const char *option, char *text, struct vm_disk *out, struct err 
     return 0;
 }
 
+int option_module(const char *option, char *text, struct boot_module *out, struct err *e)
+{
+    char *next = cut(text);
+
+    *out = (struct boot_module){.path = text, .text = next};
+    return *text == '\0' ? err_usage(e, "%s: the path of the module is missing", option) : 0;
+}
+
 int option_name(const char *option, const char *text, struct err *e)
 {
     size_t n = strlen(text);

@@ -21,6 +21,9 @@ int option_number(const char *option, const char *text, uint64_t min, uint64_t m
 /* "PATH[,readonly][,snapshot]"; ",," in the path is a comma. Edits `text`, to which out->path
  * points. */
 int option_disk(const char *option, char *text, struct vm_disk *out, struct err *e) MUST_CHECK;
+/* "PATH[,TEXT]"; ",," in the path is a comma. Edits `text`, to which *out points. */
+int option_module(const char *option, char *text, struct boot_module *out,
+                  struct err *e) MUST_CHECK;
 /* A machine's name: 1 to 63 letters, digits, '-', '_' or '.', the first a letter or digit. */
 int option_name(const char *option, const char *text, struct err *e) MUST_CHECK;
 

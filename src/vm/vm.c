@@ -153,7 +153,7 @@ static void serial_rx_ready(void *opaque)
 static int create_machine(struct vm *vm, struct err *e)
 {
     const struct vm_config *c = &vm->cfg;
-    const struct machine_config cfg = {
+    struct machine_config cfg = {
         .name = c->name,
         .memory = c->memory,
         .vcpus = c->cpus,
@@ -168,11 +168,14 @@ static int create_machine(struct vm *vm, struct err *e)
         .initrd = c->initrd,
         .append = c->append,
         .debug_exit = c->debug_exit,
+        .test_device = c->test_device,
+        .module_count = c->module_count,
         .stats = c->stats,
         .trace = c->trace,
         .serial = {.opaque = vm, .tx = serial_tx, .rx_ready = serial_rx_ready},
     };
 
+    memcpy(cfg.modules, c->modules, sizeof(cfg.modules));
     return machine_create(&cfg, &vm->machine, e);
 }
 

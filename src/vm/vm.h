@@ -30,6 +30,8 @@ struct vm_config {
     uint64_t memory;
     unsigned cpus;
     const char *kernel, *initrd, *append;
+    struct boot_module modules[BOOT_MAX_MODULES];
+    unsigned module_count;
     struct vm_disk disks[MACHINE_MAX_DISKS];
     unsigned disk_count;
     struct net_options net;
@@ -40,6 +42,7 @@ struct vm_config {
     void *opaque;
     bool no_reboot;      /* a reset by the guest ends the machine */
     bool debug_exit;     /* the port 0xf4 device */
+    bool test_device;    /* the ports of dev/test_device.h */
     uint64_t timeout_ns; /* 0: none */
     bool stats;          /* count what costs time to count, too */
     struct engine_trace trace;

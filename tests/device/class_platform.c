@@ -16,6 +16,7 @@
 #include "dev/reset_ports.h"
 #include "dev/rtc.h"
 #include "dev/serial.h"
+#include "dev/test_device.h"
 #include "suite.h"
 
 static void on_event(void *opaque)
@@ -490,6 +491,35 @@ const struct suite_class suite_debug_exit = {
     .name = "debug-exit",
     .create = create_debug_exit,
     .ranges = {{false, DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS}},
+};
+
+static int create_test_device(struct suite_env *env, struct device *dev)
+{
+    struct test_device_config cfg = {.lines = suite_pin(env, 0)};
+    struct test_device *d;
+    int rc = test_device_create(&cfg, &d);
+
+    if (rc != 0)
+        return rc;
+    *dev = test_device_device(d);
+    return test_device_map(d, env->ports, env->mmio);
+}
+
+static void busy_test_device(struct suite_env *env, struct device *dev)
+{
+    (void)dev;
+    bus_write(env->ports, TEST_DEVICE_PORT, 0x12345678, 4);
+    bus_write(env->mmio, TEST_DEVICE_MMIO + 8, 0x1122334455667788, 8);
+    bus_write(env->ports, TEST_DEVICE_LINES_PORT + 5, 1, 1);
+}
+
+const struct suite_class suite_test_device = {
+    .name = "test-device",
+    .create = create_test_device,
+    .busy = busy_test_device,
+    .ranges = {{false, TEST_DEVICE_PORT, 8},
+               {false, TEST_DEVICE_LINES_PORT, TEST_DEVICE_LINES},
+               {true, TEST_DEVICE_MMIO, TEST_DEVICE_MMIO_SIZE}},
 };
 
 static int create_post_ports(struct suite_env *env, struct device *dev)

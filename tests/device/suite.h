@@ -44,6 +44,7 @@
     X(i8042)             \
     X(fwcfg)             \
     X(debug_exit)        \
+    X(test_device)       \
     X(post_ports)        \
     X(virtio_blk)        \
     X(virtio_console)    \

@@ -363,6 +363,148 @@ static void vmlinux(void **state)
     assert_int_equal(f->cpu.rip, 0x200010);
 }
 
+/* A header at `at`, with addresses if `placed`. */
+static void add_multiboot(struct fixture *f, unsigned at, uint32_t flags)
+{
+    uint8_t *p = f->file + at;
+
+    st_le32(p, 0x1badb002);
+    st_le32(p + 4, flags);
+    st_le32(p + 8, 0u - 0x1badb002u - flags);
+    if (flags & 0x10000) {
+        st_le32(p + 12, 0x200000 + at); /* of the header */
+        st_le32(p + 16, 0x200000);
+        st_le32(p + 20, 0x200000 + KERNEL_SIZE);
+        st_le32(p + 24, 0x280000);
+        st_le32(p + 28, 0x200040);
+    }
+}
+
+static uint32_t word_at(struct fixture *f, uint64_t at)
+{
+    uint8_t b[4];
+
+    assert_int_equal(ram_read(f->ram, at, b, 4), 0);
+    return ld_le32(b);
+}
+
+static void text_at(struct fixture *f, uint64_t at, const char *text)
+{
+    char b[128];
+
+    assert_int_equal(ram_read(f->ram, at, b, sizeof(b)), 0);
+    assert_string_equal(b, text);
+}
+
+static void good_multiboot(void **state)
+{
+    struct fixture *f = *state;
+    char text[256];
+
+    make_elf32(f);
+    ((Elf32_Ehdr *)f->file)->e_entry = 0x200030;
+    add_multiboot(f, CODE_AT + 64, 3);
+    f->cfg.append = "one two";
+    f->cfg.initrd = f->initrd;
+    f->cfg.modules[0] = (struct boot_module){f->initrd, "with text"};
+    f->cfg.module_count = 1;
+    write_file(f->initrd, "initrd", 6);
+    assert_int_equal(load(f, KERNEL_SIZE), 0);
+    assert_int_equal(f->cpu.rip, 0x200030);
+    assert_int_equal(f->cpu.cr0, 0x11);
+    assert_int_equal(f->cpu.gpr[X86_RAX], 0x2badb002);
+    uint64_t info = f->cpu.gpr[X86_RBX];
+    assert_int_equal(word_at(f, info), 0x24d);
+    assert_int_equal(word_at(f, info + 4), 639);
+    snprintf(text, sizeof(text), "%s one two", f->kernel);
+    text_at(f, word_at(f, info + 16), text);
+    assert_int_equal(word_at(f, info + 20), 2);
+    uint64_t mods = word_at(f, info + 24);
+    for (unsigned i = 0; i < 2; i++) {
+        uint32_t base = word_at(f, mods + 16 * i);
+        assert_int_equal(base & 0xfff, 0);
+        assert_int_equal(word_at(f, mods + 16 * i + 4), base + 6);
+        text_at(f, base, "initrd");
+    }
+    assert_int_not_equal(word_at(f, mods), word_at(f, mods + 16));
+    snprintf(text, sizeof(text), "%s with text", f->initrd);
+    text_at(f, word_at(f, mods + 24), text);
+    assert_int_equal(word_at(f, info + 44) % 24, 0);
+    assert_int_equal(word_at(f, word_at(f, info + 48)), 20);
+}
+
+static void flat_multiboot(void **state)
+{
+    struct fixture *f = *state;
+
+    memset(f->file, 0x90, sizeof(f->file));
+    add_multiboot(f, 256, 0x10003);
+    memset(ram_ptr(f->ram, 0x200000, 0x80010, true), 0x55, 0x80010);
+    assert_int_equal(load(f, KERNEL_SIZE), 0);
+    assert_int_equal(f->cpu.rip, 0x200040);
+    assert_int_equal(word_at(f, 0x200000 + KERNEL_SIZE - 4), 0x90909090);
+    assert_int_equal(word_at(f, 0x200000 + KERNEL_SIZE), 0);
+    assert_int_equal(word_at(f, 0x27fffc), 0);
+    assert_int_equal(word_at(f, 0x280000), 0x55555555);
+}
+
+/* Below the first megabyte there is room up to the boot information. */
+static void low_multiboot(void **state)
+{
+    struct fixture *f = *state;
+
+    for (unsigned i = 0; i < 3; i++) {
+        Elf32_Phdr *p = (Elf32_Phdr *)(f->file + 64);
+        make_elf32(f);
+        add_multiboot(f, CODE_AT + 64, 0);
+        ((Elf32_Ehdr *)f->file)->e_entry = 0x8000;
+        p[0].p_paddr = 0x8000;
+        if (i == 1)
+            p[0].p_memsz = 0x9e000 - 0x8000;
+        if (i == 2)
+            p[0].p_memsz = 0x9e000 - 0x8000 + 1;
+        if (i < 2)
+            assert_int_equal(load(f, KERNEL_SIZE), 0);
+        else
+            expect_refused(f, KERNEL_SIZE, "low memory");
+    }
+    make_elf32(f);
+    ((Elf32_Phdr *)(f->file + 64))->p_paddr = 0x8000;
+    expect_refused(f, KERNEL_SIZE, "first megabyte");
+}
+
+static void bad_multiboot(void **state)
+{
+    static const struct {
+        unsigned at; /* in the header */
+        uint32_t value;
+        const char *word;
+    } bad[] = {
+        {12, 0x1fffff, "outside"},    {16, 0x200101, "outside"},
+        {12, 0x200400, "outside"},    {20, 0x1fffff, "contradict"},
+        {24, 0x200000, "contradict"}, {28, 0x1fffff, "contradict"},
+        {28, 0x300000, "contradict"}, {20, 0x200004 + KERNEL_SIZE, "cut off"},
+        {24, 0x20000000, "--memory"},
+    };
+    struct fixture *f = *state;
+
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        memset(f->file, 0x90, sizeof(f->file));
+        add_multiboot(f, 256, 0x10003);
+        st_le32(f->file + 256 + bad[i].at, bad[i].value);
+        expect_refused(f, KERNEL_SIZE, bad[i].word);
+    }
+    memset(f->file, 0x90, sizeof(f->file));
+    add_multiboot(f, 256, 0x10007);
+    expect_refused(f, KERNEL_SIZE, "video");
+    f->file[264] ^= 1; /* the checksum: no header at all */
+    expect_refused(f, KERNEL_SIZE, "multiboot");
+    make_elf64(f);
+    f->cfg.modules[0].path = f->initrd;
+    f->cfg.module_count = 1;
+    expect_refused(f, KERNEL_SIZE, "--module");
+}
+
 static void bad_elf_headers(void **state)
 {
     struct fixture *f = *state;
@@ -399,6 +541,7 @@ static void bad_elf_headers(void **state)
     add_pvh_note(f, 0x100);
     expect_refused(f, KERNEL_SIZE, "PVH entry");
     make_elf32(f);
+    ((Elf32_Ehdr *)f->file)->e_entry = 0x200000;
     expect_refused(f, KERNEL_SIZE, "PVH");
 }
 
@@ -490,10 +633,11 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(good_bzimage),    T(page_tables),  T(relocated_bzimage), T(bad_bzimage),
-        T(cut_off_bzimage), T(command_line), T(initrds),           T(good_elf64),
-        T(good_pvh),        T(vmlinux),      T(bad_elf_headers),   T(bad_elf_segments),
-        T(bad_notes),       T(damaged),      T(not_a_kernel),
+        T(good_bzimage),    T(page_tables),   T(relocated_bzimage), T(bad_bzimage),
+        T(cut_off_bzimage), T(command_line),  T(initrds),           T(good_elf64),
+        T(good_pvh),        T(vmlinux),       T(bad_elf_headers),   T(bad_elf_segments),
+        T(bad_notes),       T(damaged),       T(not_a_kernel),      T(good_multiboot),
+        T(flat_multiboot),  T(bad_multiboot), T(low_multiboot),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
