@@ -189,6 +189,7 @@ struct bt_ctx {
     uint64_t fs_base;   /* what FS has to be in translated code, */
     uint64_t fs_loaded; /* what it is there, */
     uint64_t fs_host;   /* and in C */
+    uint64_t low_base;  /* the host address of linear address 0 in the window of low addresses */
 
     uint64_t saved_flags; /* LAHF/SETO image: AH = flags, AL = OF */
     uint64_t temp[4];
@@ -323,10 +324,7 @@ struct bt_unsaved {
 
 #define BT_KEY_VARIANT (1u << 31) /* translated without groups (xgroup.c) */
 #define BT_KEY_TLB (1u << 30)     /* with the software TLB, though the mode is direct */
-#define BT_KEY_LOW (1u << 29)     /* direct, the first access at a low address (xdirect.c), */
-#define BT_KEY_HIGH (1u << 28)    /* or not at one, whatever is known of it */
-#define BT_KEY_ALT (BT_KEY_LOW | BT_KEY_HIGH)
-#define BT_KEY_FORM (BT_KEY_VARIANT | BT_KEY_TLB | BT_KEY_ALT)
+#define BT_KEY_FORM (BT_KEY_VARIANT | BT_KEY_TLB)
 
 /* Where in the guest and in what state the host instruction at `off` is. Sorted by block, not by
  * offset. */
@@ -406,6 +404,8 @@ struct translator {
     uint32_t hash_size;
     struct bt_unsaved *unsaved;
     uint32_t n_unsaved, max_unsaved;
+    uint32_t *miss_link; /* jumps of misses that lead to the software TLB (bt_link_miss) */
+    uint32_t n_miss_link;
     struct bt_record *rec;
     uint32_t n_rec, max_rec;
     struct bt_code_page *page; /* by id */
@@ -694,7 +694,10 @@ uint64_t bt_helper_left(struct bt_ctx *c);
 uint64_t bt_page2_miss(struct bt_ctx *c);
 uint64_t bt_variant(struct bt_ctx *c);
 uint64_t bt_direct_miss(struct bt_ctx *c);
+/* A miss's jump goes straight to the block from now on, until a region becomes direct. */
+#define BT_MISS_LINKS 16384u
 void bt_link_miss(struct bt_ctx *c, const struct bt_block *b);
+void bt_unlink_misses(struct translator *en);
 void bt_exec_flush(struct bt_ctx *c, bool global);
 void bt_exec_invlpg(struct bt_ctx *c, uint64_t lin);
 void bt_exec_drop(struct bt_ctx *c, uint32_t id);
@@ -768,7 +771,7 @@ bool bt_view_select(struct bt_ctx *c);
 /* Is the region of `lin` direct where a site for it looks? *low: it is in the window. */
 bool bt_view_direct(const struct bt_ctx *c, uint64_t lin, bool *low);
 /* What is known of the instruction at rpn << 12 | offset. */
-enum site_kind { SITE_NEW, SITE_HIGH, SITE_LOW, SITE_SLOW, SITE_TLB };
+enum site_kind { SITE_NEW, SITE_HIGH, SITE_LOW, SITE_MIXED, SITE_SLOW, SITE_TLB };
 enum site_kind bt_site_hint(const struct translator *en, uint64_t key);
 void bt_site_learn(struct translator *en, uint64_t key, enum site_kind kind);
 

@@ -118,12 +118,13 @@ int bt_cache_create(struct translator *en, struct err *e)
     en->block_hash = reserve(sizeof(*en->block_hash) * HASH_SIZE);
     en->rec = reserve(sizeof(*en->rec) * MAX_RECORDS);
     en->unsaved = reserve(sizeof(*en->unsaved) * MAX_UNSAVED);
+    en->miss_link = reserve(sizeof(*en->miss_link) * BT_MISS_LINKS);
     en->page = reserve(sizeof(*en->page) * BT_MAX_PAGES);
     en->rpn_page = reserve(sizeof(*en->rpn_page) * en->n_rpn);
     en->rpn_written = reserve(en->n_rpn);
     en->stale = reserve((en->n_rpn / 64 + 1) * 8);
     if (!en->block || !en->block_hash || !en->rec || !en->page || !en->rpn_page ||
-        !en->rpn_written || !en->stale || !en->unsaved || bt_wpage_create(en) < 0)
+        !en->rpn_written || !en->stale || !en->unsaved || !en->miss_link || bt_wpage_create(en) < 0)
         return err_set(e, ENOMEM, "cannot reserve memory for the translation tables");
     en->n_page = 1;
     en->hot = en->stub_end;
@@ -149,6 +150,7 @@ void bt_cache_destroy(struct translator *en)
     release(en->block_hash, sizeof(*en->block_hash) * HASH_SIZE);
     release(en->rec, sizeof(*en->rec) * MAX_RECORDS);
     release(en->unsaved, sizeof(*en->unsaved) * MAX_UNSAVED);
+    release(en->miss_link, sizeof(*en->miss_link) * BT_MISS_LINKS);
     release(en->page, sizeof(*en->page) * BT_MAX_PAGES);
     release(en->rpn_page, sizeof(*en->rpn_page) * en->n_rpn);
     release(en->rpn_written, en->n_rpn);
@@ -197,6 +199,7 @@ void bt_cache_flush(struct translator *en)
     madvise(en->page, sizeof(*en->page) * BT_MAX_PAGES, MADV_DONTNEED);
     en->n_page = 1;
     en->n_unsaved = 1;
+    en->n_miss_link = 0;
     en->n_block = 0;
     en->n_rec = 0;
     en->n_mode = 0;

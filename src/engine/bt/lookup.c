@@ -425,7 +425,20 @@ uint64_t bt_direct_miss(struct bt_ctx *c)
 
 void bt_link_miss(struct bt_ctx *c, const struct bt_block *b)
 {
-    patch_chain(c->v->en, exit_site(c)->jump, 0, 0, code_of(c, b));
+    struct translator *en = c->v->en;
+
+    if (en->n_miss_link == BT_MISS_LINKS)
+        bt_unlink_misses(en);
+    en->miss_link[en->n_miss_link++] = exit_site(c)->jump;
+    patch_chain(en, exit_site(c)->jump, 0, 0, code_of(c, b));
+}
+
+/* Behind each such jump is the call of the stub, where it led before. */
+void bt_unlink_misses(struct translator *en)
+{
+    for (uint32_t i = 0; i < en->n_miss_link; i++)
+        bt_patch32(en, en->miss_link[i], 0);
+    en->n_miss_link = 0;
 }
 
 /* After a helper that would go on in its block, but dropped the block's page. */

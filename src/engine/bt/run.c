@@ -174,6 +174,7 @@ static struct bt_ctx *context_create(struct engine_vcpu *v)
         return NULL;
     }
     c->direct = direct;
+    c->low_base = (uint64_t)c + LOW_WINDOW;
     memset(c->indirect, 1, sizeof(c->indirect));
     c->v = v;
     c->self = c;
@@ -364,7 +365,7 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
     const struct bt_record *rec;
     const struct bt_block *b = bt_block_at(v->en, c->fault_pc, &rec);
 
-    bool direct = b != NULL && b->key != 0 && !(b->key & (BT_KEY_FORM & ~BT_KEY_ALT)) &&
+    bool direct = b != NULL && b->key != 0 && !(b->key & BT_KEY_FORM) &&
                   (c->mode_key & MODE_DIRECT) &&
                   (c->fault_vector == 14 || c->fault_vector == 13 || c->fault_vector == 12);
     if (b == NULL || (c->fault_vector == 14 && !direct)) {

@@ -624,8 +624,7 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->spilled = BT_LENT;
     memset(x->group_reg, -1, sizeof(x->group_reg));
     x->nogroup = form & BT_KEY_VARIANT;
-    x->alt = form & BT_KEY_ALT;
-    x->direct = (c->mode_key & MODE_DIRECT) && (form & ~BT_KEY_ALT) == 0 && !x->oneshot;
+    x->direct = (c->mode_key & MODE_DIRECT) && form == 0 && !x->oneshot;
     x->checked = x->low = 0;
     x->single = x->unreachable = false;
     x->n_edge = 0;
@@ -664,22 +663,23 @@ uint32_t bt_miss_form(struct bt_ctx *c, bool *link)
         *link = !bt_view_direct(c, lin, &low) && !bt_view_wait(c, lin);
         return BT_KEY_TLB;
     }
-    *link = true;
-    if (!(x->key & MODE_USER))
+    if (!(x->key & MODE_USER)) {
+        *link = true;
         return BT_KEY_TLB;
-    /* From the plain translation to the one for low addresses, from there to the one for high ones,
-     * from there to the software TLB: never back, for these links stay. */
-    uint32_t own = (b->key & 0xfff) == off ? b->key & BT_KEY_ALT : 0;
-    if (own != 0)
-        return own == BT_KEY_LOW ? BT_KEY_HIGH : BT_KEY_TLB;
-    uint64_t site = (uint64_t)en->page[id].rpn << 12 | off;
-    if (bt_site_hint(en, site) == SITE_NEW) { /* next time it looks in the right place */
-        bt_site_learn(en, site, low ? SITE_LOW : SITE_HIGH);
-        bt_block_drop(en, b);
-        *link = false;
-        return 0;
     }
-    return low ? BT_KEY_LOW : BT_KEY_HIGH;
+    /* Next time it looks in the right place, or in both. */
+    uint64_t site = (uint64_t)en->page[id].rpn << 12 | off;
+    enum site_kind kind = bt_site_hint(en, site), now = low ? SITE_LOW : SITE_HIGH;
+    bool known = kind == SITE_MIXED || kind == now;
+    if (known && (b->key & 0xfff) == off) { /* it is the instruction's access to the stack */
+        *link = true;
+        return BT_KEY_TLB;
+    }
+    if (!known)
+        bt_site_learn(en, site, kind == SITE_LOW || kind == SITE_HIGH ? SITE_MIXED : now);
+    if (!bt_block_drop(en, b))
+        c->v->flush_wanted = true;
+    return 0;
 }
 
 /* Where the code goes. Not before all is decoded: finding a second page may drop blocks, whose

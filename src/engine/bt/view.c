@@ -453,6 +453,7 @@ void bt_view_region(struct bt_ctx *c, uint64_t lin)
     }
     v->region[v->n_region++] = (uint16_t)r;
     bt_install(c, v, true);
+    bt_unlink_misses(c->v->en);
     c->fs_base = v->base;
 }
 

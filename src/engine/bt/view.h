@@ -15,7 +15,7 @@ enum { HOST_FREE, HOST_FOREIGN, HOST_VIEW };
 #define LEAF_HASH 16384u
 #define NODES (1u << 18)
 #define SPACES 256u
-#define SITE_HINTS 16384u
+#define SITE_HINTS 65536u
 
 /* What was mapped from one table of the guest. */
 struct leaf {

@@ -417,7 +417,7 @@ bool bt_view_select(struct bt_ctx *c)
 
 static struct site_hint *hint_of(struct views *vs, uint64_t key)
 {
-    return &vs->hint[key * 0x9e3779b97f4a7c15ull >> 50 & (SITE_HINTS - 1)];
+    return &vs->hint[key * 0x9e3779b97f4a7c15ull >> 48 & (SITE_HINTS - 1)];
 }
 
 enum site_kind bt_site_hint(const struct translator *en, uint64_t key)

@@ -18,8 +18,17 @@
  * Addresses below 64 GB of user programs have a window of their own, at a constant distance behind
  * the context: the GS prefix and a larger displacement. A program at low addresses has its stack
  * and libraries near the top, so that one base cannot serve both. Which of the two a site uses is
- * decided when it is translated, by the address it has then. When it has one of the other kind, the
- * rest of the block runs in a translation of its own (BT_KEY_LOW, BT_KEY_HIGH).
+ * decided when it is translated, by the address it has then, or by what was learnt of it. A site
+ * that sees both kinds is *mixed*: the host address goes to a register.
+ *
+ *      lea   t, address; rorx u, t, 36; movzx u, uw
+ *      cmp   direct[u], 0; jne other
+ *      add   t, fs_base
+ *  op: the instruction, its operand now (t)
+ *  other (cold): cmp low[u], 0; jne miss; add t, low_base; jmp op
+ *
+ * The rest of its group uses the register, too. (A segment prefix would do for both only with
+ * offsets that are not canonical, which some processors refuse when the page is not there.)
  */
 #include "xlate.h"
 
@@ -50,17 +59,21 @@ uint64_t x_address_now(const struct xlate *x, const struct insn *in, const struc
     return a;
 }
 
+static enum site_kind hint(const struct xlate *x, const struct insn *in, const struct insn_mem *m)
+{
+    if (!(x->key & MODE_USER) || m != &in->mem)
+        return SITE_NEW;
+    return bt_site_hint(x->en, (uint64_t)x->en->page[x->id].rpn << 12 | in->off);
+}
+
 static bool is_low(const struct xlate *x, const struct insn *in, const struct insn_mem *m)
 {
+    enum site_kind kind = hint(x, in, m);
+
     if (!(x->key & MODE_USER))
         return false;
-    if (x->alt != 0 && in == &x->in[0] && (m == &in->mem || !in->has_mem))
-        return x->alt == BT_KEY_LOW;
-    if (m == &in->mem) {
-        enum site_kind kind = bt_site_hint(x->en, (uint64_t)x->en->page[x->id].rpn << 12 | in->off);
-        if (kind == SITE_LOW || kind == SITE_HIGH)
-            return kind == SITE_LOW;
-    }
+    if (kind == SITE_LOW || kind == SITE_HIGH)
+        return kind == SITE_LOW;
     return x_address_now(x, in, m) >> REGION_SHIFT == 0;
 }
 
@@ -122,9 +135,8 @@ static void test(struct xlate *x, const struct insn *in, unsigned t, int32_t off
         x_rr(x, true, 0x8b, X86_RCX, u);
 }
 
-/* Is the region of the address in `reg` direct? t is free. */
-static void check(struct xlate *x, const struct insn *in, unsigned reg, unsigned t, bool low,
-                  uint16_t avoid)
+/* t = number of the region of the address in `reg`. */
+static void region(struct xlate *x, unsigned reg, unsigned t)
 {
     if (x->en->bmi2) {
         e8(x, 0xc4); /* rorx t, reg, 36 */
@@ -139,6 +151,13 @@ static void check(struct xlate *x, const struct insn *in, unsigned reg, unsigned
         e8(x, REGION_SHIFT);
     }
     x_rr(x, false, 0x0fb7, t, t); /* movzx t, t's low word */
+}
+
+/* Is the region of the address in `reg` direct? t is free. */
+static void check(struct xlate *x, const struct insn *in, unsigned reg, unsigned t, bool low,
+                  uint16_t avoid)
+{
+    region(x, reg, t);
     test(x, in, t, table_off(x, low), avoid);
 }
 
@@ -195,15 +214,86 @@ static bool must_check(struct xlate *x, unsigned group)
     return true;
 }
 
+/* The address in t1 becomes the host's, whichever kind it is; t2 is free, and so are the flags. */
+static void check_mixed(struct xlate *x, const struct insn *in, unsigned t1, unsigned t2)
+{
+    region(x, t1, t2);
+    x_ctx_idx(x, false, 0x80, 7, t2, table_off(x, false));
+    e8(x, 0);
+    uint8_t *other = x_jcc(x, CC_NE);
+    x_ctx(x, true, 0x03, t1, CTX_OFF(fs_base));
+    uint8_t *here = x->out;
+    x_to_cold(x);
+    x_here(x, other);
+    x_ctx_idx(x, false, 0x80, 7, t2, table_off(x, true));
+    e8(x, 0);
+    uint8_t *miss = x_jcc(x, CC_NE);
+    x_ctx(x, true, 0x03, t1, CTX_OFF(low_base));
+    x_jmp_to(x, here);
+    x_to_hot(x);
+    miss_exit(x, in, miss, 16);
+}
+
+#define MIXED_MAX 3 /* addresses of groups that are kept in registers */
+
+/* A site that sees low and high addresses. g: its group, or GROUP_NONE. */
+static void mixed_access(struct xlate *x, const struct insn *in, const struct insn_mem *m,
+                         uint16_t avoid, bool val, unsigned g, struct access *a)
+{
+    const struct member *me = &x->member[x->i];
+
+    if (g != GROUP_NONE && x->group_reg[g] >= 0 && !(in->high_byte && x->group_reg[g] >= 8)) {
+        a->t1 = (unsigned)x->group_reg[g];
+        a->disp = me->at - x->group_at[g];
+        x->held |= (uint16_t)(1u << a->t1);
+        if (val)
+            a->t2 = a->val = x_scratch(x, avoid);
+    } else {
+        bool keep = g != GROUP_NONE && !x_group_last(x) && x->group_reg[g] < 0 &&
+                    __builtin_popcount(x->pinned) < MIXED_MAX;
+        if (x->live[x->i])
+            x_flags_save(x);
+        a->t1 = x_scratch(x, avoid | (keep ? in->write : 0));
+        x->held |= (uint16_t)(1u << a->t1);
+        a->t2 = a->val = x_scratch(x, avoid);
+        x_address(x, in, m, a->t1, 16);
+        check_mixed(x, in, a->t1, a->t2);
+        if (keep) {
+            x->group_reg[g] = (int8_t)a->t1;
+            x->group_at[g] = me->at;
+            x->pinned |= (uint16_t)(1u << a->t1);
+        }
+    }
+    a->base = (int8_t)a->t1;
+    a->op = x->out;
+    x_record(x, in);
+}
+
+/* The group of the current instruction, if this operand is what the analysis saw. */
+static unsigned group_of(const struct xlate *x, const struct insn *in, const struct insn_mem *m)
+{
+    const struct member *me = &x->member[x->i];
+    struct insn_mem own;
+
+    if (me->group == GROUP_NONE || !x_group_access(in, &own) || own.base != m->base)
+        return GROUP_NONE;
+    return me->group;
+}
+
 void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_mem *m,
                      uint16_t avoid, bool val, struct access *a)
 {
     const struct member *me = &x->member[x->i];
-    struct insn_mem own;
-    bool grouped = me->group != GROUP_NONE && x_group_access(in, &own) && own.base == m->base;
-    unsigned g = grouped ? me->group : GROUP_NONE;
+    unsigned g = group_of(x, in, m);
     bool low;
 
+    a->member = true;
+    a->t1 = a->t2 = 16;
+    if ((g == GROUP_NONE || !(x->checked >> g & 1)) &&
+        (hint(x, in, m) == SITE_MIXED || (g != GROUP_NONE && x->group_reg[g] >= 0))) {
+        mixed_access(x, in, m, avoid, val, g, a);
+        return;
+    }
     if (g != GROUP_NONE && (x->checked >> g & 1)) {
         low = x->low >> g & 1;
     } else {
@@ -220,8 +310,6 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
     if (checks && !x->en->bmi2 && x->live[x->i])
         x_flags_save(x);
     a->seg = low ? GS : FS;
-    a->member = true;
-    a->t1 = a->t2 = 16;
     if (t1) {
         a->t1 = x_scratch(x, avoid);
         x->held |= (uint16_t)(1u << a->t1);
@@ -289,7 +377,7 @@ void x_direct_loop(struct xlate *x)
             break;
         if (me->group == GROUP_NONE || !me->loop || (x->checked >> me->group & 1) ||
             !x_group_access(in, &m) || rewritten(in, &m, true) || !low_disp(me->at) ||
-            !low_disp(m.disp))
+            !low_disp(m.disp) || hint(x, in, &in->mem) == SITE_MIXED)
             continue;
         if (!saved && x->live[0])
             x_flags_save(x); /* once for all of them */

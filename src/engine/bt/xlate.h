@@ -89,7 +89,6 @@ struct xlate {
     uint16_t loop_regs;           /* scratch registers that stay spilled around the loop */
     bool nogroup;                 /* this block checks every access on its own */
     bool direct;                  /* the host's MMU does the accesses (xdirect.c) */
-    uint32_t alt;                 /* BT_KEY_LOW, BT_KEY_HIGH or 0 */
     uint32_t checked;             /* groups whose region is known to be direct, */
     uint32_t low;                 /* those of them in the window of low addresses */
 

@@ -268,9 +268,9 @@ static void member_done(struct xlate *x, const struct access *a)
     unsigned g = x->member[x->i].group;
 
     x->held &= (uint16_t) ~(1u << a->t1);
-    if (!x_group_last(x))
+    if (g == GROUP_NONE || x->group_reg[g] < 0 || !x_group_last(x))
         return;
-    x->pinned &= (uint16_t) ~(1u << a->t1);
+    x->pinned &= (uint16_t) ~(1u << x->group_reg[g]);
     x->group_reg[g] = -1;
 }
 
@@ -280,10 +280,6 @@ void x_access_done(struct xlate *x, struct access *a)
     uint8_t *end = x->out;
     bool write = a->info >> 12 & ACC_W;
 
-    if (a->seg != 0) {
-        x->held &= (uint16_t) ~(1u << a->t1);
-        return;
-    }
     if (a->member) {
         member_done(x, a);
         return;
