@@ -143,6 +143,10 @@ struct engine_ops {
     void (*debug_step)(struct engine_vcpu *v, bool on);
     /* Why `run` returned ENGINE_EXIT_DEBUG the last time. */
     void (*debug_stop)(struct engine_vcpu *v, struct engine_debug_stop *out);
+    /* Regions of guest memory show something else now (ram_remap). Any thread; one that comes from
+     * inside a call of engine_host takes effect on that vCPU before the instruction after the one
+     * that caused it, on other vCPUs soon. */
+    void (*remap)(struct engine *en);
     /* The last reason of ENGINE_EXIT_ERROR, for the log. */
     const char *(*strerror)(struct engine_vcpu *v);
     uint64_t (*tsc_khz)(struct engine *en);      /* frequency of the guest's TSC */

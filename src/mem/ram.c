@@ -9,6 +9,7 @@
 #include "mem/ram.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,8 +26,15 @@ struct listener {
     void *opaque;
 };
 
+/* A region; what it shows is one word, so that readers see no mixture. */
+struct place {
+    gpa_t base;
+    uint64_t size;
+    _Atomic uint64_t shown; /* offset in the backing | enum ram_mode */
+};
+
 struct ram {
-    struct ram_region region[RAM_MAX_REGIONS]; /* sorted by base */
+    struct place region[RAM_MAX_REGIONS]; /* sorted by base */
     unsigned regions;
     uint8_t *reserved; /* the address space, guards included */
     size_t reserved_len;
@@ -116,7 +124,7 @@ static int check_region(const struct ram *r, gpa_t base, uint64_t size, struct e
     if (size == 0 || !is_aligned(base | size, RAM_PAGE_SIZE) || !checked_add(base, size, &end))
         return err_set(e, EINVAL, "memory region %#llx, size %#llx is not made of whole pages",
                        (unsigned long long)base, (unsigned long long)size);
-    if (r->regions == RAM_MAX_REGIONS || size > r->total - r->used)
+    if (r->regions == RAM_MAX_REGIONS)
         return err_set(e, ENOSPC, "no room for the memory region at %#llx",
                        (unsigned long long)base);
     for (unsigned i = 0; i < r->regions; i++) {
@@ -127,31 +135,79 @@ static int check_region(const struct ram *r, gpa_t base, uint64_t size, struct e
     return 0;
 }
 
-int ram_add(struct ram *r, gpa_t base, uint64_t size, bool readonly, struct err *e)
+int ram_take(struct ram *r, uint64_t size, uint64_t *offset, struct err *e)
+{
+    if (!is_aligned(size, RAM_PAGE_SIZE) || size > r->total - r->used)
+        return err_set(e, ENOSPC, "no memory left for %#llx bytes", (unsigned long long)size);
+    *offset = r->used;
+    r->used += size;
+    return 0;
+}
+
+int ram_map(struct ram *r, gpa_t base, uint64_t size, uint64_t offset, enum ram_mode mode,
+            struct err *e)
 {
     int rc = check_region(r, base, size, e);
     unsigned i = r->regions;
 
     if (rc < 0)
         return rc;
-    for (; i > 0 && r->region[i - 1].base > base; i--)
-        r->region[i] = r->region[i - 1];
-    r->region[i] = (struct ram_region){
-        .base = base,
-        .size = size,
-        .host = r->host + r->used,
-        .offset = r->used,
-        .readonly = readonly,
-    };
-    r->used += size;
+    if (!is_aligned(offset, RAM_PAGE_SIZE) || !range_inside(offset, size, 0, r->used))
+        return err_set(e, EINVAL, "memory region %#llx shows what was not taken",
+                       (unsigned long long)base);
+    for (; i > 0 && r->region[i - 1].base > base; i--) {
+        r->region[i].base = r->region[i - 1].base;
+        r->region[i].size = r->region[i - 1].size;
+        atomic_store(&r->region[i].shown, atomic_load(&r->region[i - 1].shown));
+    }
+    r->region[i].base = base;
+    r->region[i].size = size;
+    atomic_store(&r->region[i].shown, offset | mode);
     r->regions++;
     return 0;
 }
 
-const struct ram_region *ram_regions(const struct ram *r, unsigned *count)
+int ram_add(struct ram *r, gpa_t base, uint64_t size, bool readonly, struct err *e)
 {
-    *count = r->regions;
-    return r->region;
+    uint64_t offset = 0;
+    int rc = check_region(r, base, size, e);
+
+    if (rc == 0)
+        rc = ram_take(r, size, &offset, e);
+    return rc == 0 ? ram_map(r, base, size, offset, readonly ? RAM_READONLY : RAM_WRITABLE, e) : rc;
+}
+
+void ram_remap(struct ram *r, gpa_t base, uint64_t offset, enum ram_mode mode)
+{
+    for (unsigned i = 0; i < r->regions; i++) {
+        struct place *p = &r->region[i];
+
+        if (p->base == base && is_aligned(offset, RAM_PAGE_SIZE) &&
+            range_inside(offset, p->size, 0, r->used))
+            atomic_store(&p->shown, offset | mode);
+    }
+}
+
+static struct ram_region look(const struct ram *r, const struct place *p)
+{
+    uint64_t shown = atomic_load(&p->shown), mode = shown & (RAM_PAGE_SIZE - 1);
+    uint64_t offset = shown - mode;
+
+    return (struct ram_region){
+        .base = p->base,
+        .size = p->size,
+        .host = r->host + offset,
+        .offset = offset,
+        .readonly = mode == RAM_READONLY,
+        .absent = mode == RAM_ABSENT,
+    };
+}
+
+unsigned ram_regions(const struct ram *r, struct ram_region out[RAM_MAX_REGIONS])
+{
+    for (unsigned i = 0; i < r->regions; i++)
+        out[i] = look(r, &r->region[i]);
+    return r->regions;
 }
 
 int ram_fd(const struct ram *r)
@@ -159,7 +215,17 @@ int ram_fd(const struct ram *r)
     return r->fd;
 }
 
-const struct ram_region *ram_find(const struct ram *r, gpa_t gpa)
+uint64_t ram_total(const struct ram *r)
+{
+    return r->total;
+}
+
+uint8_t *ram_backing(const struct ram *r)
+{
+    return r->host;
+}
+
+static const struct place *place_of(const struct ram *r, gpa_t gpa)
 {
     for (unsigned i = 0; i < r->regions; i++) {
         if (gpa - r->region[i].base < r->region[i].size)
@@ -168,16 +234,26 @@ const struct ram_region *ram_find(const struct ram *r, gpa_t gpa)
     return NULL;
 }
 
+bool ram_find(const struct ram *r, gpa_t gpa, struct ram_region *out)
+{
+    const struct place *p = place_of(r, gpa);
+
+    if (p == NULL)
+        return false;
+    *out = look(r, p);
+    return !out->absent;
+}
+
 /* Is every byte of the range backed (and writable)? Neighbouring regions count as one. */
 static bool range_ok(const struct ram *r, gpa_t gpa, uint64_t len, bool write)
 {
     while (len > 0) {
-        const struct ram_region *reg = ram_find(r, gpa);
+        struct ram_region reg;
         uint64_t rest;
 
-        if (reg == NULL || (write && reg->readonly))
+        if (!ram_find(r, gpa, &reg) || (write && reg.readonly))
             return false;
-        rest = reg->size - (gpa - reg->base);
+        rest = reg.size - (gpa - reg.base);
         if (len <= rest)
             return true;
         gpa += rest; /* 0 after the last byte of the address space */
@@ -205,14 +281,21 @@ static void copy(void *dst, const void *src, size_t len)
 
 enum direction { FROM_GUEST, TO_GUEST };
 
-/* The range was checked by range_ok. */
+/* The range was checked by range_ok. A region that was switched since then still has memory. */
 static void transfer(const struct ram *r, gpa_t gpa, uint8_t *buf, uint64_t len, enum direction d)
 {
     while (len > 0) {
-        const struct ram_region *reg = ram_find(r, gpa);
-        uint64_t rest = reg->size - (gpa - reg->base);
-        uint64_t n = len < rest ? len : rest;
-        uint8_t *host = reg->host + (gpa - reg->base);
+        const struct place *p = place_of(r, gpa);
+        struct ram_region reg;
+        uint64_t rest, n;
+        uint8_t *host;
+
+        if (p == NULL)
+            return;
+        reg = look(r, p);
+        rest = reg.size - (gpa - reg.base);
+        n = len < rest ? len : rest;
+        host = reg.host + (gpa - reg.base);
 
         if (d == FROM_GUEST)
             copy(buf, host, n);
@@ -253,11 +336,12 @@ int ram_load(struct ram *r, gpa_t gpa, const void *buf, uint64_t len)
 
 void *ram_ptr(const struct ram *r, gpa_t gpa, uint64_t len, bool write)
 {
-    const struct ram_region *reg = ram_find(r, gpa);
+    struct ram_region reg;
 
-    if (reg == NULL || (write && reg->readonly) || !range_inside(gpa, len, reg->base, reg->size))
+    if (!ram_find(r, gpa, &reg) || (write && reg.readonly) ||
+        !range_inside(gpa, len, reg.base, reg.size))
         return NULL;
-    return reg->host + (gpa - reg->base);
+    return reg.host + (gpa - reg.base);
 }
 
 void ram_written(struct ram *r, gpa_t gpa, uint64_t len)

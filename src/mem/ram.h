@@ -3,10 +3,12 @@
  * Guest RAM: the guest-physical memory that is backed by host memory, and the one interface through
  * which everything but a vCPU reads and writes it (device DMA, the loader, restore, debugger).
  *
- * The RAM of a machine is one memfd (or anonymous memory where memfds are refused), cut into at
- * most RAM_MAX_REGIONS guest-physical regions. Regions are laid out before the first vCPU runs and
- * never change afterwards, so lookups take no lock. ROM images are regions with `readonly` set:
- * vCPU writes to them are dropped.
+ * The RAM of a machine is one memfd (or anonymous memory where memfds are refused), the backing. At
+ * most RAM_MAX_REGIONS guest-physical regions show parts of it. Regions are laid out before the
+ * first vCPU runs; where they lie and how large they are never changes, so lookups take no lock.
+ * What a region shows and how may change at any time (ram_remap), as chipsets switch ROM and RAM:
+ * two regions may show the same part. ROM images are regions with `readonly` set: vCPU writes to
+ * them go to the devices, which usually drop them.
  *
  * Every write announces itself to the listeners (translated code is invalidated, pages become
  * dirty). A device never keeps a host pointer beyond the request that it belongs to.
@@ -23,15 +25,23 @@
 
 typedef uint64_t gpa_t; /* guest-physical address */
 
-#define RAM_MAX_REGIONS 16
+#define RAM_MAX_REGIONS 32
 #define RAM_PAGE_SIZE 4096u
 
+enum ram_mode {
+    RAM_WRITABLE,
+    RAM_READONLY, /* reads see memory, writes are for the devices */
+    RAM_ABSENT,   /* all accesses are for the devices */
+};
+
+/* A region at one moment. */
 struct ram_region {
     gpa_t base;      /* page aligned */
     uint64_t size;   /* page aligned, not 0 */
     uint8_t *host;   /* first byte in this process */
     uint64_t offset; /* offset of the first byte in the memfd */
     bool readonly;
+    bool absent; /* as if there were no region */
 };
 
 /* Called after a write to [gpa, gpa+len), on the writer's thread, with no lock held. Page
@@ -40,7 +50,7 @@ typedef void ram_write_fn(void *opaque, gpa_t gpa, uint64_t len);
 
 struct ram;
 
-/* Reserves `total` bytes of backing (page aligned; the sum of all regions to come, ROMs included).
+/* Reserves `total` bytes of backing (page aligned; all that is taken from it, ROMs included).
  * 0 or -errno. */
 int ram_create(struct ram **out, uint64_t total, struct err *e) MUST_CHECK;
 void ram_destroy(struct ram *r);
@@ -49,12 +59,27 @@ void ram_destroy(struct ram *r);
  * -ENOSPC: backing or regions exhausted. Only before the machine runs. */
 int ram_add(struct ram *r, gpa_t base, uint64_t size, bool readonly, struct err *e) MUST_CHECK;
 
-/* The regions, sorted by base; the array lives as long as `r`. */
-const struct ram_region *ram_regions(const struct ram *r, unsigned *count);
-int ram_fd(const struct ram *r); /* the memfd, or -1 for anonymous memory */
+/* Takes the next `size` bytes of the backing without showing them anywhere; *offset: the first.
+ * -ENOSPC: exhausted. Only before the machine runs. */
+int ram_take(struct ram *r, uint64_t size, uint64_t *offset, struct err *e) MUST_CHECK;
+/* A region that shows bytes of the backing that were taken. Errors as ram_add. Only before the
+ * machine runs. */
+int ram_map(struct ram *r, gpa_t base, uint64_t size, uint64_t offset, enum ram_mode mode,
+            struct err *e) MUST_CHECK;
+/* Changes what the region that begins at `base` shows. Any thread; readers see the old or the new.
+ * The caller tells the engine afterwards (engine_ops.remap), which goes by the old until then. What
+ * else was written to the backing meanwhile is announced with ram_written after that. */
+void ram_remap(struct ram *r, gpa_t base, uint64_t offset, enum ram_mode mode);
 
-/* The region that holds gpa, or NULL. No lock. */
-const struct ram_region *ram_find(const struct ram *r, gpa_t gpa);
+/* The regions at this moment, sorted by base, absent ones included; returns how many. Number and
+ * places are always the same. */
+unsigned ram_regions(const struct ram *r, struct ram_region out[RAM_MAX_REGIONS]);
+int ram_fd(const struct ram *r);         /* the memfd, or -1 for anonymous memory */
+uint64_t ram_total(const struct ram *r); /* bytes of the backing, and where it is */
+uint8_t *ram_backing(const struct ram *r);
+
+/* The region that shows memory at gpa; false: there is none. No lock. */
+bool ram_find(const struct ram *r, gpa_t gpa, struct ram_region *out);
 
 /* Copies; the whole range must be RAM (reads: RAM or ROM), else nothing is copied and -EFAULT
  * returned. */

@@ -45,18 +45,19 @@ static void test_layout(void **state)
 {
     struct seen s = {0};
     struct ram *r = make(&s);
-    const struct ram_region *reg;
-    unsigned n;
+    struct ram_region reg[RAM_MAX_REGIONS], found;
+    unsigned n = ram_regions(r, reg);
     struct err e;
 
-    reg = ram_regions(r, &n);
     assert_int_equal(n, 4);
     for (unsigned i = 1; i < n; i++)
         assert_true(reg[i - 1].base < reg[i].base);
     assert_int_equal(reg[0].offset, 6 * PAGE);
-    assert_ptr_equal(ram_find(r, 5 * PAGE), &reg[1]);
-    assert_null(ram_find(r, 8 * PAGE));
-    assert_null(ram_find(r, UINT64_MAX));
+    assert_true(ram_find(r, 5 * PAGE, &found));
+    assert_int_equal(found.base, reg[1].base);
+    assert_ptr_equal(found.host, reg[1].host);
+    assert_false(ram_find(r, 8 * PAGE, &found));
+    assert_false(ram_find(r, UINT64_MAX, &found));
     assert_int_equal(ram_add(r, 7 * PAGE, 2 * PAGE, false, &e), -EEXIST);
     assert_int_equal(ram_add(r, 0x200000, 100 * PAGE, false, &e), -ENOSPC);
     assert_int_equal(ram_add(r, 0x200000, 0, false, &e), -EINVAL);
@@ -145,14 +146,49 @@ static void test_fd(void **state)
 {
     struct seen s = {0};
     struct ram *r = make(&s);
-    const struct ram_region *reg = ram_find(r, 0);
+    struct ram_region reg;
     uint32_t v = 0x12345678, in = 0;
 
+    assert_true(ram_find(r, 0, &reg));
     assert_int_equal(ram_write(r, 16, &v, sizeof(v)), 0);
     if (ram_fd(r) >= 0) { /* else the backing is anonymous */
-        assert_int_equal(pread(ram_fd(r), &in, sizeof(in), (off_t)reg->offset + 16), sizeof(in));
+        assert_int_equal(pread(ram_fd(r), &in, sizeof(in), (off_t)reg.offset + 16), sizeof(in));
         assert_int_equal(in, v);
     }
+    ram_destroy(r);
+}
+
+/* One region shows RAM or a ROM that lies elsewhere too, or lets devices answer. */
+static void test_remap(void **state)
+{
+    struct ram *r;
+    uint64_t plain, rom;
+    uint8_t byte = 1, in = 0;
+    struct ram_region found;
+    struct err e;
+
+    assert_int_equal(ram_create(&r, 4 * PAGE, &e), 0);
+    assert_int_equal(ram_take(r, 2 * PAGE, &plain, &e), 0);
+    assert_int_equal(ram_take(r, 2 * PAGE, &rom, &e), 0);
+    assert_int_equal(ram_take(r, PAGE, &rom, &e), -ENOSPC);
+    assert_int_equal(ram_map(r, 0, 2 * PAGE, plain, RAM_WRITABLE, &e), 0);
+    assert_int_equal(ram_map(r, 0x100000, 2 * PAGE, rom, RAM_READONLY, &e), 0);
+    assert_int_equal(ram_map(r, 0x200000, 2 * PAGE, 3 * PAGE, RAM_WRITABLE, &e), -EINVAL);
+    assert_int_equal(ram_load(r, 0x100000, &byte, 1), 0);
+
+    ram_remap(r, 0, rom, RAM_READONLY);
+    assert_int_equal(ram_read(r, 0, &in, 1), 0);
+    assert_int_equal(in, 1);
+    assert_int_equal(ram_write(r, 0, &byte, 1), -EFAULT);
+    ram_remap(r, 0, rom, RAM_ABSENT);
+    assert_int_equal(ram_read(r, 0, &in, 1), -EFAULT);
+    assert_null(ram_ptr(r, 0, 1, false));
+    assert_false(ram_find(r, 0, &found));
+    ram_remap(r, 0, plain, RAM_WRITABLE);
+    assert_int_equal(ram_read(r, 0, &in, 1), 0);
+    assert_int_equal(in, 0);
+    ram_remap(r, 0, 3 * PAGE, RAM_WRITABLE); /* reaches beyond the backing */
+    assert_ptr_equal(ram_ptr(r, 0, 1, false), ram_backing(r) + plain);
     ram_destroy(r);
 }
 
@@ -174,9 +210,10 @@ static void test_listeners(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layout),    cmocka_unit_test(test_sizes), cmocka_unit_test(test_copy),
-        cmocka_unit_test(test_hostile),   cmocka_unit_test(test_rom),   cmocka_unit_test(test_fd),
-        cmocka_unit_test(test_listeners),
+        cmocka_unit_test(test_layout), cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_copy),   cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_rom),    cmocka_unit_test(test_fd),
+        cmocka_unit_test(test_remap),  cmocka_unit_test(test_listeners),
     };
 
     int failed = cmocka_run_group_tests_name("all system calls", tests, NULL, NULL);

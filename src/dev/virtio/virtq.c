@@ -58,16 +58,16 @@ const char *virtq_add(struct virtq *q, struct virtq_req *r, const struct virtq_d
         return "request longer than 4 GiB";
     *total += left;
     while (left != 0) {
-        const struct ram_region *m = ram_find(q->dev->ram, addr);
-        if (m == NULL || (write && m->readonly))
+        struct ram_region m;
+        if (!ram_find(q->dev->ram, addr, &m) || (write && m.readonly))
             return "descriptor outside memory";
         if (r->out_count + r->in_count >= r->max)
             return "too many segments";
-        uint64_t room = m->size - (addr - m->base);
+        uint64_t room = m.size - (addr - m.base);
         uint32_t n = left < room ? left : (uint32_t)room;
         r->gpa[r->out_count + r->in_count] = addr;
         r->iov[r->out_count + r->in_count] =
-            (struct iovec){.iov_base = m->host + (addr - m->base), .iov_len = n};
+            (struct iovec){.iov_base = m.host + (addr - m.base), .iov_len = n};
         (*count)++;
         addr += n;
         left -= n;

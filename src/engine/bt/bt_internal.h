@@ -159,6 +159,9 @@ enum bt_exit_reason {
     EXIT_COUNT
 };
 
+/* What of a vCPU still goes by the regions as they were. */
+enum remap { REMAP_NONE, REMAP_CODE, REMAP_ALL };
+
 struct bt_ctx {
     uint64_t gpr[16];
     uint64_t spill[16]; /* a guest register whose host register serves as scratch; BT_LENT */
@@ -178,12 +181,13 @@ struct bt_ctx {
     void *xsave;
     uint32_t xmask_lo, xmask_hi;
     void *xinit;
-    uint32_t exit_site; /* offset of a struct bt_exit_site, 0: none */
-    uint8_t left;       /* the page of `pc` was dropped */
-    bool exec_huge;     /* code ran from a 1 GB page */
-    bool by_branch;     /* an indirect branch wants a block that is not there */
-    uint8_t outside;    /* not 0: the guest's vector state is saved, FS is the host's */
-    bool direct;        /* FS is the view's in translated code */
+    uint32_t exit_site;       /* offset of a struct bt_exit_site, 0: none */
+    uint8_t left;             /* the page of `pc` was dropped */
+    bool exec_huge;           /* code ran from a 1 GB page */
+    bool by_branch;           /* an indirect branch wants a block that is not there */
+    uint8_t outside;          /* not 0: the guest's vector state is saved, FS is the host's */
+    bool direct;              /* FS is the view's in translated code */
+    _Atomic uint8_t remapped; /* enum remap */
     uint64_t rip;
     uint64_t *calls;    /* of helpers, by number; only bt_stub_helper_counted counts */
     uint64_t fs_base;   /* what FS has to be in translated code, */
@@ -380,11 +384,13 @@ struct translator {
     const struct cpuid_table *cpuid;
     uint64_t tsc_khz;
     uint64_t phys_mask;
-    uint64_t efer_mask;                        /* bits of EFER that the guest's CPU has */
-    struct ram_region region[RAM_MAX_REGIONS]; /* a copy: looked up without leaving this folder */
+    uint64_t efer_mask; /* bits of EFER that the guest's CPU has */
+    /* A copy, largest first: looked up without leaving this folder. */
+    struct ram_region region[RAM_MAX_REGIONS];
     unsigned n_region;
-    bool bmi2; /* of the host */
-    bool amd;  /* the guest's CPU says so */
+    uint8_t *backing; /* of all regions */
+    bool bmi2;        /* of the host */
+    bool amd;         /* the guest's CPU says so */
 
     /* Code cache: one memfd mapped twice, executable and writable. */
     uint8_t *code_rx, *code_rw;
@@ -469,10 +475,7 @@ static inline uint8_t *bt_rpn_host(const struct translator *en, uint32_t rpn)
 {
     uint64_t off = (uint64_t)rpn << 12;
 
-    for (unsigned i = 0; i < en->n_region; i++)
-        if (off - en->region[i].offset < en->region[i].size)
-            return en->region[i].host + (off - en->region[i].offset);
-    return NULL;
+    return rpn < en->n_rpn ? en->backing + off : NULL;
 }
 
 /* The backing of a guest-physical page: host address and page number in the backing. NULL: not RAM.
@@ -483,6 +486,8 @@ static inline uint8_t *bt_ram_page(const struct translator *en, uint64_t gpa, ui
     for (unsigned i = 0; i < en->n_region; i++) {
         const struct ram_region *r = &en->region[i];
         if (gpa - r->base < r->size) {
+            if (r->absent)
+                return NULL;
             uint64_t o = (gpa - r->base) & BT_PAGE_MASK;
             *rpn = (uint32_t)((r->offset + o) >> 12);
             *rom = r->readonly;
@@ -690,6 +695,12 @@ uint64_t bt_next(
 uint64_t bt_chain(struct bt_ctx *c);
 uint64_t bt_lookup_next(struct bt_ctx *c);
 uint64_t bt_kick_exit(struct bt_ctx *c);
+/* remap.c. The first also when the engine is created; the last two: the vCPU's thread. */
+void bt_regions_load(struct translator *en);
+void bt_remap(struct engine *en);
+void bt_remap_data(struct bt_ctx *c); /* after an access that a device served */
+bool bt_remap_code(struct bt_ctx *c); /* between blocks; false: there is nothing to do */
+
 uint64_t bt_helper_left(struct bt_ctx *c);
 uint64_t bt_page2_miss(struct bt_ctx *c);
 uint64_t bt_variant(struct bt_ctx *c);
@@ -761,7 +772,8 @@ void bt_view_region(struct bt_ctx *c, uint64_t lin);
 bool bt_view_wait(const struct bt_ctx *c, uint64_t lin);
 void bt_view_cr3(struct bt_ctx *c, bool keep); /* CR3 was loaded; keep: without a flush */
 void bt_view_flush(struct bt_ctx *c, bool global);
-void bt_view_reset(struct bt_ctx *c); /* another machine begins: nothing is known of it */
+void bt_view_forget(struct bt_ctx *c); /* all mappings; what is promoted stays */
+void bt_view_reset(struct bt_ctx *c);  /* another machine begins: nothing is known of it */
 void bt_view_invlpg(struct bt_ctx *c, uint64_t lin);
 void bt_view_stale(struct bt_ctx *c);                 /* other address spaces were flushed */
 void bt_view_protect(struct bt_ctx *c, uint32_t rpn); /* code appeared in page rpn */

@@ -103,12 +103,7 @@ int bt_cache_create(struct translator *en, struct err *e)
     r = bt_branch_create(en, e);
     if (r < 0)
         return r;
-    en->n_rpn = 1;
-    for (unsigned i = 0; i < en->n_region; i++) {
-        uint64_t end = (en->region[i].offset + en->region[i].size) >> 12;
-        if (end > en->n_rpn)
-            en->n_rpn = (uint32_t)end;
-    }
+    en->n_rpn = (uint32_t)(ram_total(en->ram) >> 12);
     en->max_block = MAX_BLOCKS;
     en->hash_size = HASH_SIZE;
     en->max_rec = MAX_RECORDS;

@@ -613,6 +613,7 @@ void bt_port_out(struct bt_ctx *c, unsigned port, unsigned size, uint32_t value)
         bt_trace(c, TRACE_pio, bt_trace_rip(c), "out %#x, %u bytes: %#x", port, size, value);
     bt_vector_out();
     h->port_write(h->opaque, c->v->index, (uint16_t)port, value, size);
+    bt_remap_data(c);
     bt_vector_in();
 }
 

@@ -335,6 +335,7 @@ static void mmio_read(struct bt_ctx *c, uint64_t gpa, uint8_t *buf, unsigned len
         gpa += n;
         len -= n;
     }
+    bt_remap_data(c);
     bt_vector_in();
 }
 
@@ -356,6 +357,7 @@ static void mmio_write(struct bt_ctx *c, uint64_t gpa, const uint8_t *buf, unsig
         gpa += n;
         len -= n;
     }
+    bt_remap_data(c);
     bt_vector_in();
 }
 

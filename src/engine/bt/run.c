@@ -123,7 +123,6 @@ static int translator_create(struct engine *m, struct translator **out, struct e
 {
     struct translator *en = calloc(1, sizeof(*en));
     struct cpuid_dynamic dyn = {0};
-    const struct ram_region *r;
     uint32_t id[4];
 
     if (en == NULL)
@@ -136,8 +135,8 @@ static int translator_create(struct engine *m, struct translator **out, struct e
     en->stats = m->stats;
     en->trace = m->trace;
     en->tsc_khz = m->tsc_khz;
-    r = ram_regions(m->ram, &en->n_region);
-    memcpy(en->region, r, sizeof(*r) * en->n_region);
+    en->backing = ram_backing(m->ram);
+    bt_regions_load(en);
     en->phys_mask = (1ull << cpuid_phys_bits(m->cpuid)) - 1;
     cpuid_execute(m->cpuid, &dyn, 0, 0, id);
     en->amd = id[2] == 0x444d4163; /* "cAMD" */
@@ -275,6 +274,7 @@ static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
     c->shadow_rip = cpu->interrupt_shadow ? cpu->rip : ~0ull;
     bt_tlb_flush(c, true);
     bt_exec_flush(c, true);
+    bt_remap_code(c);
     bt_view_reset(c);
     bt_view_flush(c, true);
     bt_view_cr3(c, false);
@@ -620,6 +620,10 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             break;
         bt_code_stale(en);
         bt_wpage_quiet(en);
+        if (bt_remap_code(c)) {
+            chain = stale = false;
+            form = 0;
+        }
         if (stepping) {
             alone = true;
             if (c->shadow_rip == c->rip)
@@ -776,6 +780,7 @@ const struct engine_ops engine_bt = {
     .debug_points = bt_debug_points,
     .debug_step = bt_debug_step,
     .debug_stop = bt_debug_stop,
+    .remap = bt_remap,
     .strerror = bt_strerror,
     .tsc_khz = bt_tsc_khz,
     .tsc_read = bt_tsc_read,

@@ -116,6 +116,15 @@ static uint64_t rights_key(const struct bt_ctx *c)
            (cpu->efer & (1ull << 11)) << 40 | (cpu->efer & (1ull << 10));
 }
 
+void bt_view_forget(struct bt_ctx *c)
+{
+    struct views *vs = c->v->en->views;
+
+    for (unsigned i = 0; vs != NULL && i < VIEWS; i++)
+        if (vs->view[i].used)
+            bt_view_empty(c, &vs->view[i]);
+}
+
 void bt_view_flush(struct bt_ctx *c, bool global)
 {
     struct views *vs = c->v->en->views;
@@ -125,9 +134,7 @@ void bt_view_flush(struct bt_ctx *c, bool global)
     uint64_t key = rights_key(c);
     if (key != vs->rights) {
         vs->rights = key;
-        for (unsigned i = 0; i < VIEWS; i++)
-            if (vs->view[i].used)
-                bt_view_empty(c, &vs->view[i]);
+        bt_view_forget(c);
         return;
     }
     if (vs->user != 0)
