@@ -216,9 +216,6 @@ code_breakpoints:
     movq %dr6, %rax
     andl $15, %eax
     CHECK_EQ "DR6.B0", %rax, 1
-    movq exc_regs+F_RFLAGS, %rax
-    andl $RF, %eax
-    CHECK_EQ "RF in the frame", %rax, RF
     /* IRET with RF goes on over it */
     movq $resume_hook, exc_hook+8*DB
     movq $0, steps

@@ -455,6 +455,13 @@ struct engine_vcpu {
         bool unwatched; /* what is watched changed: the software TLB does not know yet */
         struct engine_debug_stop stop;
     } debug;
+    struct {                    /* the guest's debug registers (dr.c) */
+        uint8_t exec, data, io; /* bit n: DRn waits for that */
+        uint8_t hit;            /* it matched: #DB comes behind the instruction */
+        bool no_step;           /* the instruction ended stepping: no trap behind it */
+        bool after_ss;          /* ctx->shadow_rip is behind a load of SS */
+        uint64_t rf_rip;        /* no breakpoint counts for the instruction here */
+    } dr;
     uint32_t oneshot_id;    /* page of the block entered last from the run loop */
     volatile uint8_t where; /* enum bt_where */
     bool sampling;

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 
+#include "dr.h"
 #include "helpers.h"
 
 static bool watches(const struct engine_point *p)
@@ -87,6 +88,7 @@ void bt_debug_emptied(struct translator *en)
         d->offsets[i] = 0;
     d->any_place = false;
     (void)note_places(d);
+    (void)bt_dr_places(en->v);
 }
 
 void bt_debug_step(struct engine_vcpu *v, bool on)
@@ -136,7 +138,7 @@ uint64_t bt_h_place(struct bt_ctx *c, uint32_t arg)
         c->exit_reason = EXIT_DEBUG;
         return 1;
     }
-    return 0;
+    return bt_dr_exec(c, lin) ? h_fault(c) : 0;
 }
 
 /* ---- data ------------------------------------------------------------------------------------ */
@@ -169,13 +171,14 @@ bool bt_watch_page(const struct bt_ctx *c, uint64_t lin)
         if (watches(&d->point[i]) &&
             overlap(lin & BT_PAGE_MASK, BT_PAGE_SIZE, d->point[i].lin, d->point[i].len))
             return true;
-    return false;
+    return bt_dr_page(c, lin);
 }
 
 bool bt_watch_hit(struct bt_ctx *c, uint64_t lin, unsigned len, unsigned access, bool note)
 {
     struct engine_vcpu *v = c->v;
     const struct bt_debug *d = &v->en->debug;
+    bool hit = bt_dr_data(c, lin, len, access, note);
 
     for (unsigned i = 0; i < d->n_point; i++) {
         const struct engine_point *p = &d->point[i];
@@ -185,9 +188,10 @@ bool bt_watch_hit(struct bt_ctx *c, uint64_t lin, unsigned len, unsigned access,
             v->debug.stop = (struct engine_debug_stop){
                 .why = ENGINE_DEBUG_POINT, .point = *p, .lin = lin > p->lin ? lin : p->lin};
         v->debug.hit |= note;
-        return true;
+        hit = true;
+        break;
     }
-    return false;
+    return hit;
 }
 
 void bt_watch_helper(struct bt_ctx *c, uint64_t lin, unsigned len, unsigned access)

@@ -28,7 +28,7 @@ void bt_watch_helper(struct bt_ctx *c, uint64_t lin, unsigned len, unsigned acce
 
 static inline bool bt_watching(const struct bt_ctx *c)
 {
-    return c->v->en->debug.n_watch != 0;
+    return c->v->en->debug.n_watch != 0 || c->v->dr.data != 0;
 }
 
 #endif

@@ -161,6 +161,8 @@ int bt_interrupt(struct bt_ctx *c, unsigned vector, bool soft, uint64_t return_r
     struct event ev = {.vector = vector, .soft = soft, .rip = return_rip, .ext = soft ? 0 : 1};
 
     c->v->en->stat.irq++;
+    if (!soft && c->v->dr.rf_rip == return_rip)
+        c->sys_flags |= BT_RF;
     if (!soft)
         c->v->en->stat.interrupt[vector & 255]++;
     if (bt_tracing(c, TRACE_interrupts))

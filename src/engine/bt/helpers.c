@@ -3,8 +3,10 @@
  * See helpers.h. */
 #include "helpers.h"
 
+#include "dr.h"
 #include "event.h"
 #include "segment.h"
+#include "task.h"
 #include "trace.h"
 
 #define H_ENTRY(name) [H_##name] = bt_h_##name,
@@ -95,6 +97,7 @@ uint64_t bt_h_syscall(struct bt_ctx *c, uint32_t arg)
     c->gpr[X86_R8 + 3] = flags;
     c->rip = c->mode_key & MODE_L ? cpu->lstar : cpu->cstar;
     bt_set_rflags(c, flags & ~cpu->fmask);
+    c->v->dr.no_step = (flags & cpu->fmask & BT_TF) != 0;
     flat_code(c, sel, 0, true);
     flat_stack(c, (uint16_t)(sel + 8), 0);
     bt_mode_update(c);
@@ -116,6 +119,10 @@ uint64_t bt_h_sysret(struct bt_ctx *c, uint32_t arg)
     flat_stack(c, (uint16_t)(sel + 8), 3);
     bt_set_rflags(c, c->gpr[X86_R8 + 3] & 0x3c7fd7);
     bt_mode_update(c);
+    if (c->sys_flags & BT_TF) { /* TF counts as it is behind SYSCALL and SYSRET */
+        bt_debug_exception(c, 1u << 14);
+        return bt_exception(c);
+    }
     return bt_next(c);
 }
 
@@ -166,11 +173,21 @@ uint64_t bt_h_int(struct bt_ctx *c, uint32_t arg)
 
     if ((arg >> 12 & 1) && !(c->flags >> 11 & 1)) /* INTO without overflow */
         return h_resume(c, arg);
-    bool hardware = arg >> 13 & 1; /* INT1 */
+    bool hardware = arg >> 13 & 1;
 
-    if (bt_interrupt(c, vector, !hardware, h_next_rip(c, arg)))
+    if (hardware) { /* INT1 */
+        bt_debug_exception(c, 0);
+        c->rip = h_next_rip(c, arg);
+        return bt_exception(c);
+    }
+    switch (bt_interrupt(c, vector, true, h_next_rip(c, arg))) {
+    case 0:
+        return bt_next(c);
+    case 2: /* in the task that it switched to */
+        return bt_exception(c);
+    default:
         return h_fault(c);
-    return bt_next(c);
+    }
 }
 
 struct iret_frame {
@@ -212,6 +229,18 @@ static void iret_flags(struct bt_ctx *c, unsigned size, uint64_t v, unsigned old
     bt_set_rflags(c, (v & ~keep) | (cur & keep));
 }
 
+static uint64_t far_end(struct bt_ctx *c, enum bt_far how)
+{
+    switch (how) {
+    case FAR_DONE:
+        return bt_next(c);
+    case FAR_THERE:
+        return bt_exception(c);
+    default:
+        return h_fault(c);
+    }
+}
+
 uint64_t bt_h_iret(struct bt_ctx *c, uint32_t arg)
 {
     unsigned size = arg >> 4 & 0xf, old_cpl = c->cpl;
@@ -221,8 +250,13 @@ uint64_t bt_h_iret(struct bt_ctx *c, uint32_t arg)
 
     if (!(c->mode_key & MODE_PE))
         return bt_iret_real(c, size);
+    if (c->v->cpu.nmi_blocked) { /* even if it faults */
+        c->v->cpu.nmi_blocked = false;
+        bt_kick_now(c);
+    }
     if (c->sys_flags & BT_NT)
-        return h_gp0(c);
+        return c->mode_key & MODE_LMA ? h_gp0(c)
+                                      : far_end(c, bt_task_return(c, h_next_rip(c, arg)));
     if (iret_pop(c, size, &f))
         return h_fault(c);
     unsigned cpl = f.cs & 3;
@@ -252,7 +286,8 @@ uint64_t bt_h_iret(struct bt_ctx *c, uint32_t arg)
     iret_flags(c, size, f.flags, old_cpl);
     if (cpl > old_cpl)
         bt_drop_segs(c);
-    c->v->cpu.nmi_blocked = false;
+    c->v->dr.rf_rip = f.flags & BT_RF ? c->rip : ~0ull;
+    c->sys_flags &= ~BT_RF;
     bt_mode_update(c);
     bt_view_resume(c);
     return bt_next(c);
@@ -291,6 +326,7 @@ uint64_t bt_h_sti(struct bt_ctx *c, uint32_t arg)
     if (!c->if_flag) {
         c->if_flag = 1;
         c->shadow_rip = c->rip;
+        c->v->dr.after_ss = false;
         if (c->irq_wait)
             bt_kick_now(c);
     }
@@ -348,6 +384,13 @@ uint64_t bt_h_seg_get(struct bt_ctx *c, uint32_t arg)
     return 0;
 }
 
+/* No interrupt and no trap comes before the next instruction is done. */
+static void after_ss(struct bt_ctx *c, uint32_t arg)
+{
+    c->shadow_rip = h_next_rip(c, arg);
+    c->v->dr.after_ss = true;
+}
+
 uint64_t bt_h_seg_set(struct bt_ctx *c, uint32_t arg)
 {
     unsigned seg = arg >> 4 & 7;
@@ -355,7 +398,7 @@ uint64_t bt_h_seg_set(struct bt_ctx *c, uint32_t arg)
     if (bt_load_seg(c, seg, (uint16_t)c->temp[1]))
         return h_fault(c);
     if (seg == X86_SS)
-        c->shadow_rip = h_next_rip(c, arg);
+        after_ss(c, arg);
     return h_resume(c, arg);
 }
 
@@ -378,7 +421,7 @@ uint64_t bt_h_seg_pop(struct bt_ctx *c, uint32_t arg)
         return h_fault(c);
     h_set_gpr(c, X86_RSP, sp, rsp + size);
     if (seg == X86_SS)
-        c->shadow_rip = h_next_rip(c, arg);
+        after_ss(c, arg);
     return h_resume(c, arg);
 }
 
@@ -498,6 +541,12 @@ uint64_t bt_h_far_jump(struct bt_ctx *c, uint32_t arg)
         return h_fault(c);
     if (!(c->mode_key & MODE_PE) || (c->mode_key & MODE_VM))
         return bt_far_real(c, size, call, (uint16_t)sel, off, h_next_rip(c, arg));
+    if (sel & ~3ull) {
+        if (bt_descriptor(c, (uint16_t)sel, &d, 13))
+            return h_fault(c);
+        if (!(d.attr & 0x10))
+            return far_end(c, bt_far_system(c, call, (uint16_t)sel, &d, h_next_rip(c, arg)));
+    }
     /* RPL does not matter for conforming code; nonconforming wants RPL <= CPL. */
     if (bt_check_code(c, (uint16_t)sel, &d, c->cpl, 13))
         return h_fault(c);
@@ -599,6 +648,8 @@ uint32_t bt_port_in(struct bt_ctx *c, unsigned port, unsigned size)
     bt_vector_out();
     uint32_t v = h->port_read(h->opaque, c->v->index, (uint16_t)port, size);
     bt_vector_in();
+    if (c->v->dr.io != 0)
+        bt_dr_port(c, port, size);
     if (bt_tracing(c, TRACE_pio))
         bt_trace(c, TRACE_pio, bt_trace_rip(c), "in %#x, %u bytes: %#x", port, size, v);
     return v;
@@ -615,6 +666,8 @@ void bt_port_out(struct bt_ctx *c, unsigned port, unsigned size, uint32_t value)
     h->port_write(h->opaque, c->v->index, (uint16_t)port, value, size);
     bt_remap_data(c);
     bt_vector_in();
+    if (c->v->dr.io != 0)
+        bt_dr_port(c, port, size);
 }
 
 int bt_port_check(struct bt_ctx *c, unsigned port, unsigned size)

@@ -142,6 +142,9 @@ int bt_port_check(struct bt_ctx *c, unsigned port, unsigned size);
 uint32_t bt_port_in(struct bt_ctx *c, unsigned port, unsigned size);
 void bt_port_out(struct bt_ctx *c, unsigned port, unsigned size, uint32_t value);
 
+/* sysreg.c */
+void bt_load_cr3(struct bt_ctx *c, uint64_t v);
+
 /* Real and virtual-8086 mode forms (legacy.c). */
 uint64_t bt_iret_real(struct bt_ctx *c, unsigned size);
 uint64_t bt_far_real(struct bt_ctx *c, unsigned size, bool call, uint16_t sel, uint64_t off,

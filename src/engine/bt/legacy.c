@@ -6,6 +6,7 @@
 #include "event.h"
 #include "helpers.h"
 #include "segment.h"
+#include "task.h"
 
 static void load_real(struct bt_ctx *c, unsigned seg, uint16_t sel)
 {
@@ -54,7 +55,7 @@ static int read_gate(struct bt_ctx *c, struct gate *g, bool soft)
     if (bt_read(c, cpu->idtr.base + g->vector * 8, 8, bt_sys_mmu(c), &raw))
         return 1;
     g->type = raw >> 40 & 0x1f;
-    if (g->type != 6 && g->type != 7 && g->type != 14 && g->type != 15)
+    if (g->type != 5 && g->type != 6 && g->type != 7 && g->type != 14 && g->type != 15)
         return bt_fault_err(c, 13, err);
     if (soft && (raw >> 45 & 3) < c->cpl)
         return bt_fault_err(c, 13, err);
@@ -109,6 +110,8 @@ int bt_deliver_legacy(struct bt_ctx *c, unsigned vector, bool soft, bool has_err
         return deliver_real(c, vector, rip);
     if (read_gate(c, &g, soft))
         return 1;
+    if (g.type == 5)
+        return (int)bt_task_event(c, g.sel, rip, has_error, error, g.ext);
     if ((g.sel & ~3) == 0)
         return bt_fault_err(c, 13, g.ext);
     if (bt_descriptor(c, g.sel, &d, 13))

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "debug.h"
+#include "dr.h"
 #include "event.h"
 #include "segment.h"
 #include "signal_internal.h"
@@ -272,6 +273,10 @@ static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
     if (cpu->rflags >> 17 & 1)
         c->cpl = 3;
     c->shadow_rip = cpu->interrupt_shadow ? cpu->rip : ~0ull;
+    v->dr.hit = 0;
+    v->dr.rf_rip = cpu->rflags >> 16 & 1 ? cpu->rip : ~0ull;
+    c->sys_flags &= ~BT_RF;
+    bt_dr_changed(c);
     bt_tlb_flush(c, true);
     bt_exec_flush(c, true);
     bt_remap_code(c);
@@ -534,11 +539,8 @@ static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool a
  */
 static void single_step(struct engine_vcpu *v, struct bt_ctx *c, uint64_t exceptions)
 {
-    if (v->en->stat.exc + v->en->stat.irq != exceptions)
-        return;
-    v->cpu.dr[6] |= 1u << 14;
-    bt_fault(c, 1);
-    (void)bt_exception(c);
+    if (v->en->stat.exc + v->en->stat.irq == exceptions)
+        bt_dr_trap(v, c, true);
 }
 
 /* Did the block that was left this way run its instructions? */
@@ -603,6 +605,13 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         inject(v, c);
     c->exit_reason = EXIT_LOOKUP;
     for (;;) {
+        if (v->dr.hit != 0) {
+            bt_dr_trap(v, c, false);
+            if (c->exit_reason == EXIT_SHUTDOWN) {
+                why = ENGINE_EXIT_SHUTDOWN;
+                break;
+            }
+        }
         bool alone = c->exit_reason == EXIT_ONESHOT, chain = c->exit_reason == EXIT_CHAIN,
              stale = c->exit_reason == EXIT_STALE;
         uint32_t form = c->exit_reason == EXIT_VARIANT ? BT_KEY_VARIANT

@@ -244,15 +244,22 @@ int bt_set_stack(struct bt_ctx *c, uint16_t selector, unsigned cpl, bool to64, u
     return 0;
 }
 
-/* After a return to an outer level: data segments that the new level may not use become null. */
+/* After a return to an outer level: data segments that the new level may not use become null. In
+ * long mode the bases of FS and GS outlive that. */
 void bt_drop_segs(struct bt_ctx *c)
 {
+    bool keep = c->mode_key & MODE_LMA;
+
     static const uint8_t list[] = {X86_ES, X86_DS, X86_FS, X86_GS};
 
     for (unsigned i = 0; i < 4; i++) {
         struct x86_segment *s = &c->v->cpu.seg[list[i]];
         unsigned type = s->attr & 0xf, dpl = s->attr >> 5 & 3;
-        if (!s->unusable && (s->attr & ATTR_S) && (type & 0xc) != 0xc && dpl < c->cpl)
+        if (!s->unusable && (s->attr & ATTR_S) && (type & 0xc) != 0xc && dpl < c->cpl) {
+            uint64_t base = c->seg_base[list[i]];
             load_null(c, list[i], 0);
+            if (keep && list[i] >= X86_FS)
+                c->seg_base[list[i]] = s->base = base;
+        }
     }
 }

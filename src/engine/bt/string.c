@@ -179,9 +179,9 @@ static int one(struct bt_ctx *c, const struct str *s)
             return 1;
         compare(c, s->size, c->gpr[X86_RAX], v);
         break;
-    case OP_CMPS:
-        if (bt_read(c, src(c, s), s->size, s->mmu, &v) ||
-            bt_read(c, dst(c, s), s->size, s->mmu, &v2))
+    case OP_CMPS: /* processors look at the second operand first */
+        if (bt_read(c, dst(c, s), s->size, s->mmu, &v2) ||
+            bt_read(c, src(c, s), s->size, s->mmu, &v))
             return 1;
         compare(c, s->size, v, v2);
         break;
@@ -232,7 +232,9 @@ static int run(struct bt_ctx *c, const struct str *s)
         int64_t n = 0;
         if (left == 0)
             return 0;
-        if (s->op == OP_MOVS)
+        if (c->mode_key & MODE_TF) /* a step is one element */
+            n = 0;
+        else if (s->op == OP_MOVS)
             n = fast_movs(c, s, left);
         else if (s->op == OP_STOS)
             n = fast_stos(c, s, left);
@@ -247,7 +249,7 @@ static int run(struct bt_ctx *c, const struct str *s)
         reg_add(c, s, X86_RCX, -n);
         if (stop_compare(c, s))
             return 0;
-        if (c->kick && masked(s, c->gpr[X86_RCX]) != 0)
+        if ((c->kick || (c->mode_key & MODE_TF)) && masked(s, c->gpr[X86_RCX]) != 0)
             return 2;
     }
 }
@@ -271,6 +273,7 @@ uint64_t bt_h_string(struct bt_ctx *c, uint32_t arg)
         return h_fault(c);
     case 2:
         c->rip = bt_helper_rip(c);
+        c->v->dr.rf_rip = c->rip; /* its breakpoint was met already */
         return bt_next(c);
     default:
         return 0;

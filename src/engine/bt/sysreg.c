@@ -3,6 +3,7 @@
  * Control, debug and model-specific registers, descriptor-table registers, TLB control (Intel SDM
  * vol. 3, 2.5 and vol. 4). General registers only.
  */
+#include "dr.h"
 #include "event.h"
 #include "helpers.h"
 #include "segment.h"
@@ -24,6 +25,7 @@
      CR0_PG)
 
 #define CR4_TSD (1ull << 2)
+#define CR4_DE (1ull << 3)
 #define CR4_PAE (1ull << 5)
 #define CR4_FSGSBASE (1ull << 16)
 #define CR4_PCIDE (1ull << 17)
@@ -130,6 +132,8 @@ static int set_cr4(struct bt_ctx *c, uint64_t v)
     if ((v & CR4_PCIDE) && !(old & CR4_PCIDE) && (!(cpu->efer & EFER_LMA) || (cpu->cr3 & 0xfff)))
         return bt_fault_err(c, 13, 0);
     cpu->cr4 = v;
+    if ((v ^ old) & CR4_DE)
+        bt_dr_changed(c);
     if ((v ^ old) & CR4_FLUSH)
         flush_all(c);
     if ((v ^ old) & (CR4_TSD | CR4_FSGSBASE)) { /* translations know them */
@@ -138,6 +142,12 @@ static int set_cr4(struct bt_ctx *c, uint64_t v)
     }
     bt_mode_update(c);
     return 0;
+}
+
+void bt_load_cr3(struct bt_ctx *c, uint64_t v)
+{
+    if (c->v->cpu.cr3 != v)
+        (void)set_cr3(c, v);
 }
 
 uint64_t bt_h_mov_from_cr(struct bt_ctx *c, uint32_t arg)
@@ -225,56 +235,6 @@ uint64_t bt_h_lmsw(struct bt_ctx *c, uint32_t arg)
     if (denied(c))
         return h_gp0(c);
     return set_cr0(c, (old & ~14ull) | v | (old & CR0_PE)) ? h_fault(c) : h_resume(c, arg);
-}
-
-/* ---- debug registers ------------------------------------------------------------------------- */
-
-static bool dr_ok(struct bt_ctx *c, unsigned n)
-{
-    if (denied(c))
-        bt_fault_err(c, 13, 0);
-    else if ((n == 4 || n == 5) && (c->v->cpu.cr4 >> 3 & 1))
-        bt_fault(c, 6);
-    else if (n > 7)
-        bt_fault(c, 6);
-    else if (c->v->cpu.dr[7] >> 13 & 1) { /* GD */
-        c->v->cpu.dr[7] &= ~(1ull << 13);
-        c->v->cpu.dr[6] |= 1ull << 13;
-        bt_fault(c, 1);
-    } else
-        return true;
-    return false;
-}
-
-uint64_t bt_h_mov_from_dr(struct bt_ctx *c, uint32_t arg)
-{
-    unsigned n = arg >> 4 & 15;
-
-    if (!dr_ok(c, n))
-        return h_fault(c);
-    if (n == 4 || n == 5)
-        n += 2;
-    h_set_gpr(c, arg >> 8 & 15, c->mode_key & MODE_L ? 8 : 4, c->v->cpu.dr[n]);
-    return 0;
-}
-
-uint64_t bt_h_mov_to_dr(struct bt_ctx *c, uint32_t arg)
-{
-    unsigned n = arg >> 4 & 15;
-    uint64_t v = c->gpr[arg >> 8 & 15];
-
-    if (!dr_ok(c, n))
-        return h_fault(c);
-    if (n == 4 || n == 5)
-        n += 2;
-    if (n >= 6 && v >> 32)
-        return h_gp0(c);
-    if (n == 6)
-        v = (v & 0xe00f) | 0xffff0ff0;
-    if (n == 7)
-        v = (v & 0xffff2bff) | 0x400;
-    c->v->cpu.dr[n] = v;
-    return h_resume(c, arg);
 }
 
 /* ---- MSRs ------------------------------------------------------------------------------------ */
