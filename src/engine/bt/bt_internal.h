@@ -787,6 +787,8 @@ void bt_view_protect(struct bt_ctx *c, uint32_t rpn); /* code appeared in page r
 void bt_view_tick(struct bt_ctx *c);                  /* an interrupt comes: what runs here? */
 /* Does a view serve the accesses of this mode? If so, fs_base is its base. */
 bool bt_view_select(struct bt_ctx *c);
+/* Is the cluster of `lin` direct in every view that code of the mode may run with? */
+bool bt_view_whole(const struct bt_ctx *c, uint64_t lin);
 /* Is the region of `lin` direct where a site for it looks? *low: it is in the window. */
 bool bt_view_direct(const struct bt_ctx *c, uint64_t lin, bool *low);
 /* What is known of the instruction at rpn << 12 | offset. */

@@ -202,6 +202,14 @@ void x_here(struct xlate *x, uint8_t *rel32)
     __builtin_memcpy(rel32, &d, 4);
 }
 
+void x_jcc_to(struct xlate *x, unsigned cc, const uint8_t *to)
+{
+    uint8_t *rel = x_jcc(x, cc);
+    int32_t d = (int32_t)(to - (rel + 4));
+
+    __builtin_memcpy(rel, &d, 4);
+}
+
 void x_jmp_to(struct xlate *x, const uint8_t *to)
 {
     e8(x, 0xe9);

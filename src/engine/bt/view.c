@@ -333,9 +333,13 @@ void bt_view_empty(struct bt_ctx *c, struct view *v)
     }
     v->leaves = 0;
     v->stale = false;
-    for (unsigned k = 0; k < v->n_region; k++)
-        sys6(SYS_mmap, bt_host_of(c, v, (uint64_t)v->region[k] << REGION_SHIFT), REGION_SIZE,
+    for (unsigned k = 0, n; k < v->n_region; k += n) { /* neighbours at once */
+        for (n = 1; k + n < v->n_region && v->region[k + n] == v->region[k] + n &&
+                    bt_table_of(v, v->region[k]) != VIEW_LOW;)
+            n++;
+        sys6(SYS_mmap, bt_host_of(c, v, (uint64_t)v->region[k] << REGION_SHIFT), n * REGION_SIZE,
              PROT_NONE, RESERVE_FLAGS | MAP_FIXED, (uint64_t)-1, 0);
+    }
 }
 
 /* ---- regions --------------------------------------------------------------------------------- */
@@ -356,41 +360,81 @@ static uint64_t sign_region(unsigned r)
     return (uint64_t)((int64_t)((uint64_t)r << 48) >> 48) << REGION_SHIFT;
 }
 
-/* Moves the view so that all its regions and r find room. */
-static bool place(struct bt_ctx *c, struct view *v, unsigned r)
+/* Would all n regions from r on, and those that the view has, find room? */
+static bool all_fit(const struct views *vs, const struct view *v, unsigned r, unsigned n,
+                    unsigned shift)
+{
+    bool ok = true;
+
+    for (unsigned i = 0; ok && i < n; i++)
+        ok = fits(vs, v, r + i, shift);
+    for (unsigned i = 0; ok && i < v->n_region; i++)
+        ok = bt_table_of(v, v->region[i]) == VIEW_LOW || fits(vs, v, v->region[i], shift);
+    return ok;
+}
+
+/* Takes them; what was the view's before stays so, too. */
+static bool take_all(struct views *vs, struct view *v, unsigned r, unsigned n)
+{
+    bool ok = true;
+
+    for (unsigned i = 0; ok && i < n; i++)
+        ok = take(vs, v, r + i);
+    for (unsigned i = 0; ok && i < v->n_region; i++)
+        ok = bt_table_of(v, v->region[i]) == VIEW_LOW || take(vs, v, v->region[i]);
+    return ok;
+}
+
+/* Does the view, where it is, need region h of the host's address space? */
+static bool needed(const struct view *v, unsigned r, unsigned n, unsigned h)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (((r + i + v->shift - h + 1) & 0xffff) <= 2)
+            return true;
+    for (unsigned i = 0; i < v->n_region; i++)
+        if (bt_table_of(v, v->region[i]) != VIEW_LOW &&
+            ((v->region[i] + v->shift - h + 1u) & 0xffff) <= 2)
+            return true;
+    return false;
+}
+
+static void release_rest(struct views *vs, const struct view *v, unsigned r, unsigned n)
+{
+    for (unsigned h = 0; h < HOST_REGIONS; h++)
+        if (vs->host_use[h] == HOST_VIEW + v->index && !needed(v, r, n, h))
+            bt_release(vs, h);
+}
+
+/* Moves the view so that all its regions and those from r on find room. Code relies on what is
+ * direct: where there is no room everything stays as it was. */
+static bool place(struct bt_ctx *c, struct view *v, unsigned r, unsigned n)
 {
     struct views *vs = c->v->en->views;
-    unsigned bias = v->index == 0 ? HOST_REGIONS : 0x10000;
+    unsigned bias = v->index == 0 ? HOST_REGIONS : 0x10000, was = v->shift;
 
     for (unsigned k = 34; k < HOST_REGIONS; k++) {
         unsigned shift = (bias - k) & 0xffff;
-        bool ok = fits(vs, v, r, shift);
-        for (unsigned i = 0; ok && i < v->n_region; i++)
-            ok = bt_table_of(v, v->region[i]) == VIEW_LOW || fits(vs, v, v->region[i], shift);
-        if (!ok)
+        if (!all_fit(vs, v, r, n, shift))
             continue;
-        if (v->placed) {
-            bt_view_empty(c, v);
-            for (unsigned h = 0; h < HOST_REGIONS; h++)
-                if (vs->host_use[h] == HOST_VIEW + v->index)
-                    bt_release(vs, h);
-        }
-        v->placed = true;
         v->shift = shift;
-        v->base = sign_region(shift);
-        ok = take(vs, v, r);
-        for (unsigned i = 0; ok && i < v->n_region; i++)
-            ok = bt_table_of(v, v->region[i]) == VIEW_LOW || take(vs, v, v->region[i]);
-        if (ok)
+        if (take_all(vs, v, r, n)) {
+            v->shift = was;
+            if (v->placed)
+                bt_view_empty(c, v);
+            v->placed = true;
+            v->shift = shift;
+            v->base = sign_region(shift);
+            release_rest(vs, v, r, n);
             return true;
+        }
+        v->shift = was;
+        if (v->placed)
+            release_rest(vs, v, 0, 0);
     }
-    if (v->placed) { /* its regions may be nobody's now */
-        bt_install(c, v, false);
-        v->n_region = 0;
-        v->placed = false;
-        if (vs->low_owner == v->index)
-            vs->low_owner = 0;
-    }
+    if (!v->placed)
+        for (unsigned h = 0; h < HOST_REGIONS; h++)
+            if (vs->host_use[h] == HOST_VIEW + v->index)
+                bt_release(vs, h);
     return false;
 }
 
@@ -424,6 +468,62 @@ static bool low_take(struct bt_ctx *c, struct view *v)
     return true;
 }
 
+/* Makes n regions from r on the view's. */
+static bool acquire(struct bt_ctx *c, struct view *v, unsigned r, unsigned n)
+{
+    struct views *vs = c->v->en->views;
+    bool here = v->placed;
+
+    if (v->n_region + n > VIEW_REGIONS)
+        return false;
+    for (unsigned i = 0; here && i < n; i++)
+        here = fits(vs, v, r + i, v->shift);
+    for (unsigned i = 0; here && i < n; i++)
+        here = take(vs, v, r + i);
+    if (!here && !place(c, v, r, n))
+        return false;
+    for (unsigned i = 0; i < n; i++)
+        v->region[v->n_region++] = (uint16_t)(r + i);
+    return true;
+}
+
+static bool has(const struct view *v, unsigned r)
+{
+    for (unsigned i = 0; i < v->n_region; i++)
+        if (v->region[i] == r)
+            return true;
+    return false;
+}
+
+/* All of the cluster of the kernel's region r, if its other regions have room. */
+static bool acquire_cluster(struct bt_ctx *c, struct view *v, unsigned r)
+{
+    unsigned first = r & ~(CLUSTER_REGIONS - 1);
+
+    for (unsigned i = 0; i < CLUSTER_REGIONS; i++)
+        if (has(v, first + i))
+            return false;
+    return acquire(c, v, first, CLUSTER_REGIONS);
+}
+
+bool bt_view_user_cluster(struct bt_ctx *c, struct view *v)
+{
+    if (!acquire(c, v, USER_CLUSTER * CLUSTER_REGIONS, CLUSTER_REGIONS))
+        return false;
+    c->v->en->views->user_whole = true;
+    return true;
+}
+
+bool bt_view_whole(const struct bt_ctx *c, uint64_t lin)
+{
+    const struct views *vs = c->v->en->views;
+    unsigned k = lin >> (REGION_SHIFT + 4) & (CLUSTERS - 1);
+
+    if (c->mode_key & MODE_USER)
+        return vs->user_whole && k == USER_CLUSTER;
+    return vs->whole[k / 8] >> k % 8 & 1;
+}
+
 void bt_view_region(struct bt_ctx *c, uint64_t lin)
 {
     struct views *vs = c->v->en->views;
@@ -438,20 +538,26 @@ void bt_view_region(struct bt_ctx *c, uint64_t lin)
     for (unsigned i = 0; i < v->n_refused; i++)
         if (v->refused[i] == r)
             return;
-    bool ok;
-    if (bt_table_of(v, r) == VIEW_LOW)
+    bool ok, whole = v->index == 0 && acquire_cluster(c, v, r);
+    if (whole) {
+        unsigned k = r / CLUSTER_REGIONS;
+        vs->whole[k / 8] |= (uint8_t)(1u << k % 8);
+        ok = true;
+    } else if (bt_table_of(v, r) == VIEW_LOW) {
         ok = low_take(c, v);
-    else
-        ok = (v->placed && fits(vs, v, r, v->shift) && take(vs, v, r)) || place(c, v, r);
+        if (ok)
+            v->region[v->n_region++] = (uint16_t)r;
+    } else {
+        ok = acquire(c, v, r, 1);
+    }
     if (!ok) {
         c->v->en->stat.view_conflict++;
         if (bt_table_of(v, r) == VIEW_LOW)
             v->low_waits++;
-        else if (v->n_refused < VIEW_REGIONS)
+        else if (v->n_refused < VIEW_REFUSED)
             v->refused[v->n_refused++] = (uint16_t)r;
         return;
     }
-    v->region[v->n_region++] = (uint16_t)r;
     bt_install(c, v, true);
     bt_unlink_misses(c->v->en);
     c->fs_base = v->base;

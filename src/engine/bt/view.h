@@ -10,7 +10,14 @@
 enum { HOST_FREE, HOST_FOREIGN, HOST_VIEW };
 
 #define VIEWS 33 /* 0 is the kernel's */
-#define VIEW_REGIONS 32
+#define VIEW_REGIONS 160
+#define VIEW_REFUSED 32
+
+/* A terabyte of linear addresses, 16 regions. Code may compare with the number of one that is
+ * *whole*: all of it belongs to every view that code may run with (bt_view_whole). */
+#define CLUSTER_REGIONS 16u
+#define CLUSTERS (0x10000u / CLUSTER_REGIONS)
+#define USER_CLUSTER 0x7fu /* where Linux has stacks, libraries and most of mmap's area */
 #define LEAVES 16384u
 #define LEAF_HASH 16384u
 #define NODES (1u << 18)
@@ -40,7 +47,7 @@ struct view {
     uint16_t pcid;
     unsigned shift; /* regions between linear and host address, modulo 65,536 */
     uint64_t base;  /* host - linear */
-    uint16_t region[VIEW_REGIONS], refused[VIEW_REGIONS];
+    uint16_t region[VIEW_REGIONS], refused[VIEW_REFUSED];
     unsigned n_region, n_refused;
     uint32_t leaves;
     uint32_t low_waits;      /* accesses that found the window of low addresses taken */
@@ -79,6 +86,8 @@ struct views {
     struct leaf *leaf;
     struct rmap_node *node;
     uint32_t *rmap, *rmap_large;
+    uint8_t whole[CLUSTERS / 8]; /* of the kernel's view */
+    bool user_whole;             /* USER_CLUSTER is whole in all user views */
     struct view view[VIEWS];
     struct space space[SPACES];
     struct site_hint hint[SITE_HINTS];
@@ -123,6 +132,8 @@ void bt_leaf_drop(struct bt_ctx *c, struct leaf *l);
 void bt_view_empty(struct bt_ctx *c, struct view *v);
 unsigned bt_table_of(const struct view *v, unsigned r); /* where a region of the view is noted */
 void bt_release(struct views *vs, unsigned h);          /* a region of the host's address space */
+/* Before a user view is used: gives it USER_CLUSTER. */
+bool bt_view_user_cluster(struct bt_ctx *c, struct view *v);
 uint64_t bt_entry_gpa(unsigned level, uint64_t e);
 /* The first piece of RAM in [gpa, end). */
 bool bt_next_piece(const struct translator *en, uint64_t gpa, uint64_t end, struct piece_of *p);

@@ -242,23 +242,32 @@ static void view_free(struct bt_ctx *c, struct view *v)
     v->used = false;
 }
 
+/* Of those in use, the one that did not run for longest; not the current one. */
+static struct view *oldest(struct views *vs)
+{
+    struct view *old = NULL;
+
+    for (unsigned i = 1; i < VIEWS; i++) {
+        struct view *v = &vs->view[i];
+        if (v->used && i != vs->user && (old == NULL || v->last_tick < old->last_tick))
+            old = v;
+    }
+    return old;
+}
+
 /* A view for an address space that proved to live: a free one, or the one not used for longest. */
 static struct view *view_new(struct bt_ctx *c)
 {
     struct views *vs = c->v->en->views;
     struct view *old = NULL;
 
-    for (unsigned i = 1; i < VIEWS; i++) {
-        struct view *v = &vs->view[i];
-        if (!v->used) {
-            old = v;
-            break;
-        }
-        if (i != vs->user && (old == NULL || v->last_tick < old->last_tick))
-            old = v;
-    }
-    if (old->used)
+    for (unsigned i = 1; old == NULL && i < VIEWS; i++)
+        if (!vs->view[i].used)
+            old = &vs->view[i];
+    if (old == NULL) {
+        old = oldest(vs);
         view_free(c, old);
+    }
     unsigned index = old->index;
     bt_fill(old, 0, sizeof(*old)); /* memset would use the guest's vector registers */
     old->index = (uint8_t)index;
@@ -288,6 +297,15 @@ static void promote(struct bt_ctx *c, struct space *s)
     v->space = (uint16_t)(s - vs->space);
     v->last_tick = vs->now;
     v->pcid = c->v->cpu.cr3 & 0xfff;
+    if (!bt_view_user_cluster(c, v)) { /* no room: other views have to go */
+        struct view *old;
+        v->used = false;
+        old = oldest(vs);
+        if (old != NULL)
+            view_free(c, old);
+        s->ticks = 0;
+        return;
+    }
     s->view = v->index;
     c->v->en->stat.view_promote++;
     user_set(c, v->index);
@@ -311,6 +329,8 @@ void bt_view_reset(struct bt_ctx *c)
             bt_release(vs, h);
     bt_fill(k, 0, sizeof(*k));
     k->used = true;
+    bt_fill(vs->whole, 0, sizeof(vs->whole));
+    c->v->flush_wanted = true; /* code relies on what was whole */
     bt_fill(vs->space, 0, sizeof(vs->space));
     bt_fill(vs->hint, 0, sizeof(vs->hint));
     vs->maps = 0;

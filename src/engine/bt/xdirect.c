@@ -7,6 +7,11 @@
  *      cmp   direct[t], 0; jne miss            nothing but guest memory and guards there?
  *  op: the instruction with an FS prefix
  *
+ * Where the address is known when the block is translated, and lies in a terabyte that is whole
+ * (bt_view_whole), that is what the check expects; the table is asked in the cold part:
+ *
+ *      rorx  t, address, 40; cmp tw, terabyte; jne other
+ *
  * Invariant: at `op` the address is less than GUARD away from an address of a direct region of the
  * view in use. Such host addresses are guest memory of that view, or not mapped. So one check
  * serves all accesses of a group (xgroup.c), and a loop whose addresses move by constants is
@@ -30,6 +35,7 @@
  * The rest of its group uses the register, too. (A segment prefix would do for both only with
  * offsets that are not canonical, which some processors refuse when the page is not there.)
  */
+#include "view.h"
 #include "xlate.h"
 
 #define FS 0x64u
@@ -153,12 +159,56 @@ static void region(struct xlate *x, unsigned reg, unsigned t)
     x_rr(x, false, 0x0fb7, t, t); /* movzx t, t's low word */
 }
 
+/* The cluster of an access that the current instruction makes at `lin`, if it is one to expect; else
+ * -1. */
+static int cluster(const struct xlate *x, uint64_t lin)
+{
+    if (!x->en->bmi2 || flags_held(x) || !x->member[x->i].known || !bt_view_whole(x->c, lin))
+        return -1;
+    return (int)(lin >> 40 & 0xffff);
+}
+
+/* Jumps unless the address in reg is in the cluster. Returns the rel32. */
+static uint8_t *expect(struct xlate *x, unsigned reg, unsigned t, int k)
+{
+    x_rorx(x, t, reg, 40);
+    e8(x, 0x66); /* cmp tw, k */
+    if (t >= 8)
+        e8(x, 0x41);
+    e8(x, k == (int8_t)k || k >= 0xff80 ? 0x83 : 0x81);
+    e8(x, 0xf8 | (t & 7));
+    e8(x, k & 0xff);
+    if (!(k == (int8_t)k || k >= 0xff80))
+        e8(x, k >> 8);
+    return x_jcc(x, CC_NE);
+}
+
 /* Is the region of the address in `reg` direct? t is free. */
 static void check(struct xlate *x, const struct insn *in, unsigned reg, unsigned t, bool low,
                   uint16_t avoid)
 {
     region(x, reg, t);
     test(x, in, t, table_off(x, low), avoid);
+}
+
+/* The same for an operand whose cluster is expected. The address is in reg, or reg is t and it is
+ * computed again from m. */
+static void check_expected(struct xlate *x, const struct insn *in, const struct insn_mem *m,
+                           unsigned reg, unsigned t, int k)
+{
+    uint8_t *other = expect(x, reg, t, k), *here = x->out;
+
+    x_to_cold(x);
+    x_here(x, other);
+    if (reg == t)
+        x_lea(x, true, t, m->base, m->index, m->scale, (int32_t)m->disp);
+    region(x, reg, t);
+    x_ctx_idx(x, false, 0x80, 7, t, table_off(x, false));
+    e8(x, 0);
+    uint8_t *miss = x_jcc(x, CC_NE);
+    x_jmp_to(x, here);
+    x_to_hot(x);
+    miss_exit(x, in, miss, 16);
 }
 
 static uint16_t m_regs(const struct insn_mem *m)
@@ -170,10 +220,17 @@ static uint16_t m_regs(const struct insn_mem *m)
 static void check_operand(struct xlate *x, const struct insn *in, const struct insn_mem *m,
                           unsigned t, bool low, uint16_t avoid)
 {
+    int k = low || m->base < 0 ? -1 : cluster(x, x_address_now(x, in, m));
+
     avoid |= m_regs(m);
     if (m->index >= 0) {
         x_lea(x, true, t, m->base, m->index, m->scale, (int32_t)m->disp);
-        check(x, in, t, t, low, avoid);
+        if (k >= 0)
+            check_expected(x, in, m, t, t, k);
+        else
+            check(x, in, t, t, low, avoid);
+    } else if (k >= 0) {
+        check_expected(x, in, m, (unsigned)m->base, t, k);
     } else if (m->base >= 0) {
         check(x, in, (unsigned)m->base, t, low, avoid);
     } else {
@@ -217,14 +274,29 @@ static bool must_check(struct xlate *x, unsigned group)
 /* The address in t1 becomes the host's, whichever kind it is; t2 is free, and so are the flags. */
 static void check_mixed(struct xlate *x, const struct insn *in, unsigned t1, unsigned t2)
 {
-    region(x, t1, t2);
-    x_ctx_idx(x, false, 0x80, 7, t2, table_off(x, false));
-    e8(x, 0);
-    uint8_t *other = x_jcc(x, CC_NE);
+    int k =
+        bt_view_whole(x->c, (uint64_t)USER_CLUSTER << 40) && x->en->bmi2 ? (int)USER_CLUSTER : -1;
+    uint8_t *other;
+
+    if (k >= 0) {
+        other = expect(x, t1, t2, k);
+    } else {
+        region(x, t1, t2);
+        x_ctx_idx(x, false, 0x80, 7, t2, table_off(x, false));
+        e8(x, 0);
+        other = x_jcc(x, CC_NE);
+    }
+    uint8_t *high = x->out;
     x_ctx(x, true, 0x03, t1, CTX_OFF(fs_base));
     uint8_t *here = x->out;
     x_to_cold(x);
     x_here(x, other);
+    if (k >= 0) {
+        region(x, t1, t2);
+        x_ctx_idx(x, false, 0x80, 7, t2, table_off(x, false));
+        e8(x, 0);
+        x_jcc_to(x, CC_E, high);
+    }
     x_ctx_idx(x, false, 0x80, 7, t2, table_off(x, true));
     e8(x, 0);
     uint8_t *miss = x_jcc(x, CC_NE);
@@ -325,7 +397,10 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
         a->t2 = a->val = x_scratch(x, avoid);
     if (t1)
         x_address(x, in, m, a->t1, a->t2);
-    if (checks && t1)
+    int k = checks && t1 && !low && !based ? cluster(x, x_address_now(x, in, m)) : -1;
+    if (k >= 0)
+        check_expected(x, in, m, a->t1, a->t2, k);
+    else if (checks && t1)
         check(x, in, a->t1, a->t2, low, avoid);
     else if (checks)
         check_operand(x, in, m, a->t2, low, avoid);

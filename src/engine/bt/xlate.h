@@ -176,6 +176,7 @@ uint8_t *x_jcc(struct xlate *x, unsigned cc);   /* returns the rel32 to fill; cc
 void x_here(struct xlate *x, uint8_t *rel32);   /* makes a jump come here */
 void x_jmp_abs(struct xlate *x, uint64_t code); /* to an address of the cache */
 void x_jmp_to(struct xlate *x, const uint8_t *to);
+void x_jcc_to(struct xlate *x, unsigned cc, const uint8_t *to);
 void x_align(struct xlate *x, unsigned to); /* NOPs up to a multiple, a power of 2 */
 void x_to_cold(struct xlate *x);
 void x_to_hot(struct xlate *x);
