@@ -160,6 +160,19 @@ static int set_timeout(void *opaque, const char *option, char *value, struct err
     return option_duration(option, value, &((struct run *)opaque)->cfg.timeout_ns, e);
 }
 
+static int set_gdb(void *opaque, const char *option, char *value, struct err *e)
+{
+    struct run *r = opaque;
+
+    return option_gdb(option, value, &r->cfg.gdb, &r->cfg.gdb_wait, e);
+}
+
+static int set_paused(void *opaque, const char *option, char *value, struct err *e)
+{
+    ((struct run *)opaque)->cfg.paused = true;
+    return 0;
+}
+
 static int set_debug_exit(void *opaque, const char *option, char *value, struct err *e)
 {
     ((struct run *)opaque)->cfg.debug_exit = true;
@@ -215,6 +228,8 @@ static const struct arg_option options[] = {
     {"name", 0, "NAME", "name of the machine, shown to the guest", set_name},
     {"no-reboot", 0, NULL, "end when the guest resets the machine", set_no_reboot},
     {"timeout", 0, "TIME", "end with status 1 after TIME, as in 30s, 5m or 1h", set_timeout},
+    {"gdb", 0, "unix:F|tcp:PORT[,wait]", "a debugger may connect there; wait for it", set_gdb},
+    {"paused", 0, NULL, "start paused, or with --gdb as with wait", set_paused},
     {"debug-exit", 0, NULL, "port 0xf4 ends the machine: status (value << 1) | 1", set_debug_exit},
     {"test-device", 0, NULL, "ports e0 and 2000 and a page for test kernels", set_test_device},
     {"stats", 0, NULL, "say at the end where the time went, and on SIGUSR1", set_stats},
@@ -285,6 +300,10 @@ static int check(struct run *r, struct err *e)
 
     if (!r->serial_given && r->cfg.console.kind == CHARDEV_STDIO)
         r->cfg.serial.kind = CHARDEV_NONE;
+    if (r->cfg.paused && r->cfg.gdb != NULL) { /* continued by the debugger */
+        r->cfg.gdb_wait = true;
+        r->cfg.paused = false;
+    }
     if (r->cfg.append == NULL)
         r->cfg.append = r->cfg.console.kind == CHARDEV_STDIO ? "console=hvc0" : "console=ttyS0";
     if (r->cfg.serial.kind == CHARDEV_STDIO && r->cfg.console.kind == CHARDEV_STDIO)
@@ -408,6 +427,9 @@ static void announce(const struct run *r)
         fprintf(stderr, "doppel: the serial port is %s\n", serial);
     if (console != NULL)
         fprintf(stderr, "doppel: the console is %s\n", console);
+    if (vm_gdb_where(r->vm) != NULL)
+        fprintf(stderr, "doppel: debuggers connect to %s%s\n", vm_gdb_where(r->vm),
+                r->cfg.gdb_wait ? ", which the machine waits for" : "");
     if (on_stdio(r) && terminal_present())
         fputs("doppel: the escape key is Ctrl-A, Ctrl-A h shows help\n", stderr);
 }

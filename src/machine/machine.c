@@ -255,6 +255,16 @@ void machine_resume(struct machine *m)
 
 /* --- parts --- */
 
+struct ram *machine_ram(struct machine *m)
+{
+    return m->ram;
+}
+
+struct engine *machine_engine(struct machine *m)
+{
+    return m->engine;
+}
+
 struct engine_vcpu *machine_vcpu(struct machine *m, unsigned vcpu)
 {
     return m->vcpu[vcpu];

@@ -84,6 +84,8 @@ int machine_reset(struct machine *m, struct err *e) MUST_CHECK;
 void machine_pause(struct machine *m);  /* idempotent */
 void machine_resume(struct machine *m); /* idempotent */
 
+struct ram *machine_ram(struct machine *m);
+struct engine *machine_engine(struct machine *m);
 struct engine_vcpu *machine_vcpu(struct machine *m, unsigned vcpu);
 struct serial *machine_serial(struct machine *m);
 struct vclock *machine_clock(struct machine *m);

@@ -144,6 +144,22 @@ int option_module(const char *option, char *text, struct boot_module *out, struc
     return *text == '\0' ? err_usage(e, "%s: the path of the module is missing", option) : 0;
 }
 
+int option_gdb(const char *option, char *text, const char **address, bool *wait, struct err *e)
+{
+    char *next = cut(text);
+
+    *address = text;
+    *wait = false;
+    if (strncmp(text, "unix:", 5) != 0 && strncmp(text, "tcp:", 4) != 0)
+        return err_usage(e, "%s: '%s' is unknown; use unix:PATH or tcp:PORT", option, text);
+    if (next == NULL)
+        return 0;
+    if (strcmp(next, "wait") != 0)
+        return err_usage(e, "%s: '%s' is not a suboption; use wait", option, next);
+    *wait = true;
+    return 0;
+}
+
 int option_name(const char *option, const char *text, struct err *e)
 {
     size_t n = strlen(text);

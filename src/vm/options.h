@@ -24,6 +24,9 @@ int option_disk(const char *option, char *text, struct vm_disk *out, struct err 
 /* "PATH[,TEXT]"; ",," in the path is a comma. Edits `text`, to which *out points. */
 int option_module(const char *option, char *text, struct boot_module *out,
                   struct err *e) MUST_CHECK;
+/* "ADDRESS[,wait]", the address being listener_create's. Cuts `text`. */
+int option_gdb(const char *option, char *text, const char **address, bool *wait,
+               struct err *e) MUST_CHECK;
 /* A machine's name: 1 to 63 letters, digits, '-', '_' or '.', the first a letter or digit. */
 int option_name(const char *option, const char *text, struct err *e) MUST_CHECK;
 

@@ -29,6 +29,9 @@ struct vcpu {
     void (*ended)(void *opaque, unsigned index, enum engine_exit why);
     void *opaque;
 
+    _Atomic bool debug_exit; /* ended with ENGINE_EXIT_DEBUG, which nobody looked at yet */
+    bool frozen;             /* main thread's: a debugger wants it to stay where it is */
+
     pthread_t thread;
     bool started;
     _Atomic uint32_t bell; /* futex: BELL_* of vcpu.c */

@@ -37,7 +37,16 @@ static void end(struct vm *vm, enum vm_end how)
     loop_stop(vm->loop);
 }
 
-static void restart(struct vm *vm)
+/* All vCPUs but those that a debugger keeps where they are. */
+static void start_all(struct vm *vm)
+{
+    vm->launched = true;
+    for (unsigned i = 0; i < vm->cfg.cpus; i++)
+        if (!vm->vcpu[i].frozen)
+            vcpu_continue(&vm->vcpu[i]);
+}
+
+void vm_restart(struct vm *vm)
 {
     if (vm->cfg.no_reboot) {
         end(vm, VM_RESET);
@@ -50,9 +59,8 @@ static void restart(struct vm *vm)
         return;
     }
     vm_console_reset(vm);
-    if (!vm->paused)
-        for (unsigned i = 0; i < vm->cfg.cpus; i++)
-            vcpu_continue(&vm->vcpu[i]);
+    if (vm->pauses == 0)
+        start_all(vm);
 }
 
 static void handle_events(void *opaque)
@@ -71,7 +79,9 @@ static void handle_events(void *opaque)
     if (events & EVENT_TIMEOUT)
         end(vm, VM_TIMEOUT);
     if ((events & EVENT_RESET) && !vm->ended)
-        restart(vm);
+        vm_restart(vm);
+    if ((events & EVENT_DEBUG) && !vm->ended)
+        vm_debug_event(vm);
 }
 
 static void hold_all(struct vm *vm)
@@ -117,6 +127,11 @@ static void on_vcpu_ended(void *opaque, unsigned index, enum engine_exit why)
     if (why == ENGINE_EXIT_SHUTDOWN) {
         log_info("vCPU %u: triple fault, the machine resets", index);
         raise_event(vm, EVENT_RESET);
+        return;
+    }
+    if (why == ENGINE_EXIT_DEBUG && vm->debug != NULL) {
+        atomic_store(&v->debug_exit, true);
+        raise_event(vm, EVENT_DEBUG);
         return;
     }
     lock_take(&vm->lock);
@@ -227,6 +242,8 @@ static int create_parts(struct vm *vm, struct err *e)
     rc = vm_attach_devices(vm, e);
     if (rc == 0)
         rc = vm_start_io(vm, e);
+    if (rc == 0)
+        rc = vm_debug_create(vm, e);
     return rc == 0 ? machine_reset(vm->machine, e) : rc;
 }
 
@@ -256,6 +273,7 @@ void vm_destroy(struct vm *vm)
         return;
     if (vm->machine != NULL)
         machine_pause(vm->machine);
+    vm_debug_destroy(vm);
     vm_stop_io(vm);
     machine_destroy(vm->machine);
     vm_close_devices(vm);
@@ -299,8 +317,8 @@ static int start_vcpus(struct vm *vm)
 
     for (unsigned i = 0; i < vm->cfg.cpus && rc == 0; i++)
         rc = vcpu_start(&vm->vcpu[i]);
-    for (unsigned i = 0; i < vm->cfg.cpus && rc == 0; i++)
-        vcpu_continue(&vm->vcpu[i]);
+    if (rc == 0 && vm->pauses == 0)
+        start_all(vm);
     return rc;
 }
 
@@ -308,6 +326,10 @@ enum vm_end vm_run(struct vm *vm, uint32_t *status, struct err *e)
 {
     int rc = start_timeout(vm);
 
+    if (vm->cfg.paused)
+        vm_pause_for(vm, PAUSE_USER);
+    if (vm->cfg.gdb_wait)
+        vm_pause_for(vm, PAUSE_DEBUG);
     vm_stats_start(vm);
     if (rc == 0)
         rc = start_vcpus(vm);
@@ -343,24 +365,49 @@ void vm_power_button(struct vm *vm)
     machine_power_button(vm->machine);
 }
 
-void vm_pause(struct vm *vm)
+void vm_pause_for(struct vm *vm, unsigned why)
 {
-    if (vm->paused)
+    bool was = vm->pauses != 0;
+
+    vm->pauses |= why;
+    if (was)
         return;
-    vm->paused = true;
     for (unsigned i = 0; i < vm->cfg.cpus; i++)
         vcpu_stop(&vm->vcpu[i]);
     machine_pause(vm->machine);
 }
 
+void vm_resume_for(struct vm *vm, unsigned why)
+{
+    if ((vm->pauses & why) == 0)
+        return;
+    vm->pauses &= ~why;
+    if (vm->pauses != 0)
+        return;
+    machine_resume(vm->machine);
+    start_all(vm);
+}
+
+void vm_pause(struct vm *vm)
+{
+    vm_pause_for(vm, PAUSE_USER);
+}
+
+/* A machine that waits for its debugger may go without. */
 void vm_resume(struct vm *vm)
 {
-    if (!vm->paused)
-        return;
-    vm->paused = false;
-    machine_resume(vm->machine);
-    for (unsigned i = 0; i < vm->cfg.cpus; i++)
-        vcpu_continue(&vm->vcpu[i]);
+    vm_resume_for(vm, PAUSE_USER | (vm_debug_attached(vm) ? 0u : PAUSE_DEBUG));
+}
+
+enum vm_status vm_status(const struct vm *vm)
+{
+    if (vm->ended)
+        return VM_STATUS_ENDED;
+    if (vm->pauses == 0)
+        return VM_STATUS_RUNNING;
+    if (vm->pauses & PAUSE_DEBUG)
+        return VM_STATUS_DEBUG;
+    return vm->launched ? VM_STATUS_PAUSED : VM_STATUS_PRELAUNCH;
 }
 
 struct loop *vm_loop(struct vm *vm)

@@ -44,6 +44,9 @@ struct vm_config {
     bool debug_exit;     /* the port 0xf4 device */
     bool test_device;    /* the ports of dev/test_device.h */
     uint64_t timeout_ns; /* 0: none */
+    const char *gdb;     /* where debuggers connect, as listener_create says; NULL: nowhere */
+    bool gdb_wait;       /* for one, before the first instruction */
+    bool paused;         /* it starts paused, as by vm_pause */
     bool stats;          /* count what costs time to count, too */
     struct engine_trace trace;
 };
@@ -72,9 +75,18 @@ void vm_quit(struct vm *vm);
 void vm_reset(struct vm *vm);
 void vm_power_button(struct vm *vm);
 
-/* Main thread. Idempotent. */
+/* Main thread. Idempotent. A machine that a debugger has stopped goes on when that lets it, too. */
 void vm_pause(struct vm *vm);
 void vm_resume(struct vm *vm);
+
+enum vm_status {
+    VM_STATUS_PRELAUNCH, /* paused before its first instruction */
+    VM_STATUS_RUNNING,
+    VM_STATUS_PAUSED,
+    VM_STATUS_DEBUG, /* stopped by a debugger */
+    VM_STATUS_ENDED,
+};
+enum vm_status vm_status(const struct vm *vm);
 
 /* The size of the terminal changed; main thread. A serial port has no way to say so. */
 void vm_terminal_size(struct vm *vm, uint16_t cols, uint16_t rows);
@@ -88,5 +100,6 @@ struct machine *vm_machine(struct vm *vm);
 /* Where a person finds the serial port or the console, or NULL. */
 const char *vm_serial_where(const struct vm *vm);
 const char *vm_console_where(const struct vm *vm);
+const char *vm_gdb_where(const struct vm *vm); /* where debuggers connect, or NULL */
 
 #endif

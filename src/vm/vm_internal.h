@@ -20,7 +20,11 @@ enum vm_event {
     EVENT_TIMEOUT = 8,
     EVENT_QUIT = 16,
     EVENT_FAILED = 32,
+    EVENT_DEBUG = 64, /* a vCPU came to a point of the debugger's */
 };
+
+/* Why a machine is paused; it runs when there is no reason. */
+enum { PAUSE_USER = 1, PAUSE_DEBUG = 2 };
 
 /* A thread that runs a loop for devices. */
 struct vm_io {
@@ -39,6 +43,7 @@ struct vm {
     struct vm_io disk_io, net_io;
     struct block_backend *disks[MACHINE_MAX_DISKS];
     struct net_backend net;
+    struct vm_debug *debug; /* NULL: no --gdb */
 
     _Atomic unsigned events; /* EVENT_*, not handled yet */
     _Atomic uint32_t status;
@@ -46,7 +51,9 @@ struct vm {
     struct err err;
 
     /* The main thread's. */
-    bool ended, paused;
+    bool ended;
+    bool launched;     /* it has run */
+    unsigned pauses;   /* PAUSE_* */
     bool console_used; /* by the guest, since the last reset */
     enum vm_end how;
     int timeout_fd;
@@ -63,6 +70,16 @@ static inline uint64_t clock_ns(clockid_t id)
         return 0;
     return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
+
+void vm_pause_for(struct vm *vm, unsigned why);
+void vm_resume_for(struct vm *vm, unsigned why);
+void vm_restart(struct vm *vm); /* the reset itself; main thread */
+
+/* vm_debug.c */
+int vm_debug_create(struct vm *vm, struct err *e) MUST_CHECK;
+void vm_debug_destroy(struct vm *vm);
+void vm_debug_event(struct vm *vm); /* EVENT_DEBUG */
+bool vm_debug_attached(const struct vm *vm);
 
 /* vm_stats.c */
 void vm_stats_start(struct vm *vm);
