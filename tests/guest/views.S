@@ -9,6 +9,8 @@
 #include "promote.inc"
 
     .set HIGH, 0x7f0000000000
+    .set MIDDLE, 0x600000000000
+    .set NEAR, 0x1000000000
 
     .text
     .globl guest_main
@@ -30,6 +32,7 @@ guest_main:
     call warm
     call entry_with_ac
     call stac_clac
+    call far_apart
     CLEAR_CR cr4, CR4_SMAP
     popq %rbp
     ret
@@ -116,9 +119,61 @@ stac_clac:
     FAULTS "out of reach at the end", PF, 1, movq (%rbx), %rax
     ret
 
+.macro READ_PAGES address, sum, times
+    movl $\times, %ecx
+    xorl %edx, %edx
+    jmp 2f
+1:  addq (\address), %rdx
+    ret
+2:  call 1b /* each time anew */
+    decl %ecx
+    jnz 2b
+    movq %rdx, \sum
+.endm
+
+/* A program's pages at both ends of its addresses find no room at one distance; those that it had
+ * before stay what they are. Another address space is in the way of one of these. */
+far_apart:
+    call alloc_page
+    movq $0x3333, (%rax)
+    movq %rax, npage
+    MAP MIDDLE, npage, 7
+    MAP NEAR, npage, 7
+    call alloc_page
+    movq %cr3, %rsi
+    movq %rsi, %r12
+    movq %rax, %rdi
+    movq %rax, %r13
+    movl $512, %ecx
+    rep movsq
+    movabsq $MIDDLE, %rsi
+    movabsq $NEAR, %rdi
+    movq %r13, %cr3
+    PROMOTE
+    PROGRAM
+    READ_PAGES %rsi, %r8, 4
+    END_PROGRAM "another address space"
+    CHECK_EQ "what it read", exc_regs+F_R8, 4*0x3333
+    movq %r12, %cr3
+    PROGRAM
+    READ_PAGES %rbx, %r8, 4
+    READ_PAGES %rsi, %r9, 4
+    READ_PAGES %rbx, %r8, 4
+    READ_PAGES %rdi, %r10, 4
+    READ_PAGES %rbx, %r11, 4
+    READ_PAGES %rsi, %rbp, 4
+    END_PROGRAM "pages far apart"
+    CHECK_EQ "what was read far up", exc_regs+F_R8, 4*0x1111
+    CHECK_EQ "in the middle", exc_regs+F_R8+8, 4*0x3333
+    CHECK_EQ "far down", exc_regs+F_R8+16, 4*0x3333
+    CHECK_EQ "far up again", exc_regs+F_R11, 4*0x1111
+    CHECK_EQ "and in the middle", exc_regs+F_RBP, 4*0x3333
+    ret
+
     .bss
     .balign 8
 upage: .skip 8
 spage: .skip 8
+npage: .skip 8
 faults: .skip 8
 own: .skip 8
