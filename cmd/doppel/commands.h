@@ -13,7 +13,4 @@ extern const struct arg_command command_run, command_doctor, command_version;
 /* Prints an error as one line; the exit status that goes with it. */
 int report(const struct err *e);
 
-/* The engine of `--accel NAME`; "auto": the best that this host can run. */
-int pick_engine(const char *name, const struct engine_ops **out, struct err *e) MUST_CHECK;
-
 #endif

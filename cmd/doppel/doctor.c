@@ -6,11 +6,9 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -25,7 +23,7 @@ static const char *const mark_names[] = {"ok", "limited", "bad"};
 struct fact {
     const char *name;
     enum mark mark;
-    char text[600];
+    char text[700];
 };
 
 struct report {
@@ -92,40 +90,28 @@ static void cpu_features(struct report *r)
     }
 }
 
-static bool vm_extensions(void)
+/* VMX or SVM, and whether a guest of ours could use it in turn. */
+static void virtualization(struct report *r)
 {
+    static const char *const files[] = {"/sys/module/kvm_intel/parameters/nested",
+                                        "/sys/module/kvm_amd/parameters/nested"};
     uint32_t a, b, c, d;
+    const char *name = NULL;
 
     if (__get_cpuid(1, &a, &b, &c, &d) && (c & 1u << 5))
-        return true;
-    return __get_cpuid(0x80000001u, &a, &b, &c, &d) && (c & 1u << 2);
-}
-
-static void kvm(struct report *r)
-{
-    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    int version;
-
-    if (fd < 0 && errno == ENOENT) {
-        say(r, "kvm", LACKING, "no /dev/kvm: %s",
-            vm_extensions() ? "load the module kvm_intel or kvm_amd, or pass the device into this "
-                              "container"
-                            : "the processor offers no virtualization extensions here");
+        name = "VMX";
+    else if (__get_cpuid(0x80000001u, &a, &b, &c, &d) && (c & 1u << 2))
+        name = "SVM";
+    if (name == NULL) {
+        say(r, "virtualization", LACKING, "the processor offers neither VMX nor SVM here");
         return;
     }
-    if (fd < 0) {
-        say(r, "kvm", LACKING, "/dev/kvm: %s%s", strerror(errno),
-            errno == EACCES ? "; add this user to the group kvm" : "");
-        return;
-    }
-    version = ioctl(fd, KVM_GET_API_VERSION, 0);
-    close(fd);
-    if (version != KVM_API_VERSION)
-        say(r, "kvm", LACKING, "/dev/kvm answers with API version %d, not %d", version,
-            KVM_API_VERSION);
-    else
-        say(r, "kvm", engine_find("kvm") != NULL ? GOOD : LACKING, "/dev/kvm is usable%s",
-            engine_find("kvm") != NULL ? "" : ", but this build has no kvm engine");
+    for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        if (access(files[i], R_OK) == 0) {
+            say(r, "virtualization", GOOD, "%s, with the module %.9s", name, files[i] + 12);
+            return;
+        }
+    say(r, "virtualization", GOOD, "%s", name);
 }
 
 static long read_long(const char *path)
@@ -207,7 +193,7 @@ static void io_uring(struct report *r)
 static int engines(struct report *r)
 {
     const struct engine_ops *best = NULL;
-    struct err e = {0};
+    struct err e = {0}, passed = {0};
 
     for (unsigned i = 0; engine_all[i] != NULL; i++) {
         struct err why = {0};
@@ -218,11 +204,12 @@ static int engines(struct report *r)
         else
             say(r, engine_all[i]->name, LACKING, "%s", why.text);
     }
-    if (pick_engine("auto", &best, &e) < 0) {
+    if (engine_pick("auto", &best, &passed, &e) < 0) {
         say(r, "auto", BAD, "%s", e.text);
         return EXIT_FAILED;
     }
-    say(r, "auto", GOOD, "picks %s: the best engine in this build that runs here", best->name);
+    say(r, "auto", GOOD, "picks %s%s%s", best->name,
+        passed.text[0] != '\0' ? ", because of " : ", the best engine", passed.text);
     return 0;
 }
 
@@ -292,7 +279,7 @@ static int run(int argc, char **argv)
     kernel(&r);
     cpu_model(&r);
     cpu_features(&r);
-    kvm(&r);
+    virtualization(&r);
     memory(&r);
     executable_memory(&r);
     limits(&r);

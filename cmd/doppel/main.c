@@ -29,24 +29,6 @@ int report(const struct err *e)
     return e->usage ? EXIT_USAGE : EXIT_FAILED;
 }
 
-int pick_engine(const char *name, const struct engine_ops **out, struct err *e)
-{
-    struct err why = {.text = "no engine is built in"};
-
-    if (strcmp(name, "auto") != 0) {
-        *out = engine_find(name);
-        return *out != NULL
-                   ? (*out)->probe(e)
-                   : err_usage(e, "--accel: the engine '%s' is not in this build; use auto", name);
-    }
-    for (unsigned i = 0; engine_all[i] != NULL; i++) {
-        *out = engine_all[i];
-        if ((*out)->probe(&why) == 0)
-            return 0;
-    }
-    return err_set(e, ENOTSUP, "--accel: this host can run no engine: %s", why.text);
-}
-
 static const struct arg_command *find(const char *name)
 {
     for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)

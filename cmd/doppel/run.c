@@ -22,6 +22,7 @@
 struct run {
     struct vm_config cfg;
     const char *accel;
+    struct err passed; /* why `auto` did not take what is better */
     char *image;
     bool serial_given;
     const char *publish[NET_MAX_FORWARDS];
@@ -60,6 +61,11 @@ static int set_cpus(void *opaque, const char *option, char *value, struct err *e
     if (rc == 0)
         ((struct run *)opaque)->cfg.cpus = (unsigned)n;
     return rc;
+}
+
+static int set_cpu(void *opaque, const char *option, char *value, struct err *e)
+{
+    return cpuid_policy_parse(&((struct run *)opaque)->cfg.cpu, option, value, e);
 }
 
 /* A path that may be given once. */
@@ -216,6 +222,8 @@ static const struct arg_option options[] = {
     {"accel", 0, "auto|bt|kvm", "engine; auto takes the best this host offers", set_accel},
     {"memory", 'm', "SIZE", "memory, as in 512M or 4G (default 1G)", set_memory},
     {"cpus", 'c', "N", "virtual CPUs (default 1)", set_cpus},
+    {"cpu", 0, "host|baseline|v2|v3|v4[,+F][,-F]", "processor: level, more or less features",
+     set_cpu},
     {"kernel", 0, "FILE", "kernel to boot: bzImage, ELF, PVH, multiboot", set_kernel},
     {"initrd", 0, "FILE", "initial RAM disk", set_initrd},
     {"module", 0, "FILE[,TEXT]", "module for a multiboot kernel; may be repeated", add_module},
@@ -294,6 +302,14 @@ static int check_memory(uint64_t memory, struct err *e)
                    (unsigned long long)memory >> 20, (unsigned long long)host >> 20);
 }
 
+static int check_engine(const struct run *r, struct err *e)
+{
+    if (r->cfg.cpus > 1 && strcmp(r->cfg.engine->name, "bt") == 0)
+        return err_usage(e, "--cpus: the bt engine runs one virtual CPU, not %u; use -c 1",
+                         r->cfg.cpus);
+    return 0;
+}
+
 static int check(struct run *r, struct err *e)
 {
     int rc = 0;
@@ -319,12 +335,12 @@ static int check(struct run *r, struct err *e)
         return err_usage(e, "run: nothing to boot; name a kernel with --kernel");
     rc = check_memory(r->cfg.memory, e);
     if (rc == 0)
-        rc = pick_engine(r->accel, &r->cfg.engine, e);
+        rc = engine_pick(r->accel, &r->cfg.engine, &r->passed, e);
     if (rc < 0)
         return rc;
-    if (r->cfg.cpus > 1 && strcmp(r->cfg.engine->name, "bt") == 0)
-        return err_usage(e, "--cpus: the bt engine runs one virtual CPU, not %u; use -c 1",
-                         r->cfg.cpus);
+    rc = check_engine(r, e);
+    if (rc < 0)
+        return rc;
     if (r->trace_words != NULL)
         rc = trace_open(&r->trace, "--trace", r->trace_words, r->cfg.engine, &r->cfg.trace, e);
     return rc;
@@ -457,6 +473,23 @@ static int conclude(const struct run *r, enum vm_end how, uint32_t status, const
     return report(e);
 }
 
+/* What `auto` found may be gone by now (-ENODEV): the engine that runs everywhere takes over. */
+static int create_machine(struct run *r, struct err *e)
+{
+    const struct engine_ops *other = engine_find("bt");
+    int rc = vm_create(&r->cfg, &r->vm, e);
+
+    if (rc != -ENODEV || strcmp(r->accel, "auto") != 0 || r->cfg.engine == other)
+        return rc;
+    fprintf(stderr, "doppel: %s: %s; %s runs this machine\n", r->cfg.engine->name, e->text,
+            other->name);
+    r->cfg.engine = other;
+    rc = other->probe(e);
+    if (rc == 0)
+        rc = check_engine(r, e);
+    return rc == 0 ? vm_create(&r->cfg, &r->vm, e) : rc;
+}
+
 static int run_machine(struct run *r, struct err *e)
 {
     uint32_t status = 0;
@@ -509,7 +542,7 @@ static int run(int argc, char **argv)
     if (r.cfg.console.kind == CHARDEV_STDIO)
         terminal_size(&r.cfg.cols, &r.cfg.rows);
     terminal_guard();
-    if (open_signals(&r, &e) < 0 || vm_create(&r.cfg, &r.vm, &e) < 0)
+    if (open_signals(&r, &e) < 0 || create_machine(&r, &e) < 0)
         return report(&e);
     rc = run_machine(&r, &e);
     vm_destroy(r.vm);

@@ -123,6 +123,9 @@ struct engine_ops {
     /* Can this host run the engine? 0, or -errno and a sentence that says why not and what to do.
      */
     int (*probe)(struct err *e);
+    /* What guests can be shown of the processor that they run on. NULL: they run on none, but on
+     * the translator. */
+    int (*cpuid_offer)(struct cpuid_offer *out, struct err *e);
     int (*create)(const struct engine_config *cfg, struct engine **out, struct err *e);
     void (*destroy)(struct engine *en); /* all vCPUs destroyed before */
     int (*vcpu_create)(struct engine *en, unsigned index, struct engine_vcpu **out, struct err *e);
@@ -147,6 +150,11 @@ struct engine_ops {
      * inside a call of engine_host takes effect on that vCPU before the instruction after the one
      * that caused it, on other vCPUs soon. */
     void (*remap)(struct engine *en);
+    /* Notes which pages of RAM vCPUs write to; whoever else writes announces it (ram_listen).
+     * dirty_take: the pages written since it was called last, or since the log began. Any thread,
+     * while vCPUs run or not. NULL: the engine has no log. 0 or -errno. */
+    int (*dirty_log)(struct engine *en, bool on);
+    int (*dirty_take)(struct engine *en, ram_write_fn *fn, void *opaque);
     /* The last reason of ENGINE_EXIT_ERROR, for the log. */
     const char *(*strerror)(struct engine_vcpu *v);
     uint64_t (*tsc_khz)(struct engine *en);      /* frequency of the guest's TSC */
@@ -160,5 +168,9 @@ struct engine_ops {
 /* The engines of this build, best first; NULL-terminated. */
 extern const struct engine_ops *const engine_all[];
 const struct engine_ops *engine_find(const char *name);
+/* The engine of --accel NAME, if it can run here. "auto": the first of engine_all that can;
+ * `passed` says why not those before it ("kvm: ..."), or is empty. */
+int engine_pick(const char *name, const struct engine_ops **out, struct err *passed,
+                struct err *e) MUST_CHECK;
 
 #endif

@@ -14,6 +14,25 @@
 
 /* --- creation --- */
 
+static int create_cpuid(struct machine *m, uint64_t tsc_khz, struct err *e)
+{
+    struct cpuid_offer *offer = calloc(1, sizeof(*offer));
+    struct cpuid_request ask = {
+        .tsc_khz = tsc_khz, .vcpus = m->cfg.vcpus, .policy = m->cfg.cpu, .offer = offer};
+    int rc = 0;
+
+    if (offer == NULL)
+        return err_set(e, ENOMEM, "out of memory");
+    if (m->cfg.engine->cpuid_offer == NULL)
+        ask.offer = NULL;
+    else
+        rc = m->cfg.engine->cpuid_offer(offer, e);
+    if (rc == 0)
+        rc = cpuid_table_make(&m->cpuid, &ask, e);
+    free(offer);
+    return rc;
+}
+
 static int create_buses(struct machine *m, struct err *e)
 {
     unsigned bits = cpuid_phys_bits(&m->cpuid);
@@ -42,7 +61,7 @@ static int create_engine(struct machine *m, struct err *e)
     platform_init(m);
     rc = en->create(&cfg, &m->engine, e);
     if (rc == 0)
-        rc = cpuid_table_build(&m->cpuid, en->tsc_khz(m->engine), m->cfg.vcpus, e);
+        rc = create_cpuid(m, en->tsc_khz(m->engine), e);
     for (unsigned i = 0; i < m->cfg.vcpus && rc == 0; i++)
         rc = en->vcpu_create(m->engine, i, &m->vcpu[i], e);
     return rc;
@@ -50,7 +69,7 @@ static int create_engine(struct machine *m, struct err *e)
 
 static int create_parts(struct machine *m, struct err *e)
 {
-    int rc = cpuid_table_build(&m->cpuid, 0, m->cfg.vcpus, e);
+    int rc = create_cpuid(m, 0, e);
 
     if (rc == 0)
         rc = layout_init(&m->layout, m->cfg.memory, cpuid_phys_bits(&m->cpuid), e);
@@ -178,6 +197,8 @@ static int set_cpus(struct machine *m, struct x86_cpu *boot, struct err *e)
 
     for (unsigned i = 1; i < m->cfg.vcpus && rc == 0; i++) {
         x86_cpu_reset(boot);
+        set_mtrrs(m, boot);
+        set_fpu(boot);
         boot->mp_state = X86_MP_INIT;
         rc = m->cfg.engine->set_state(m->vcpu[i], boot, e);
     }

@@ -38,6 +38,7 @@ struct machine_config {
     const char *name; /* NULL: none */
     uint64_t memory;
     unsigned vcpus;
+    struct cpuid_policy cpu; /* what of the host's processor the guest sees */
     const struct engine_ops *engine;
     struct loop *loop; /* the main thread's */
     struct machine_hooks hooks;

@@ -172,6 +172,7 @@ static int create_machine(struct vm *vm, struct err *e)
         .name = c->name,
         .memory = c->memory,
         .vcpus = c->cpus,
+        .cpu = c->cpu,
         .engine = c->engine,
         .loop = vm->loop,
         .hooks = {.opaque = vm,

@@ -29,6 +29,7 @@ struct vm_config {
     const struct engine_ops *engine;
     uint64_t memory;
     unsigned cpus;
+    struct cpuid_policy cpu;
     const char *kernel, *initrd, *append;
     struct boot_module modules[BOOT_MAX_MODULES];
     unsigned module_count;

@@ -57,12 +57,13 @@ struct x86_cpu {
     uint64_t efer, star, lstar, cstar, fmask, kernel_gs_base, tsc_aux, pat;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
-    uint64_t misc_enable;
+    uint64_t misc_enable, spec_ctrl, xss;
     uint64_t tsc; /* value at the moment of the save */
     uint64_t tsc_adjust;
     uint32_t pkru;
     enum x86_mp_state mp_state;
     bool nmi_blocked;      /* between an NMI and its IRET */
+    bool nmi_pending;      /* one that left the local APIC and could not be taken yet */
     bool interrupt_shadow; /* STI or MOV SS just executed */
     /* An exception or interrupt that is due before the next instruction. */
     bool event_pending, event_has_error;

@@ -1,169 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The policy by which the guest's CPUID is made from the host's: Intel SDM vol. 2 CPUID, AMD64 APM
- * vol. 3 appendix E, and Linux' Documentation/virt/kvm/x86/cpuid.rst for the hypervisor leaves.
- *
- * One table names every feature bit that a guest may see and what it takes:
- *
- *   HOST    host user mode executes the instructions, and the engine copies them
- *   ENGINE  the engine implements it, whatever the host has
- *
- * A bit that is not in the table is not shown. So a feature of a CPU that is newer than this file
- * stays hidden, and so do the things that are not built: VMX, SVM, MONITOR, performance counters,
- * processor trace, 5-level paging, protection keys, CET, SGX, TSX, AMX, user interrupts, 3DNow!,
- * XOP and TBM, CLZERO.
- *
- * Vulnerabilities. The guest's page tables are walked in software and its pages are ordinary user
- * pages of this process, its indirect branches become look-ups: page-table isolation, retpolines,
- * VERW and return untraining in the guest protect nothing and cost much. So the bits with which a
- * CPU says that it needs none of them are set. What protects the host from the guest and guests
- * from each other are the host's own mitigations between processes.
+ * The policy by which the guest's CPUID is made: the features of cpuid_features.c that the engine
+ * offers and the user's choice lets through, and the leaves around them. Hypervisor leaves: Linux'
+ * Documentation/virt/kvm/x86/cpuid.rst.
  */
 #include <cpuid.h>
 #include <errno.h>
 #include <string.h>
 
-#include "x86/cpuid.h"
+#include "x86/cpuid_internal.h"
 
-enum reg { EAX, EBX, ECX, EDX };
-enum kind { HOST, ENGINE, ENGINE_AMD, ENGINE_INTEL };
-
-#define XCR0_SSE 0x2u
-#define XCR0_AVX 0x6u
-#define XCR0_AVX512 0xe6u
 #define XCR0_OFFERED (0x1u | XCR0_AVX512)
-
-struct feature {
-    uint32_t leaf, subleaf;
-    enum reg reg;
-    uint8_t bit;
-    enum kind kind;
-    uint8_t xcr0; /* components that the host's operating system must have enabled */
-};
-
-static const struct feature features[] = {
-    /* 1 ECX */
-    {1, 0, ECX, 0, HOST, XCR0_SSE},  /* SSE3 */
-    {1, 0, ECX, 1, HOST, XCR0_SSE},  /* PCLMULQDQ */
-    {1, 0, ECX, 9, HOST, XCR0_SSE},  /* SSSE3 */
-    {1, 0, ECX, 12, HOST, XCR0_AVX}, /* FMA */
-    {1, 0, ECX, 13, HOST},           /* CMPXCHG16B */
-    {1, 0, ECX, 17, ENGINE},         /* PCID */
-    {1, 0, ECX, 19, HOST, XCR0_SSE}, /* SSE4.1 */
-    {1, 0, ECX, 20, HOST, XCR0_SSE}, /* SSE4.2 */
-    {1, 0, ECX, 21, ENGINE},         /* x2APIC */
-    {1, 0, ECX, 22, HOST},           /* MOVBE */
-    {1, 0, ECX, 23, HOST},           /* POPCNT */
-    {1, 0, ECX, 24, ENGINE},         /* TSC deadline */
-    {1, 0, ECX, 25, HOST, XCR0_SSE}, /* AES */
-    {1, 0, ECX, 26, HOST, XCR0_SSE}, /* XSAVE */
-    {1, 0, ECX, 28, HOST, XCR0_AVX}, /* AVX */
-    {1, 0, ECX, 29, HOST, XCR0_AVX}, /* F16C */
-    {1, 0, ECX, 30, HOST},           /* RDRAND */
-    {1, 0, ECX, 31, ENGINE},         /* hypervisor present */
-    /* 1 EDX; APIC (9) is dynamic */
-    {1, 0, EDX, 0, HOST},    /* FPU */
-    {1, 0, EDX, 2, ENGINE},  /* DE */
-    {1, 0, EDX, 3, ENGINE},  /* PSE */
-    {1, 0, EDX, 4, HOST},    /* TSC */
-    {1, 0, EDX, 5, ENGINE},  /* MSR */
-    {1, 0, EDX, 6, ENGINE},  /* PAE */
-    {1, 0, EDX, 7, ENGINE},  /* MCE */
-    {1, 0, EDX, 8, HOST},    /* CMPXCHG8B */
-    {1, 0, EDX, 9, ENGINE},  /* APIC */
-    {1, 0, EDX, 11, ENGINE}, /* SYSENTER */
-    {1, 0, EDX, 12, ENGINE}, /* MTRR */
-    {1, 0, EDX, 13, ENGINE}, /* PGE */
-    {1, 0, EDX, 14, ENGINE}, /* MCA */
-    {1, 0, EDX, 15, HOST},   /* CMOV */
-    {1, 0, EDX, 16, ENGINE}, /* PAT */
-    {1, 0, EDX, 17, ENGINE}, /* PSE36 */
-    {1, 0, EDX, 19, HOST},   /* CLFLUSH */
-    {1, 0, EDX, 23, HOST},   /* MMX */
-    {1, 0, EDX, 24, HOST},   /* FXSR */
-    {1, 0, EDX, 25, HOST},   /* SSE */
-    {1, 0, EDX, 26, HOST},   /* SSE2 */
-    {1, 0, EDX, 27, HOST},   /* self snoop */
-    /* 6 EAX */
-    {6, 0, EAX, 2, ENGINE}, /* ARAT: the APIC timer never stops */
-    /* 7.0 EBX */
-    {7, 0, EBX, 0, HOST},               /* FSGSBASE */
-    {7, 0, EBX, 1, ENGINE},             /* TSC_ADJUST */
-    {7, 0, EBX, 3, HOST},               /* BMI1 */
-    {7, 0, EBX, 5, HOST, XCR0_AVX},     /* AVX2 */
-    {7, 0, EBX, 6, HOST},               /* FDP_EXCPTN_ONLY */
-    {7, 0, EBX, 7, ENGINE},             /* SMEP */
-    {7, 0, EBX, 8, HOST},               /* BMI2 */
-    {7, 0, EBX, 9, HOST},               /* ERMS */
-    {7, 0, EBX, 10, ENGINE},            /* INVPCID */
-    {7, 0, EBX, 13, HOST},              /* FCS and FDS deprecated */
-    {7, 0, EBX, 16, HOST, XCR0_AVX512}, /* AVX512F */
-    {7, 0, EBX, 17, HOST, XCR0_AVX512}, /* AVX512DQ */
-    {7, 0, EBX, 18, HOST},              /* RDSEED */
-    {7, 0, EBX, 19, HOST},              /* ADX */
-    {7, 0, EBX, 20, ENGINE},            /* SMAP */
-    {7, 0, EBX, 21, HOST, XCR0_AVX512}, /* AVX512_IFMA */
-    {7, 0, EBX, 23, HOST},              /* CLFLUSHOPT */
-    {7, 0, EBX, 24, HOST},              /* CLWB */
-    {7, 0, EBX, 28, HOST, XCR0_AVX512}, /* AVX512CD */
-    {7, 0, EBX, 29, HOST, XCR0_SSE},    /* SHA */
-    {7, 0, EBX, 30, HOST, XCR0_AVX512}, /* AVX512BW */
-    {7, 0, EBX, 31, HOST, XCR0_AVX512}, /* AVX512VL */
-    /* 7.0 ECX */
-    {7, 0, ECX, 1, HOST, XCR0_AVX512},  /* AVX512_VBMI */
-    {7, 0, ECX, 2, ENGINE},             /* UMIP */
-    {7, 0, ECX, 6, HOST, XCR0_AVX512},  /* AVX512_VBMI2 */
-    {7, 0, ECX, 8, HOST, XCR0_SSE},     /* GFNI */
-    {7, 0, ECX, 9, HOST, XCR0_AVX},     /* VAES */
-    {7, 0, ECX, 10, HOST, XCR0_AVX},    /* VPCLMULQDQ */
-    {7, 0, ECX, 11, HOST, XCR0_AVX512}, /* AVX512_VNNI */
-    {7, 0, ECX, 12, HOST, XCR0_AVX512}, /* AVX512_BITALG */
-    {7, 0, ECX, 14, HOST, XCR0_AVX512}, /* AVX512_VPOPCNTDQ */
-    {7, 0, ECX, 22, HOST},              /* RDPID */
-    /* 7.0 EDX */
-    {7, 0, EDX, 4, HOST},               /* FSRM */
-    {7, 0, EDX, 8, HOST, XCR0_AVX512},  /* AVX512_VP2INTERSECT */
-    {7, 0, EDX, 14, HOST},              /* SERIALIZE */
-    {7, 0, EDX, 23, HOST, XCR0_AVX512}, /* AVX512_FP16 */
-    {7, 0, EDX, 26, ENGINE_INTEL},      /* SPEC_CTRL */
-    {7, 0, EDX, 29, ENGINE_INTEL},      /* ARCH_CAPABILITIES */
-    /* 7.1 EAX */
-    {7, 1, EAX, 4, HOST, XCR0_AVX},    /* AVX-VNNI */
-    {7, 1, EAX, 5, HOST, XCR0_AVX512}, /* AVX512_BF16 */
-    {7, 1, EAX, 10, HOST},             /* FZRM */
-    {7, 1, EAX, 11, HOST},             /* FSRS */
-    {7, 1, EAX, 12, HOST},             /* FSRC */
-    /* d.1 EAX. Not XSAVEOPT: its init and modified optimisations depend on what the host saved
-     * last; not XSAVES: the host keeps it to itself. */
-    {0xd, 1, EAX, 1, HOST}, /* XSAVEC */
-    {0xd, 1, EAX, 2, HOST}, /* XGETBV with ECX = 1 */
-    /* 80000001 ECX */
-    {0x80000001, 0, ECX, 0, HOST},            /* LAHF in 64-bit mode */
-    {0x80000001, 0, ECX, 5, HOST},            /* LZCNT */
-    {0x80000001, 0, ECX, 6, HOST, XCR0_SSE},  /* SSE4A */
-    {0x80000001, 0, ECX, 7, HOST, XCR0_SSE},  /* misaligned SSE */
-    {0x80000001, 0, ECX, 8, HOST},            /* PREFETCHW */
-    {0x80000001, 0, ECX, 16, HOST, XCR0_AVX}, /* FMA4 */
-    {0x80000001, 0, ECX, 22, HOST},           /* TOPOEXT */
-    /* 80000001 EDX */
-    {0x80000001, 0, EDX, 11, ENGINE},         /* SYSCALL */
-    {0x80000001, 0, EDX, 20, ENGINE},         /* NX */
-    {0x80000001, 0, EDX, 22, HOST, XCR0_SSE}, /* MMXEXT */
-    {0x80000001, 0, EDX, 26, ENGINE},         /* 1 GB pages */
-    {0x80000001, 0, EDX, 27, HOST},           /* RDTSCP */
-    {0x80000001, 0, EDX, 29, ENGINE},         /* long mode */
-    /* 80000007 EDX */
-    {0x80000007, 0, EDX, 8, ENGINE}, /* invariant TSC */
-    /* 80000008 EBX */
-    {0x80000008, 0, EBX, 2, HOST},        /* FXSAVE always saves the error pointers */
-    {0x80000008, 0, EBX, 29, ENGINE_AMD}, /* BTC_NO: no branch type confusion */
-    /* 80000021 EAX */
-    {0x80000021, 0, EAX, 0, HOST},        /* no nested data breakpoints */
-    {0x80000021, 0, EAX, 2, ENGINE_AMD},  /* LFENCE always serializes */
-    {0x80000021, 0, EAX, 6, ENGINE_AMD},  /* null selector clears base */
-    {0x80000021, 0, EAX, 8, ENGINE_AMD},  /* automatic IBRS */
-    {0x80000021, 0, EAX, 29, ENGINE_AMD}, /* SRSO_NO: no speculative return stack overflow */
-};
 
 struct host {
     bool amd;
@@ -171,6 +18,8 @@ struct host {
     uint32_t max_basic, max_extended;
     uint64_t xcr0;
     bool xsave;
+    const struct cpuid_request *ask;
+    uint64_t shown[CPUID_MAX_FEATURES / 64]; /* by number of a feature */
 };
 
 struct regs {
@@ -195,6 +44,17 @@ static uint64_t host_xgetbv(void)
     return (uint64_t)hi << 32 | lo;
 }
 
+/* What KVM offers. */
+static struct regs offer(const struct host *h, uint32_t leaf, uint32_t subleaf)
+{
+    const struct cpuid_offer *o = h->ask->offer;
+
+    for (unsigned i = 0; i < o->count; i++)
+        if (o->leaf[i].leaf == leaf && (!o->leaf[i].indexed || o->leaf[i].subleaf == subleaf))
+            return (struct regs){{o->leaf[i].eax, o->leaf[i].ebx, o->leaf[i].ecx, o->leaf[i].edx}};
+    return (struct regs){{0}};
+}
+
 static void host_probe(struct host *h)
 {
     uint32_t a, b, c, d;
@@ -208,6 +68,12 @@ static void host_probe(struct host *h)
     h->xsave = (c & 1u << 26) && (c & 1u << 27);
     /* Without XSAVE the operating system still saves x87 and SSE (FXSAVE). */
     h->xcr0 = h->xsave ? host_xgetbv() : 3;
+    if (h->ask->offer != NULL) {
+        struct regs x = offer(h, 0xd, 0);
+
+        h->xcr0 = x.r[EAX] | (uint64_t)x.r[EDX] << 32 | 3;
+        h->xsave = offer(h, 1, 0).r[ECX] >> 26 & 1;
+    }
 }
 
 static struct cpuid_leaf *leaf_add(struct cpuid_table *t, uint32_t leaf, uint32_t subleaf,
@@ -228,35 +94,119 @@ static void leaf_set(struct cpuid_leaf *l, const struct regs *r)
     l->edx = r->r[EDX];
 }
 
-static bool feature_offered(const struct host *h, const struct feature *f)
+static bool by_translator(const struct host *h, const struct cpuid_feature *f)
 {
-    struct regs o;
-
     if (f->kind != HOST)
-        return f->kind == ENGINE || (f->kind == ENGINE_AMD) == h->amd;
+        return f->kind == ENGINE || f->kind == (h->amd ? ENGINE_AMD : ENGINE_INTEL);
+    return host_cpuid(h, f->leaf, f->subleaf).r[f->reg] >> f->bit & 1;
+}
+
+static bool by_engine(const struct host *h, const struct cpuid_feature *f)
+{
+    if (f->kind == PLATFORM)
+        return true;
     if ((h->xcr0 & f->xcr0) != f->xcr0)
         return false;
-    if (f->leaf == 0xd && !h->xsave)
-        return false;
-    if (f->leaf == 1 && f->reg == ECX && f->bit == 26)
-        return h->xsave;
+    if (f->leaf == 0xd || (f->leaf == 1 && f->reg == ECX && f->bit == 26))
+        if (!h->xsave)
+            return false;
     /* Zen 5: RDSEED may give 0 and say that it is random (AMD-SB-7055). Whether the microcode is
      * mended cannot be seen from here. */
     if (f->leaf == 7 && f->reg == EBX && f->bit == 18 && h->amd && h->family == 0x1a)
         return false;
-    o = host_cpuid(h, f->leaf, f->subleaf);
-    return o.r[f->reg] >> f->bit & 1;
+    if (h->ask->offer == NULL)
+        return by_translator(h, f);
+    return offer(h, f->leaf, f->subleaf).r[f->reg] >> f->bit & 1;
+}
+
+/* What a level says nothing of: our own devices, and how vulnerable the processor is. */
+static bool beyond_levels(const struct cpuid_feature *f)
+{
+    return f->kind == PLATFORM || f->kind == ENGINE_AMD || f->kind == ENGINE_INTEL ||
+           f->kind == PROCESSOR;
+}
+
+static bool has(const uint64_t *set, unsigned i)
+{
+    return set[i / 64] >> (i % 64) & 1;
+}
+
+static bool wanted(const struct cpuid_policy *p, unsigned i)
+{
+    const struct cpuid_feature *f = &cpuid_features[i];
+
+    if (has(p->remove, i))
+        return false;
+    if (has(p->add, i) || p->level == CPUID_HOST || beyond_levels(f))
+        return true;
+    return f->level != 0 && f->level <= (unsigned)p->level;
+}
+
+static const char *const level_names[] = {"host", "baseline", "v2", "v3", "v4"};
+
+static int missing(const struct host *h, const struct cpuid_feature *f, bool by_name, struct err *e)
+{
+    const char *why = h->ask->offer != NULL ? "KVM on this host" : "this host's processor";
+
+    if (by_name)
+        return err_set(e, ENOTSUP, "--cpu: %s does not offer the feature '%s'; leave +%s out", why,
+                       f->name, f->name);
+    return err_set(e, ENOTSUP,
+                   "--cpu: %s has the feature '%s', which %s does not offer; choose a lower level "
+                   "or host",
+                   level_names[h->ask->policy.level], f->name, why);
+}
+
+static bool shown(const struct host *h, const char *name)
+{
+    for (unsigned i = 0; i < cpuid_feature_count; i++)
+        if (strcmp(cpuid_features[i].name, name) == 0)
+            return has(h->shown, i);
+    return false;
+}
+
+/* Takes away what needs vector state that is not there any more. */
+static void drop_dependants(struct host *h)
+{
+    uint64_t xcr0 = !shown(h, "xsave")     ? XCR0_SSE
+                    : !shown(h, "avx")     ? XCR0_SSE
+                    : !shown(h, "avx512f") ? XCR0_AVX
+                                           : XCR0_AVX512;
+
+    h->xcr0 &= xcr0 | 1;
+    h->xsave = h->xsave && shown(h, "xsave");
+    for (unsigned i = 0; i < cpuid_feature_count; i++)
+        if ((cpuid_features[i].xcr0 & ~xcr0) != 0 || (cpuid_features[i].leaf == 0xd && !h->xsave))
+            h->shown[i / 64] &= ~(UINT64_C(1) << (i % 64));
+}
+
+static int choose_features(struct host *h, struct err *e)
+{
+    const struct cpuid_policy *p = &h->ask->policy;
+
+    for (unsigned i = 0; i < cpuid_feature_count; i++) {
+        const struct cpuid_feature *f = &cpuid_features[i];
+
+        if (!wanted(p, i))
+            continue;
+        if (by_engine(h, f))
+            h->shown[i / 64] |= UINT64_C(1) << (i % 64);
+        else if (has(p->add, i) || (p->level != CPUID_HOST && !beyond_levels(f)))
+            return missing(h, f, has(p->add, i), e);
+    }
+    drop_dependants(h);
+    return 0;
 }
 
 /* The feature bits of one register. */
-static uint32_t offered(const struct host *h, uint32_t leaf, uint32_t subleaf, enum reg reg)
+static uint32_t offered(const struct host *h, uint32_t leaf, uint32_t subleaf, enum cpuid_reg reg)
 {
     uint32_t bits = 0;
 
-    for (unsigned i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
-        const struct feature *f = &features[i];
+    for (unsigned i = 0; i < cpuid_feature_count; i++) {
+        const struct cpuid_feature *f = &cpuid_features[i];
 
-        if (f->leaf == leaf && f->subleaf == subleaf && f->reg == reg && feature_offered(h, f))
+        if (f->leaf == leaf && f->subleaf == subleaf && f->reg == reg && has(h->shown, i))
             bits |= 1u << f->bit;
     }
     return bits;
@@ -467,6 +417,8 @@ static void build_extended(struct cpuid_table *t, const struct host *h, unsigned
     leaf_features(t, h, 0x80000007u, 0, false);
     o = host_cpuid(h, 0x80000008u, 0);
     phys = o.r[EAX] & 0xff;
+    if (h->ask->offer != NULL && (offer(h, 0x80000008u, 0).r[EAX] & 0xff) != 0)
+        phys = offer(h, 0x80000008u, 0).r[EAX] & 0xff;
     l = leaf_features(t, h, 0x80000008u, 0, false);
     l->eax = (phys < 36 ? 36 : phys > 48 ? 48 : phys) | 48u << 8;
     if (!h->amd)
@@ -482,18 +434,29 @@ static void build_extended(struct cpuid_table *t, const struct host *h, unsigned
     leaf_features(t, h, 0x80000021u, 0, false);
 }
 
-int cpuid_table_build(struct cpuid_table *t, uint64_t tsc_khz, unsigned vcpus, struct err *e)
+int cpuid_table_make(struct cpuid_table *t, const struct cpuid_request *ask, struct err *e)
 {
-    struct host h;
+    struct host h = {.ask = ask};
+    int rc;
 
-    if (vcpus == 0 || vcpus > 255)
-        return err_set(e, EINVAL, "%u virtual CPUs cannot be described to the guest", vcpus);
+    if (ask->vcpus == 0 || ask->vcpus > 255)
+        return err_set(e, EINVAL, "%u virtual CPUs cannot be described to the guest", ask->vcpus);
     memset(t, 0, sizeof(*t));
     host_probe(&h);
-    build_basic(t, &h, tsc_khz, vcpus);
-    build_hypervisor(t, tsc_khz);
-    build_extended(t, &h, vcpus);
+    rc = choose_features(&h, e);
+    if (rc < 0)
+        return rc;
+    build_basic(t, &h, ask->tsc_khz, ask->vcpus);
+    build_hypervisor(t, ask->tsc_khz);
+    build_extended(t, &h, ask->vcpus);
     return 0;
+}
+
+int cpuid_table_build(struct cpuid_table *t, uint64_t tsc_khz, unsigned vcpus, struct err *e)
+{
+    const struct cpuid_request ask = {.tsc_khz = tsc_khz, .vcpus = vcpus};
+
+    return cpuid_table_make(t, &ask, e);
 }
 
 unsigned cpuid_phys_bits(const struct cpuid_table *t)
@@ -502,4 +465,61 @@ unsigned cpuid_phys_bits(const struct cpuid_table *t)
         if (t->leaf[i].leaf == 0x80000008u)
             return t->leaf[i].eax & 0xff;
     return 36;
+}
+
+/* --- the user's words --- */
+
+static int feature_find(const char *name, size_t len)
+{
+    for (unsigned i = 0; i < cpuid_feature_count; i++)
+        if (strlen(cpuid_features[i].name) == len && memcmp(cpuid_features[i].name, name, len) == 0)
+            return (int)i;
+    return -1;
+}
+
+static int parse_level(struct cpuid_policy *p, const char *option, const char *word, size_t len,
+                       struct err *e)
+{
+    for (unsigned i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++)
+        if (strlen(level_names[i]) == len && memcmp(level_names[i], word, len) == 0) {
+            p->level = (enum cpuid_level)i;
+            return 0;
+        }
+    return err_usage(e,
+                     "%s: '%.*s' is unknown; use host, baseline, v2, v3 or v4, and then +FEATURE "
+                     "or -FEATURE",
+                     option, (int)len, word);
+}
+
+static int parse_feature(struct cpuid_policy *p, const char *option, const char *word, size_t len,
+                         struct err *e)
+{
+    int i = len > 1 && (word[0] == '+' || word[0] == '-') ? feature_find(word + 1, len - 1) : -1;
+    uint64_t *to, *from;
+
+    if (i < 0)
+        return err_usage(e,
+                         "%s: '%.*s' is no +FEATURE or -FEATURE that is known here; names are "
+                         "those of /proc/cpuinfo",
+                         option, (int)len, word);
+    to = word[0] == '+' ? p->add : p->remove;
+    from = word[0] == '+' ? p->remove : p->add;
+    to[i / 64] |= UINT64_C(1) << (i % 64);
+    from[i / 64] &= ~(UINT64_C(1) << (i % 64));
+    return 0;
+}
+
+int cpuid_policy_parse(struct cpuid_policy *p, const char *option, const char *text, struct err *e)
+{
+    size_t len = strcspn(text, ",");
+    int rc;
+
+    *p = (struct cpuid_policy){.level = CPUID_HOST};
+    rc = parse_level(p, option, text, len, e);
+    while (rc == 0 && text[len] == ',') {
+        text += len + 1;
+        len = strcspn(text, ",");
+        rc = parse_feature(p, option, text, len, e);
+    }
+    return rc;
 }

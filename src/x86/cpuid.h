@@ -35,10 +35,40 @@ struct cpuid_dynamic {
     bool apic_enabled;
 };
 
-/* Builds the table for the bt engine on this host: all that the host's user mode executes, plus
- * what the engine implements itself (paging features, x2APIC, TSC deadline, kvm paravirtual
- * leaves), minus what is not built. tsc_khz: shown in leaves 0x15/0x16 and the hypervisor's timing
- * leaf; vcpus: for the topology leaves. */
+/* What a user chose: a level of x86-64, more than it or less. Features by number, as
+ * cpuid_policy_parse finds them. All zero: whatever the host offers. */
+enum cpuid_level { CPUID_HOST, CPUID_BASELINE, CPUID_V2, CPUID_V3, CPUID_V4 };
+
+#define CPUID_MAX_FEATURES 192
+
+struct cpuid_policy {
+    enum cpuid_level level;
+    uint64_t add[CPUID_MAX_FEATURES / 64], remove[CPUID_MAX_FEATURES / 64];
+};
+
+/* "v3,+aes,-avx2": a level, then features by the names of /proc/cpuinfo. A usage error names the
+ * word. */
+int cpuid_policy_parse(struct cpuid_policy *p, const char *option, const char *text,
+                       struct err *e) MUST_CHECK;
+
+/* What an engine that runs guests on the processor itself can show them, as leaves of features. */
+struct cpuid_offer {
+    unsigned count;
+    struct cpuid_leaf leaf[128];
+};
+
+struct cpuid_request {
+    uint64_t tsc_khz; /* shown in leaves 0x15/0x16 and the hypervisor's timing leaf */
+    unsigned vcpus;   /* for the topology leaves */
+    struct cpuid_policy policy;
+    const struct cpuid_offer *offer; /* NULL: the translator, which shows what the host's user mode
+                                        executes and what it implements itself */
+};
+
+/* Builds the table. An error names --cpu: the host does not offer what the policy demands. */
+int cpuid_table_make(struct cpuid_table *t, const struct cpuid_request *ask,
+                     struct err *e) MUST_CHECK;
+/* The table of the translator for the policy `host`. */
 int cpuid_table_build(struct cpuid_table *t, uint64_t tsc_khz, unsigned vcpus,
                       struct err *e) MUST_CHECK;
 

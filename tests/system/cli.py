@@ -117,6 +117,9 @@ WRONG = [
     ("run halt.elf -c two", USAGE, ["--cpus", "two"]),
     ("run halt.elf --accel bt -c 2", USAGE, ["--cpus", "one virtual CPU"]),
     ("run halt.elf --accel tcg", USAGE, ["--accel", "tcg", "auto"]),
+    ("run halt.elf --cpu v9", USAGE, ["--cpu", "v9", "baseline"]),
+    ("run halt.elf --cpu v2,avx", USAGE, ["--cpu", "avx", "+FEATURE"]),
+    ("run halt.elf --cpu host,+vmx", USAGE, ["--cpu", "+vmx", "/proc/cpuinfo"]),
     # files
     ("run nothing", FAILED, ["nothing", "No such file"]),
     ("run --kernel nothing", FAILED, ["--kernel", "nothing", "No such file"]),
@@ -219,7 +222,7 @@ class Checks:
             assert done.returncode == 0 and "Usage: doppel" in done.stdout, words
             assert not done.stderr, done.stderr
         text = self.doppel(["run", "--help"]).stdout
-        for option in ("--accel", "--memory", "--cpus", "--kernel", "--initrd", "--append",
+        for option in ("--accel", "--cpu ", "--memory", "--cpus", "--kernel", "--initrd", "--append",
                        "--disk", "--net", "--serial", "--name", "--no-reboot", "--timeout",
                        "--debug-exit", "--stats", "--trace"):
             assert option in text, option
