@@ -118,8 +118,9 @@ struct bt_jc_entry {
 };
 
 #define BT_MAX_PAGES 65536u
-#define BT_NO_LIN 1ull /* not page aligned: equals no linear page */
-#define BT_NO_PAGE 0u  /* id 0 is never a page; cur_lin[0] is BT_NO_LIN for good */
+#define BT_NO_LIN 1ull          /* not page aligned: equals no linear page */
+#define BT_NO_HOST (1ull << 63) /* an access near it faults */
+#define BT_NO_PAGE 0u           /* id 0 is never a page; cur_lin[0] is BT_NO_LIN for good */
 
 #define XMAP_SIZE 1024u /* linear page -> page id, self-validating through cur_lin */
 struct bt_xmap {
@@ -241,12 +242,16 @@ struct bt_ctx {
     uint8_t bounce[192] __attribute__((aligned(64)));
 
     uint32_t n_valid[2]; /* page ids with cur_lin set: [0] not global, [1] global */
+    bool global_user;    /* some of the global ones are programs' */
     uint32_t valid[2][BT_VALID_MAX];
     uint8_t indirect[VIEW_TABLES][65536]; /* by bits 36 - 51 of the address; 0: direct */
     struct bt_xmap xmap[XMAP_SIZE];
     struct bt_tlb tlb[MMU_COUNT];
     struct bt_jc_entry jc[BT_MODES][JC_SIZE];
     uint64_t cur_lin[BT_MAX_PAGES];
+    /* Where the host has the page's linear address for direct accesses near it; BT_NO_HOST: there
+     * is no direct region. Follows cur_lin[] and the views (bt_view_near). */
+    uint64_t cur_host[BT_MAX_PAGES];
 };
 
 /* The context whose translated code this thread may be in: for the signal handler. */
@@ -787,6 +792,8 @@ void bt_view_protect(struct bt_ctx *c, uint32_t rpn); /* code appeared in page r
 void bt_view_tick(struct bt_ctx *c);                  /* an interrupt comes: what runs here? */
 /* Does a view serve the accesses of this mode? If so, fs_base is its base. */
 bool bt_view_select(struct bt_ctx *c);
+/* cur_host[] of a page that code of its mode runs from at `lin`. */
+uint64_t bt_view_near(struct bt_ctx *c, uint32_t id, uint64_t lin);
 /* Is the cluster of `lin` direct in every view that code of the mode may run with? */
 bool bt_view_whole(const struct bt_ctx *c, uint64_t lin);
 /* Is the region of `lin` direct where a site for it looks? *low: it is in the window. */

@@ -183,15 +183,19 @@ void bt_exec_invlpg(struct bt_ctx *c, uint64_t lin)
 static void set_lin(struct bt_ctx *c, uint32_t id, uint64_t lin, bool global)
 {
     if (c->cur_lin[id] != BT_NO_LIN) {
-        if (c->cur_lin[id] != lin)
+        if (c->cur_lin[id] != lin) {
             salt_bump(c, c->v->en->page[id].mode);
+            c->cur_host[id] = bt_view_near(c, id, lin);
+        }
         c->cur_lin[id] = lin;
         return;
     }
     if (c->n_valid[global] == BT_VALID_MAX)
         flush_list(c, global);
     c->valid[global][c->n_valid[global]++] = id;
+    c->global_user |= global && (c->mode_key & MODE_USER);
     c->cur_lin[id] = lin;
+    c->cur_host[id] = bt_view_near(c, id, lin);
 }
 
 uint32_t bt_code_page_at(struct bt_ctx *c, uint64_t rip)

@@ -561,6 +561,7 @@ void bt_view_region(struct bt_ctx *c, uint64_t lin)
     bt_install(c, v, true);
     bt_unlink_misses(c->v->en);
     c->fs_base = v->base;
+    bt_view_moved(c, v->index == 0);
 }
 
 /* ---- filling --------------------------------------------------------------------------------- */

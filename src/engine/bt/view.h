@@ -132,6 +132,7 @@ void bt_leaf_drop(struct bt_ctx *c, struct leaf *l);
 void bt_view_empty(struct bt_ctx *c, struct view *v);
 unsigned bt_table_of(const struct view *v, unsigned r); /* where a region of the view is noted */
 void bt_release(struct views *vs, unsigned h);          /* a region of the host's address space */
+void bt_view_moved(struct bt_ctx *c, bool kernel); /* other regions are direct now, or elsewhere */
 /* Before a user view is used: gives it USER_CLUSTER. */
 bool bt_view_user_cluster(struct bt_ctx *c, struct view *v);
 uint64_t bt_entry_gpa(unsigned level, uint64_t e);

@@ -276,6 +276,47 @@ static struct view *view_new(struct bt_ctx *c)
     return old;
 }
 
+/* ---- accesses near the code ------------------------------------------------------------------ */
+
+static uint64_t near_code(const struct bt_ctx *c, uint32_t id, uint64_t lin)
+{
+    const struct translator *en = c->v->en;
+    const struct views *vs = en->views;
+    uint32_t key = en->mode_key[en->page[id].mode];
+    unsigned r = lin >> REGION_SHIFT & 0xffff;
+
+    if (!(key & MODE_DIRECT) || ((key & MODE_USER) && vs->user == 0))
+        return BT_NO_HOST;
+    const struct view *v = key & MODE_USER ? &vs->view[vs->user] : &vs->view[0];
+    if (!bt_canonical(lin) || c->indirect[bt_table_of(v, r)][r])
+        return BT_NO_HOST;
+    return bt_host_of(c, v, lin);
+}
+
+uint64_t bt_view_near(struct bt_ctx *c, uint32_t id, uint64_t lin)
+{
+    uint64_t host;
+
+    if (c->v->en->views == NULL)
+        return BT_NO_HOST;
+    host = near_code(c, id, lin);
+    if (host == BT_NO_HOST && (c->mode_key & MODE_DIRECT) && c->v->en->page[id].mode == c->mode) {
+        bt_view_region(c, lin);
+        host = near_code(c, id, lin);
+    }
+    return host;
+}
+
+void bt_view_moved(struct bt_ctx *c, bool kernel)
+{
+    for (unsigned l = 0; l < (kernel || c->global_user ? 2 : 1); l++)
+        for (uint32_t i = 0; i < c->n_valid[l]; i++) {
+            uint32_t id = c->valid[l][i];
+            if (c->cur_lin[id] != BT_NO_LIN)
+                c->cur_host[id] = near_code(c, id, c->cur_lin[id]);
+        }
+}
+
 static void user_set(struct bt_ctx *c, unsigned index)
 {
     struct views *vs = c->v->en->views;
@@ -287,6 +328,7 @@ static void user_set(struct bt_ctx *c, unsigned index)
     vs->user = (uint8_t)index;
     if (index != 0)
         bt_install(c, &vs->view[index], true);
+    bt_view_moved(c, false);
 }
 
 static void promote(struct bt_ctx *c, struct space *s)

@@ -110,6 +110,22 @@ static bool flags_held(const struct xlate *x)
     return x->live[x->i] && !x->flags_saved;
 }
 
+/* Nothing in the rest of the block reads or changes the flags, and its end, an indirect branch, a
+ * return or a call, saves them in any case: then it may as well be done now. */
+static bool flags_wait(const struct xlate *x)
+{
+    for (unsigned k = x->i; k < x->n; k++) {
+        const struct insn *in = &x->in[k];
+        bool target =
+            in->z.mnemonic == ZYDIS_MNEMONIC_JMP && in->op[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE;
+        if (in->fl_read || in->fl_mod || in->special || x->joined[k] >= 0)
+            return false;
+        if (target || in->z.mnemonic == ZYDIS_MNEMONIC_CALL || in->z.mnemonic == ZYDIS_MNEMONIC_RET)
+            return true;
+    }
+    return false;
+}
+
 /* Tests the byte of the table at `off`, indexed by t unless that is 16: misses unless it is 0. With
  * the flags held it is done by JRCXZ. `avoid`: registers of the operand. */
 static void test(struct xlate *x, const struct insn *in, unsigned t, int32_t off, uint16_t avoid)
@@ -352,6 +368,34 @@ static unsigned group_of(const struct xlate *x, const struct insn *in, const str
     return me->group;
 }
 
+/* RIP-relative: next to where the code is, which cur_host[] knows. A low place may be another
+ * program's for a while; of a high one it is not expected, so that the access may fault. */
+static bool near_access(struct xlate *x, const struct insn *in, const struct insn_mem *m,
+                        uint16_t avoid, bool val, struct access *a)
+{
+    int64_t d = m->disp + in->off + in->len;
+    bool low = x->c->cur_lin[x->id] >> REGION_SHIFT == 0 && (x->key & MODE_USER);
+
+    if (!m->rip || m->seg >= X86_FS || m->addrsize != 8 || !low_disp(d))
+        return false;
+    if (low && x->live[x->i])
+        x_flags_save(x);
+    a->t1 = x_scratch(x, avoid);
+    x->held |= (uint16_t)(1u << a->t1);
+    x_load(x, a->t1, CTX_OFF(cur_host[0]) + (int32_t)x->id * 8);
+    if (low) {
+        x_rr(x, true, 0x85, a->t1, a->t1); /* test: BT_NO_HOST? */
+        miss_exit(x, in, x_jcc(x, CC_S), 16);
+    }
+    if (val)
+        a->t2 = a->val = x_scratch(x, avoid);
+    a->base = (int8_t)a->t1;
+    a->disp = (int32_t)d;
+    a->op = x->out;
+    x_record(x, in);
+    return true;
+}
+
 void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_mem *m,
                      uint16_t avoid, bool val, struct access *a)
 {
@@ -361,6 +405,8 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
 
     a->member = true;
     a->t1 = a->t2 = 16;
+    if (near_access(x, in, m, avoid, val, a))
+        return;
     if ((g == GROUP_NONE || !(x->checked >> g & 1)) &&
         (hint(x, in, m) == SITE_MIXED || (g != GROUP_NONE && x->group_reg[g] >= 0))) {
         mixed_access(x, in, m, avoid, val, g, a);
@@ -379,7 +425,7 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
         g = GROUP_NONE;
     }
     bool checks = must_check(x, g), based = t1 && m->seg >= X86_FS;
-    if (checks && !x->en->bmi2 && x->live[x->i])
+    if (checks && x->live[x->i] && (!x->en->bmi2 || flags_wait(x)))
         x_flags_save(x);
     a->seg = low ? GS : FS;
     if (t1) {

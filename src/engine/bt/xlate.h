@@ -187,6 +187,7 @@ void x_jcc_abs(struct xlate *x, unsigned cc, uint64_t code);
 #define CC_E 4u
 #define CC_NE 5u
 #define CC_A 7u
+#define CC_S 8u
 
 /* ---- state (xstate.c)
  * -------------------------------------------------------------------------------------------------
