@@ -175,8 +175,7 @@ static void region(struct xlate *x, unsigned reg, unsigned t)
     x_rr(x, false, 0x0fb7, t, t); /* movzx t, t's low word */
 }
 
-/* The cluster of an access that the current instruction makes at `lin`, if it is one to expect; else
- * -1. */
+/* The cluster of an access of the current instruction at `lin`, if it is one to expect; else -1. */
 static int cluster(const struct xlate *x, uint64_t lin)
 {
     if (!x->en->bmi2 || flags_held(x) || !x->member[x->i].known || !bt_view_whole(x->c, lin))
