@@ -32,8 +32,7 @@
 #define BT_PAGE_SIZE 4096u
 #define BT_PAGE_MASK (~(uint64_t)0xfff)
 
-/* ---- modes --------------------------------------------------------------------------------------
- * ---------------- */
+/* ---- modes ---------------------------------------------------------------------------------- */
 
 /* The CPU state that changes what instruction bytes mean. Two CPUs in equal modes run the same
  * translation. */
@@ -72,9 +71,7 @@ struct bt_mode_memo {
 
 #define BT_MODES 16 /* distinct modes between two cache flushes; more flush the cache */
 
-/* ---- software TLB
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- software TLB --------------------------------------------------------------------------- */
 
 #define TLB_BITS 16
 #define TLB_SIZE (1u << TLB_BITS)
@@ -95,9 +92,7 @@ struct bt_tlb {
         [2];
 };
 
-/* ---- branches (branch.c)
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- branches (branch.c) -------------------------------------------------------------------- */
 
 #define BT_SHADOW_SIZE 0x10000u /* bytes of a mode's shadow stack */
 #define BT_SHADOW_MASK (BT_SHADOW_SIZE - 8)
@@ -141,8 +136,7 @@ struct bt_xmap {
 
 enum { VIEW_USER, VIEW_KERNEL, VIEW_LOW, VIEW_TABLES };
 
-/* ---- context ------------------------------------------------------------------------------------
- * ---------------- */
+/* ---- context -------------------------------------------------------------------------------- */
 
 enum bt_exit_reason {
     EXIT_LOOKUP, /* rip set: find or translate, go on */
@@ -272,9 +266,7 @@ static inline void bt_lend(struct bt_ctx *c)
     c->spill[11] = c->gpr[11];
 }
 
-/* ---- code cache
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- code cache ----------------------------------------------------------------------------- */
 
 struct bt_block {
     uint32_t hot, cold; /* offsets of the code in the cache */
@@ -542,8 +534,7 @@ static inline void bt_fill(void *dst, uint8_t byte, unsigned long n)
     __asm__ volatile("rep stosb" : "+D"(dst), "+c"(n) : "a"(byte) : "memory");
 }
 
-/* ---- functions by file
- * ------------------------------------------------------------------------------------------ */
+/* ---- functions by file ---------------------------------------------------------------------- */
 
 /* entry.S */
 void bt_enter(void);
