@@ -201,6 +201,7 @@ static uint32_t entry_indirect(struct bt_ctx *c, struct bt_block *b)
 
     if (b->entry_indirect == 0 && (x = stub_begin(c)) != NULL) {
         x->long64 = en->mode_key[en->page[b->key >> 12].mode] & MODE_L;
+        x_code_seg(x, b->key >> 12);
         bt_branch_entry(x, b);
         b->entry_indirect = stub_done(x, b);
     }

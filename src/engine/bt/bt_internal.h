@@ -26,6 +26,7 @@
 #include <time.h>
 
 #include "bt_asm.h"
+#include "codeseg.h"
 #include "engine/engine.h"
 #include "stats.h"
 
@@ -55,6 +56,8 @@ enum {
     MODE_NOSSE = 1 << 15,  /* CR4.OSFXSR clear */
     MODE_MMU_SHIFT = 16,   /* two bits: enum bt_mmu */
     MODE_DIRECT = 1 << 18, /* a view is in use: the host's MMU does the accesses (view.c) */
+    MODE_CS = 1 << 19,     /* CS has a base or a limit, or is 16-bit: code knows them (codeseg.c) */
+    MODE_LIMITS = 1 << 20, /* ES, SS or DS is not flat (limits.c; never in 64-bit code) */
 };
 
 /* Whose eyes a data access has; each has its own software TLB. */
@@ -121,7 +124,7 @@ struct bt_jc_entry {
 struct bt_xmap {
     uint64_t lin;
     uint32_t id;
-    uint32_t mode;
+    uint32_t mode; /* and the code segment: exec_mode in lookup.c */
 };
 
 #define BT_VALID_MAX 8192u
@@ -209,6 +212,8 @@ struct bt_ctx {
     uint64_t df;          /* 1 or -1 */
     uint64_t kernel_gs_base, tsc_offset;
     uint64_t shadow_rip; /* the instruction here runs before an interrupt is taken (STI, MOV SS) */
+    uint32_t code_seg;   /* number of CS (codeseg.c); 0: flat */
+    int64_t seg_top[2][X86_SEG_COUNT]; /* where reading [0] and writing [1] ends (limits.c) */
 
     uint64_t pc_lin; /* linear page of `pc` when its cur_lin was dropped meanwhile */
     struct engine_vcpu *v;
@@ -339,11 +344,13 @@ struct bt_record {
 struct bt_code_page {
     uint32_t rpn;
     uint8_t mode;
-    bool checked;    /* its blocks compare their source */
-    bool tlb_sites;  /* has instructions that are SITE_TLB */
-    uint32_t next;   /* other ids of the same rpn */
-    uint32_t blocks; /* its blocks */
-    uint32_t tails;  /* those of the page before that end here */
+    uint16_t code_seg; /* 0: flat; else the page is known at one linear address only, */
+    uint32_t lin;      /* this one */
+    bool checked;      /* its blocks compare their source */
+    bool tlb_sites;    /* has instructions that are SITE_TLB */
+    uint32_t next;     /* other ids of the same rpn */
+    uint32_t blocks;   /* its blocks */
+    uint32_t tails;    /* those of the page before that end here */
 };
 
 /* A debugger's points (debug.c). */
@@ -397,7 +404,7 @@ struct translator {
     uint32_t stub_end;
     uint32_t hot, cold; /* next free */
     uint64_t stub_mem, stub_post, stub_chain, stub_lookup, stub_helper, stub_exit, stub_kick,
-        stub_page2, stub_group, stub_variant, stub_direct, stub_gone, stub_stale;
+        stub_page2, stub_group, stub_variant, stub_direct, stub_gone, stub_stale, stub_seg;
     uint64_t stub_branch[BT_MODES]; /* jump through the mode's table, to the RIP in R11 */
     int branch_fd;                  /* empty tables */
 
@@ -423,6 +430,7 @@ struct translator {
     uint64_t wpage_scan; /* TSC of the last look for quiet ones */
     uint32_t mode_key[BT_MODES];
     uint32_t n_mode;
+    struct bt_code_segs code_segs;
     _Atomic uint32_t stale_any; /* a DMA write hit a page with code */
     _Atomic uint64_t *stale;    /* bitmap by rpn */
     struct views *views;        /* NULL: no direct access on this host */
@@ -552,6 +560,7 @@ void bt_stub_variant(void);
 void bt_stub_direct(void);
 void bt_stub_gone(void);
 void bt_stub_stale(void);
+void bt_stub_seg(void);
 void bt_vector_out(void);
 void bt_vector_in(void);
 
@@ -579,7 +588,7 @@ struct bt_branch_site {
     int32_t moved; /* how far it moved RSP */
 };
 
-/* ctx->mem_info: bits 0-9 size, 12-13 access, 16-17 mmu, and */
+/* ctx->mem_info: bits 0-9 size, 12-13 access, 16-17 mmu, 24-26 segment (bt_seg_slow), and */
 #define INFO_STACK (1u << 20)   /* SS: faults are #SS */
 #define INFO_MASKED (1u << 21)  /* elements that a mask turns off neither move nor fault */
 #define INFO_LIN32 (1u << 22)   /* linear addresses wrap at 4 GB */
@@ -610,6 +619,7 @@ int bt_copy_out(struct bt_ctx *c, uint64_t lin, const void *buf, unsigned len, u
 uint64_t bt_mem_slow(struct bt_ctx *c);
 uint64_t bt_mem_post(struct bt_ctx *c);
 uint64_t bt_group_slow(struct bt_ctx *c);
+uint64_t bt_seg_slow(struct bt_ctx *c);
 void bt_tlb_flush(struct bt_ctx *c, bool global);
 void bt_tlb_invlpg(struct bt_ctx *c, uint64_t lin);
 void bt_tlb_protect(struct bt_ctx *c, uint32_t rpn);
@@ -626,7 +636,9 @@ void bt_cache_flush(
     struct translator *en); /* drops every translation; no vCPU may be inside translated code */
 bool bt_cache_grow(struct translator *en); /* full: may it use more? If not it is to be emptied. */
 void bt_cache_trim(struct translator *en); /* empties it and gives its memory back to the host */
-uint32_t bt_page_get(struct translator *en, uint32_t rpn, unsigned mode); /* id, 0: ids exhausted */
+/* id, 0: ids exhausted */
+uint32_t bt_page_get(struct translator *en, uint32_t rpn, unsigned mode, unsigned code_seg,
+                     uint64_t lin);
 /* The block that is current for a key, or NULL. */
 struct bt_block *bt_block_find(struct translator *en, uint32_t key);
 struct bt_block *bt_block_first(const struct translator *en,

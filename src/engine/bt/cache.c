@@ -100,6 +100,7 @@ int bt_cache_create(struct translator *en, struct err *e)
     en->stub_direct = thunk(en, bt_stub_direct);
     en->stub_gone = thunk(en, bt_stub_gone);
     en->stub_stale = thunk(en, bt_stub_stale);
+    en->stub_seg = thunk(en, bt_stub_seg);
     r = bt_branch_create(en, e);
     if (r < 0)
         return r;
@@ -198,6 +199,7 @@ void bt_cache_flush(struct translator *en)
     en->n_block = 0;
     en->n_rec = 0;
     en->n_mode = 0;
+    bt_code_seg_flush(&en->code_segs);
     en->hot = en->stub_end;
     en->cold = en->cold_start;
     struct bt_ctx *c = en->v->ctx;
@@ -212,19 +214,25 @@ void bt_cache_flush(struct translator *en)
 /* ---- pages --------------------------------------------------------------------------------------
  * -------------------- */
 
-uint32_t bt_page_get(struct translator *en, uint32_t rpn, unsigned mode)
+uint32_t bt_page_get(struct translator *en, uint32_t rpn, unsigned mode, unsigned code_seg,
+                     uint64_t lin)
 {
     bool checked;
     uint32_t *ids = bt_wpage_ids(en, rpn, &checked), first = *ids;
 
     for (uint32_t id = first; id != 0; id = en->page[id].next)
-        if (en->page[id].mode == mode)
+        if (en->page[id].mode == mode && en->page[id].code_seg == code_seg &&
+            (code_seg == 0 || en->page[id].lin == lin))
             return id;
     if (en->n_page == BT_MAX_PAGES)
         return 0;
     uint32_t id = en->n_page++;
-    en->page[id] =
-        (struct bt_code_page){.rpn = rpn, .mode = (uint8_t)mode, .checked = checked, .next = first};
+    en->page[id] = (struct bt_code_page){.rpn = rpn,
+                                         .mode = (uint8_t)mode,
+                                         .code_seg = (uint16_t)code_seg,
+                                         .lin = (uint32_t)lin,
+                                         .checked = checked,
+                                         .next = first};
     __atomic_store_n(ids, id, __ATOMIC_SEQ_CST);
     if (!checked && first == 0)
         bt_tlb_protect(en->v->ctx, rpn);

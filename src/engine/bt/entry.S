@@ -238,6 +238,7 @@ exit_saved:
 
         light_stub bt_stub_mem, bt_mem_slow
         light_stub bt_stub_group, bt_group_slow
+        light_stub bt_stub_seg, bt_seg_slow
 
 /* With flags kept. bt_mem_post goes on in the middle of its block. */
         func bt_stub_post

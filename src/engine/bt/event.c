@@ -151,9 +151,12 @@ static int deliver64(struct bt_ctx *c, const struct event *ev)
 
 static int deliver(struct bt_ctx *c, const struct event *ev)
 {
+    struct event at = *ev;
+
+    at.rip = bt_eip(c, ev->rip); /* as the frame has it */
     if (c->mode_key & MODE_LMA)
-        return deliver64(c, ev);
-    return bt_deliver_legacy(c, ev->vector, ev->soft, ev->has_error, ev->error, ev->rip);
+        return deliver64(c, &at);
+    return bt_deliver_legacy(c, ev->vector, ev->soft, ev->has_error, ev->error, at.rip);
 }
 
 int bt_interrupt(struct bt_ctx *c, unsigned vector, bool soft, uint64_t return_rip)

@@ -20,16 +20,33 @@ int h_stack_fault(struct bt_ctx *c)
     return 1;
 }
 
+static uint64_t stack_lin(const struct bt_ctx *c, uint64_t at)
+{
+    uint64_t lin = at + c->seg_base[X86_SS];
+
+    return c->mode_key & MODE_L ? lin : lin & 0xffffffff;
+}
+
+int h_frame_read(struct bt_ctx *c, uint64_t at, unsigned size, uint64_t *v)
+{
+    if (bt_seg_check(c, X86_SS, at, size, ACC_R))
+        return 1;
+    return bt_read(c, stack_lin(c, at), size, bt_data_mmu(c), v) ? h_stack_fault(c) : 0;
+}
+
 int h_stack_read(struct bt_ctx *c, int64_t off, unsigned size, uint64_t *v)
 {
     uint64_t at = (c->gpr[X86_RSP] + (uint64_t)off) & h_stack_mask(c);
-    return bt_read(c, at + c->seg_base[X86_SS], size, bt_data_mmu(c), v) ? h_stack_fault(c) : 0;
+    return h_frame_read(c, at, size, v);
 }
 
 int h_stack_write(struct bt_ctx *c, int64_t off, unsigned size, uint64_t v)
 {
     uint64_t at = (c->gpr[X86_RSP] + (uint64_t)off) & h_stack_mask(c);
-    return bt_write(c, at + c->seg_base[X86_SS], size, bt_data_mmu(c), v) ? h_stack_fault(c) : 0;
+
+    if (bt_seg_check(c, X86_SS, at, size, ACC_W))
+        return 1;
+    return bt_write(c, stack_lin(c, at), size, bt_data_mmu(c), v) ? h_stack_fault(c) : 0;
 }
 
 void h_move_sp(struct bt_ctx *c, int64_t delta)
@@ -93,7 +110,7 @@ uint64_t bt_h_syscall(struct bt_ctx *c, uint32_t arg)
     if (!(cpu->efer & 1) || !(c->mode_key & MODE_LMA))
         return h_ud(c);
     uint64_t flags = bt_rflags(c) & ~(uint64_t)BT_RF;
-    c->gpr[X86_RCX] = h_next_rip(c, arg);
+    c->gpr[X86_RCX] = bt_eip(c, h_next_rip(c, arg));
     c->gpr[X86_R8 + 3] = flags;
     c->rip = c->mode_key & MODE_L ? cpu->lstar : cpu->cstar;
     bt_set_rflags(c, flags & ~cpu->fmask);
@@ -255,8 +272,9 @@ uint64_t bt_h_iret(struct bt_ctx *c, uint32_t arg)
         bt_kick_now(c);
     }
     if (c->sys_flags & BT_NT)
-        return c->mode_key & MODE_LMA ? h_gp0(c)
-                                      : far_end(c, bt_task_return(c, h_next_rip(c, arg)));
+        return c->mode_key & MODE_LMA
+                   ? h_gp0(c)
+                   : far_end(c, bt_task_return(c, bt_eip(c, h_next_rip(c, arg))));
     if (iret_pop(c, size, &f))
         return h_fault(c);
     unsigned cpl = f.cs & 3;
@@ -282,7 +300,7 @@ uint64_t bt_h_iret(struct bt_ctx *c, uint32_t arg)
                                       : (uint32_t)f.rsp;
     else
         h_move_sp(c, 3 * (int)size);
-    c->rip = to64 ? f.rip : size == 2 ? (uint16_t)f.rip : (uint32_t)f.rip;
+    c->rip = to64 ? f.rip : h_far_rip(c, size == 2 ? (uint16_t)f.rip : f.rip);
     iret_flags(c, size, f.flags, old_cpl);
     if (cpl > old_cpl)
         bt_drop_segs(c);
@@ -400,6 +418,18 @@ uint64_t bt_h_seg_set(struct bt_ctx *c, uint32_t arg)
     if (seg == X86_SS)
         after_ss(c, arg);
     return h_resume(c, arg);
+}
+
+/* ctx->mem_addr is an offset in a segment: checks it and makes it a linear address. */
+uint64_t bt_h_seg_address(struct bt_ctx *c, uint32_t arg)
+{
+    unsigned seg = arg >> 4 & 7;
+
+    if (bt_seg_check(c, seg, c->mem_addr, arg >> 9 & 0x3ff, arg >> 7 & 3))
+        return h_fault(c);
+    c->mem_addr = (c->mem_addr + c->seg_base[seg]) & 0xffffffff;
+    c->left = 0; /* of an instruction before: this one is not done yet */
+    return 0;
 }
 
 uint64_t bt_h_seg_push(struct bt_ctx *c, uint32_t arg)
@@ -545,7 +575,8 @@ uint64_t bt_h_far_jump(struct bt_ctx *c, uint32_t arg)
         if (bt_descriptor(c, (uint16_t)sel, &d, 13))
             return h_fault(c);
         if (!(d.attr & 0x10))
-            return far_end(c, bt_far_system(c, call, (uint16_t)sel, &d, h_next_rip(c, arg)));
+            return far_end(
+                c, bt_far_system(c, call, (uint16_t)sel, &d, bt_eip(c, h_next_rip(c, arg))));
     }
     /* RPL does not matter for conforming code; nonconforming wants RPL <= CPL. */
     if (bt_check_code(c, (uint16_t)sel, &d, c->cpl, 13))
@@ -561,14 +592,14 @@ uint64_t bt_h_far_jump(struct bt_ctx *c, uint32_t arg)
         return h_gp0(c);
     if (call) {
         if (h_stack_write(c, -(int64_t)size, size, c->v->cpu.seg[X86_CS].selector) ||
-            h_stack_write(c, -2 * (int64_t)size, size, h_next_rip(c, arg)))
+            h_stack_write(c, -2 * (int64_t)size, size, bt_eip(c, h_next_rip(c, arg))))
             return h_fault(c);
     }
     if (bt_set_code(c, (uint16_t)sel, &d, c->cpl))
         return h_fault(c);
     if (call)
         h_move_sp(c, -2 * (int64_t)size);
-    c->rip = off;
+    c->rip = to64 ? off : h_far_rip(c, off);
     bt_mode_update(c);
     return bt_next(c);
 }
@@ -611,7 +642,7 @@ uint64_t bt_h_far_return(struct bt_ctx *c, uint32_t arg)
     } else {
         h_move_sp(c, 2 * (int64_t)size + drop);
     }
-    c->rip = off;
+    c->rip = to64 ? off : h_far_rip(c, off);
     bt_mode_update(c);
     return bt_next(c);
 }

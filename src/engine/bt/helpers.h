@@ -53,8 +53,9 @@
     H(xrstor)                                                                    \
     H(fxsave)                                                                    \
     H(fxrstor)                                                                   \
-    H(seg_get) /* segment, destination */                                        \
-    H(seg_set) /* segment; selector in ctx->temp[1] */                           \
+    H(seg_get)     /* segment, destination */                                    \
+    H(seg_set)     /* segment; selector in ctx->temp[1] */                       \
+    H(seg_address) /* segment, access << 3, size << 5 */                         \
     H(seg_push)                                                                  \
     H(seg_pop)                                                                   \
     H(seg_far)    /* LDS, LES, LFS, LGS, LSS: segment, register, operand size */ \
@@ -134,6 +135,13 @@ static inline uint64_t h_stack_mask(const struct bt_ctx *c)
 int h_stack_read(struct bt_ctx *c, int64_t off, unsigned size, uint64_t *v);
 int h_stack_write(struct bt_ctx *c, int64_t off, unsigned size, uint64_t v);
 void h_move_sp(struct bt_ctx *c, int64_t delta);
+/* At offset `at` of the stack segment. */
+int h_frame_read(struct bt_ctx *c, uint64_t at, unsigned size, uint64_t *v);
+/* RIP for an EIP in the code segment that was just loaded, which is not 64-bit code. */
+static inline uint64_t h_far_rip(const struct bt_ctx *c, uint64_t eip)
+{
+    return (c->seg_base[X86_CS] + eip) & 0xffffffff;
+}
 /* Turns the #GP of a non-canonical stack address into #SS; returns 1. */
 int h_stack_fault(struct bt_ctx *c);
 

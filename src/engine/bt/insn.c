@@ -419,7 +419,7 @@ enum insn_result insn_decode_full(const struct insn_decoder *d, const uint8_t *b
 
 bool insn_jump(const struct insn *in)
 {
-    if (in->op[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE || in->opsize == 2)
+    if (in->op[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
         return false;
     switch (in->z.mnemonic) {
     case ZYDIS_MNEMONIC_JCXZ:

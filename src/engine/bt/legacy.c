@@ -8,13 +8,6 @@
 #include "segment.h"
 #include "task.h"
 
-static void load_real(struct bt_ctx *c, unsigned seg, uint16_t sel)
-{
-    c->v->cpu.seg[seg].selector = sel;
-    c->v->cpu.seg[seg].base = (uint64_t)sel << 4;
-    c->seg_base[seg] = (uint64_t)sel << 4;
-}
-
 static int deliver_real(struct bt_ctx *c, unsigned vector, uint64_t rip)
 {
     const struct x86_cpu *cpu = &c->v->cpu;
@@ -25,14 +18,13 @@ static int deliver_real(struct bt_ctx *c, unsigned vector, uint64_t rip)
     if (bt_read(c, cpu->idtr.base + vector * 4, 4, MMU_KERNEL, &entry))
         return 1;
     if (h_stack_write(c, -2, 2, bt_rflags(c)) ||
-        h_stack_write(c, -4, 2, cpu->seg[X86_CS].selector) ||
-        h_stack_write(c, -6, 2, rip - cpu->seg[X86_CS].base))
+        h_stack_write(c, -4, 2, cpu->seg[X86_CS].selector) || h_stack_write(c, -6, 2, rip))
         return 1;
     h_move_sp(c, -6);
     c->if_flag = 0;
     c->sys_flags &= ~(uint32_t)(BT_TF | BT_AC | BT_RF);
-    load_real(c, X86_CS, (uint16_t)(entry >> 16));
-    c->rip = c->seg_base[X86_CS] + (entry & 0xffff);
+    bt_load_real(c, X86_CS, (uint16_t)(entry >> 16));
+    c->rip = bt_rip_of(c, entry & 0xffff);
     bt_mode_update(c);
     return 0;
 }
@@ -85,17 +77,21 @@ static int inner_stack(struct bt_ctx *c, unsigned cpl, uint64_t *esp, uint16_t *
     return 0;
 }
 
-static int push_frame(struct bt_ctx *c, uint64_t base, uint64_t mask, uint64_t *sp,
-                      const uint64_t *v, unsigned n, unsigned size, unsigned mmu)
+/* A frame on the stack in SS; a fault has the error code `error`. */
+static int push_frame(struct bt_ctx *c, uint64_t *sp, const uint64_t *v, unsigned n, unsigned size,
+                      unsigned mmu, uint32_t error)
 {
-    uint64_t at = *sp;
+    const struct x86_segment *ss = &c->v->cpu.seg[X86_SS];
+    uint64_t at = *sp, mask = ss->attr & 0x4000 ? 0xffffffff : 0xffff;
 
     for (unsigned i = 0; i < n; i++) {
         at = (at - size) & mask;
-        if (bt_write(c, base + at, size, mmu, v[i]))
+        if (!bt_limit_ok(ss, at, size))
+            return bt_fault_err(c, 12, error);
+        if (bt_write(c, (ss->base + at) & 0xffffffff, size, mmu, v[i]))
             return 1;
     }
-    *sp = at;
+    *sp = mask == 0xffff ? (c->gpr[X86_RSP] & ~0xffffull) | at : at;
     return 0;
 }
 
@@ -136,16 +132,15 @@ int bt_deliver_legacy(struct bt_ctx *c, unsigned vector, bool soft, bool has_err
     frame[n++] = rip;
     if (has_error)
         frame[n++] = error;
-    uint64_t mask = cpu->seg[X86_SS].attr & 0x4000 ? 0xffffffff : 0xffff;
-    if (push_frame(c, c->seg_base[X86_SS], mask, &sp, frame, n, g.size,
-                   cpl == 3 ? MMU_USER : bt_sys_mmu(c)) ||
+    uint32_t error_of_ss = (cpl < old_cpl ? cpu->seg[X86_SS].selector & ~3u : 0) | g.ext;
+    if (push_frame(c, &sp, frame, n, g.size, cpl == 3 ? MMU_USER : bt_sys_mmu(c), error_of_ss) ||
         bt_set_code(c, g.sel, &d, cpl)) {
         cpu->seg[X86_SS] = old_ss;
         c->seg_base[X86_SS] = old_ss.base;
         return 1;
     }
-    c->gpr[X86_RSP] = mask == 0xffff ? (old_esp & ~0xffffull) | sp : sp;
-    c->rip = g.off;
+    c->gpr[X86_RSP] = sp;
+    c->rip = bt_rip_of(c, g.off);
     c->sys_flags &= ~(uint32_t)(BT_TF | BT_NT | BT_RF | BT_VM);
     if (!(g.type & 1))
         c->if_flag = 0;
@@ -160,9 +155,11 @@ uint64_t bt_iret_real(struct bt_ctx *c, unsigned size)
     if (h_stack_read(c, 0, size, &ip) || h_stack_read(c, size, size, &cs) ||
         h_stack_read(c, 2 * (int)size, size, &fl))
         return h_fault(c);
+    if (ip > c->v->cpu.seg[X86_CS].limit)
+        return h_gp0(c);
     h_move_sp(c, 3 * (int)size);
-    load_real(c, X86_CS, (uint16_t)cs);
-    c->rip = c->seg_base[X86_CS] + ip;
+    bt_load_real(c, X86_CS, (uint16_t)cs);
+    c->rip = bt_rip_of(c, ip);
     bt_set_rflags(c,
                   size == 2 ? (bt_rflags(c) & ~0xffffull) | (fl & 0xffff) : fl & ~(uint64_t)BT_VM);
     bt_mode_update(c);
@@ -172,14 +169,16 @@ uint64_t bt_iret_real(struct bt_ctx *c, unsigned size)
 uint64_t bt_far_real(struct bt_ctx *c, unsigned size, bool call, uint16_t sel, uint64_t off,
                      uint64_t next)
 {
+    if (off > c->v->cpu.seg[X86_CS].limit)
+        return h_gp0(c);
     if (call) {
         if (h_stack_write(c, -(int64_t)size, size, c->v->cpu.seg[X86_CS].selector) ||
-            h_stack_write(c, -2 * (int64_t)size, size, next - c->seg_base[X86_CS]))
+            h_stack_write(c, -2 * (int64_t)size, size, bt_eip(c, next)))
             return h_fault(c);
         h_move_sp(c, -2 * (int64_t)size);
     }
-    load_real(c, X86_CS, sel);
-    c->rip = c->seg_base[X86_CS] + off;
+    bt_load_real(c, X86_CS, sel);
+    c->rip = bt_rip_of(c, off);
     bt_mode_update(c);
     return bt_next(c);
 }

@@ -4,6 +4,7 @@
  * registers only.
  */
 #include "debug.h"
+#include "segment.h"
 #include "trace.h"
 
 #define SALT_STEP \
@@ -26,7 +27,7 @@ void bt_jc_forget(struct bt_ctx *c, unsigned mode)
 /* ---- modes --------------------------------------------------------------------------------------
  * -------------------- */
 
-static uint32_t compute_key(const struct bt_ctx *c)
+static uint32_t compute_key(struct bt_ctx *c)
 {
     const struct x86_cpu *cpu = &c->v->cpu;
     const struct x86_segment *cs = &cpu->seg[X86_CS], *ss = &cpu->seg[X86_SS];
@@ -39,6 +40,9 @@ static uint32_t compute_key(const struct bt_ctx *c)
         k |= ss->attr >> 14 & 1 ? MODE_SB : 0;
         if (c->seg_base[X86_CS] | c->seg_base[X86_SS] | c->seg_base[X86_DS] | c->seg_base[X86_ES])
             k |= MODE_BASES;
+        bt_limits_update(c);
+        k |= bt_flat_data(c) ? 0 : MODE_LIMITS;
+        k |= !(k & MODE_D) || cs->base != 0 || cs->limit != 0xffffffff ? MODE_CS : 0;
     }
     k |= c->cpl == 3 ? MODE_USER : c->cpl != 0 ? MODE_CPL12 : 0;
     k |= cpu->efer >> 10 & 1 ? MODE_LMA : 0;
@@ -100,6 +104,10 @@ void bt_mode_update(struct bt_ctx *c)
     uint32_t k = mode_key(c), old = c->mode_key;
 
     c->mode_key = k;
+    if (!bt_code_seg_update(c)) {
+        c->mode = BT_MODES;
+        return;
+    }
     if (k != old && bt_tracing(c, TRACE_mode))
         bt_trace_mode(c, old);
     uint32_t *last = &c->mode_memo[c->cpl == 3].mode;
@@ -198,6 +206,12 @@ static void set_lin(struct bt_ctx *c, uint32_t id, uint64_t lin, bool global)
     c->cur_host[id] = bt_view_near(c, id, lin);
 }
 
+/* What an execution mapping belongs to. */
+static uint32_t exec_mode(const struct bt_ctx *c)
+{
+    return c->code_seg << 8 | c->mode;
+}
+
 uint32_t bt_code_page_at(struct bt_ctx *c, uint64_t rip)
 {
     struct translator *en = c->v->en;
@@ -207,7 +221,7 @@ uint32_t bt_code_page_at(struct bt_ctx *c, uint64_t rip)
     uint32_t rpn;
     bool rom;
 
-    if (x->lin == lin && x->mode == c->mode && x->id != 0 && c->cur_lin[x->id] == lin)
+    if (x->lin == lin && x->mode == exec_mode(c) && x->id != 0 && c->cur_lin[x->id] == lin)
         return x->id;
     if ((c->mode_key & MODE_L) && !bt_canonical(rip)) {
         bt_fault_err(c, 13, 0);
@@ -221,7 +235,7 @@ uint32_t bt_code_page_at(struct bt_ctx *c, uint64_t rip)
         c->exc_vector = 0xff;
         return 0;
     }
-    uint32_t id = bt_page_get(en, rpn, c->mode);
+    uint32_t id = bt_page_get(en, rpn, c->mode, c->code_seg, lin);
     if (id == 0) {
         c->exit_reason = EXIT_LOOKUP;
         c->exc_vector = 0xfe; /* out of ids: the run loop empties the cache */
@@ -229,7 +243,7 @@ uint32_t bt_code_page_at(struct bt_ctx *c, uint64_t rip)
     }
     c->exec_huge |= w.page_bits == 30;
     set_lin(c, id, lin, w.global);
-    *x = (struct bt_xmap){.lin = lin, .id = id, .mode = c->mode};
+    *x = (struct bt_xmap){.lin = lin, .id = id, .mode = exec_mode(c)};
     return id;
 }
 
@@ -241,9 +255,16 @@ static struct bt_jc_entry *jc_slot(struct bt_ctx *c, uint64_t rip)
     return &c->jc[c->mode][(rip ^ rip >> JC_BITS) & (JC_SIZE - 1)];
 }
 
+/* Code with a segment of its own has RIPs below 4 GB: the segment's number lies between them and
+ * the salt. */
+static uint64_t jc_tag(const struct bt_ctx *c, uint64_t rip)
+{
+    return rip + c->jc_salt[c->mode] + ((uint64_t)c->code_seg << 32);
+}
+
 void bt_jc_insert(struct bt_ctx *c, uint64_t rip, struct bt_block *b)
 {
-    *jc_slot(c, rip) = (struct bt_jc_entry){.tag = rip + c->jc_salt[c->mode], .block = b};
+    *jc_slot(c, rip) = (struct bt_jc_entry){.tag = jc_tag(c, rip), .block = b};
 }
 
 static uint64_t leave(struct bt_ctx *c, enum bt_exit_reason why)
@@ -264,12 +285,12 @@ static struct bt_block *find_block(struct bt_ctx *c)
     if (c->mode >= BT_MODES || ((c->mode_key & MODE_L) && !bt_canonical(c->rip)))
         return NULL;
     const struct bt_jc_entry *j = jc_slot(c, c->rip);
-    if (j->block != NULL && j->tag == c->rip + c->jc_salt[c->mode])
+    if (j->block != NULL && j->tag == jc_tag(c, c->rip))
         return j->block;
     uint64_t lin = c->rip & BT_PAGE_MASK;
     const struct bt_xmap *x = &c->xmap[(lin >> 12) & (XMAP_SIZE - 1)];
     uint32_t id = x->id;
-    if (x->lin != lin || x->mode != c->mode || id == 0 || c->cur_lin[id] != lin) {
+    if (x->lin != lin || x->mode != exec_mode(c) || id == 0 || c->cur_lin[id] != lin) {
         id = bt_code_page_at(c, c->rip);
         if (id == 0)
             return NULL;

@@ -5,6 +5,7 @@
  */
 #include "debug.h"
 #include "paging.h"
+#include "segment.h"
 #include "trace.h"
 #include "vecmem.h"
 
@@ -552,6 +553,17 @@ static uint64_t oneshot(struct bt_ctx *c)
     precise_state(c);
     c->exit_reason = EXIT_ONESHOT;
     return 1;
+}
+
+/* An access outside the part of its segment that translated code knows (xseg.c). */
+uint64_t bt_seg_slow(struct bt_ctx *c)
+{
+    read_site(c);
+    if (bt_seg_check(c, c->mem_info >> 24 & 7, c->mem_addr, c->mem_info & 0x3ff,
+                     c->mem_info >> 12 & 3) == 0)
+        return 0;
+    precise_state(c);
+    return bt_exception(c);
 }
 
 struct piece {

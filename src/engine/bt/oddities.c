@@ -8,8 +8,14 @@
 /* A write without effect: ENTER faults if its final stack pointer is no place to push to. */
 static int stack_probe(struct bt_ctx *c, int64_t off, unsigned size)
 {
-    uint64_t at = ((c->gpr[X86_RSP] + (uint64_t)off) & h_stack_mask(c)) + c->seg_base[X86_SS];
+    uint64_t at = (c->gpr[X86_RSP] + (uint64_t)off) & h_stack_mask(c);
     struct bt_walk w;
+
+    if (bt_seg_check(c, X86_SS, at, size, ACC_W))
+        return 1;
+    at += c->seg_base[X86_SS];
+    if (!(c->mode_key & MODE_L))
+        at &= 0xffffffff;
 
     if ((c->mode_key & MODE_L) && (!bt_canonical(at) || !bt_canonical(at + size - 1)))
         return bt_fault_err(c, 12, 0);
@@ -29,10 +35,8 @@ uint64_t bt_h_enter(struct bt_ctx *c, uint32_t arg)
     for (unsigned i = 1; i < level; i++) {
         uint64_t at = (c->gpr[X86_RBP] - (uint64_t)i * size) & mask;
         off -= size;
-        if (bt_read(c, at + c->seg_base[X86_SS], size, bt_data_mmu(c), &v)) {
-            h_stack_fault(c);
+        if (h_frame_read(c, at, size, &v))
             return h_fault(c);
-        }
         if (h_stack_write(c, off, size, v))
             return h_fault(c);
     }

@@ -264,7 +264,6 @@ static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
     struct x86_cpu *cpu = &v->cpu;
 
     memcpy(c->gpr, cpu->gpr, sizeof(c->gpr));
-    c->rip = cpu->rip;
     bt_sync_segs(c);
     c->kernel_gs_base = cpu->kernel_gs_base;
     c->tsc_offset = v->tsc_offset;
@@ -272,9 +271,7 @@ static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
     bt_set_rflags(c, cpu->rflags);
     if (cpu->rflags >> 17 & 1)
         c->cpl = 3;
-    c->shadow_rip = cpu->interrupt_shadow ? cpu->rip : ~0ull;
     v->dr.hit = 0;
-    v->dr.rf_rip = cpu->rflags >> 16 & 1 ? cpu->rip : ~0ull;
     c->sys_flags &= ~BT_RF;
     bt_dr_changed(c);
     bt_tlb_flush(c, true);
@@ -284,6 +281,9 @@ static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
     bt_view_flush(c, true);
     bt_view_cr3(c, false);
     bt_mode_update(c);
+    c->rip = bt_rip_of(c, cpu->rip);
+    c->shadow_rip = cpu->interrupt_shadow ? c->rip : ~0ull;
+    v->dr.rf_rip = cpu->rflags >> 16 & 1 ? c->rip : ~0ull;
     v->halted = cpu->mp_state == X86_MP_HALTED;
     v->loaded = true;
 }
@@ -294,7 +294,7 @@ static void save_state(struct engine_vcpu *v, const struct bt_ctx *c)
     struct x86_cpu *cpu = &v->cpu;
 
     memcpy(cpu->gpr, c->gpr, sizeof(c->gpr));
-    cpu->rip = c->rip;
+    cpu->rip = bt_eip(c, c->rip);
     cpu->rflags = bt_rflags(c);
     for (unsigned i = 0; i < X86_SEG_COUNT; i++)
         cpu->seg[i].base = c->seg_base[i];
@@ -475,19 +475,6 @@ static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool a
                      en->n_block);
         bt_cache_flush(en);
         bt_mode_update(c);
-    }
-    if (!(c->mode_key & (MODE_L | MODE_D)) && (c->mode_key & MODE_USER)) {
-        c->exit_reason =
-            EXIT_LOOKUP; /* a program's own segment: its fault, not the machine's end */
-        bt_fault_err(c, 13, 0);
-        (void)bt_exception(c);
-        return NULL;
-    }
-    if (!(c->mode_key & (MODE_L | MODE_D))) {
-        snprintf(v->error, sizeof(v->error), "16-bit code at %#lx is not translated yet",
-                 (unsigned long)c->rip);
-        c->exit_reason = EXIT_ERROR;
-        return NULL;
     }
     c->exc_vector = 0;
     uint32_t id = bt_code_page_at(c, c->rip);

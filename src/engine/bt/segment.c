@@ -120,15 +120,28 @@ static int check_data(struct bt_ctx *c, uint16_t selector, const struct bt_desc 
     return 0;
 }
 
+/* Real mode keeps limits and rights as they are (so they may be larger than 64 KB), virtual-8086
+ * mode has fixed ones (Intel SDM vol. 3, 21.1 and 21.2.1). */
+void bt_load_real(struct bt_ctx *c, unsigned seg, uint16_t selector)
+{
+    struct x86_segment *s = &c->v->cpu.seg[seg];
+    bool vm = (c->v->cpu.cr0 & 1) && (c->sys_flags >> 17 & 1);
+
+    s->selector = selector;
+    s->base = c->seg_base[seg] = (uint64_t)selector << 4;
+    if (vm || s->unusable) {
+        s->limit = 0xffff;
+        s->attr = vm ? 0xf3 : 0x93;
+        s->unusable = false;
+    }
+}
+
 int bt_load_seg(struct bt_ctx *c, unsigned seg, uint16_t selector)
 {
     struct bt_desc d;
 
     if (!(c->mode_key & MODE_PE) || (c->mode_key & MODE_VM)) {
-        struct x86_segment *s = &c->v->cpu.seg[seg];
-        s->selector = selector;
-        s->base = (uint64_t)selector << 4;
-        c->seg_base[seg] = s->base;
+        bt_load_real(c, seg, selector);
         bt_mode_update(c);
         return 0;
     }

@@ -15,6 +15,7 @@ struct str {
     unsigned op, size, rep, asize, mmu;
     uint64_t mask; /* of addresses and the count */
     uint64_t src_base, dst_base;
+    unsigned src_seg;
     int64_t step; /* bytes per element, signed by DF */
     bool lin32;
 };
@@ -57,6 +58,27 @@ static uint64_t in_page(const struct str *s, uint64_t at, uint64_t want)
     return n == 0 ? 1 : n < want ? n : want;
 }
 
+/* How many elements from `reg` on, upwards, certainly lie in the segment before offsets wrap. */
+static uint64_t in_segment(const struct bt_ctx *c, const struct str *s, unsigned reg, uint64_t want)
+{
+    bool to = reg == X86_RDI;
+    uint64_t off = masked(s, c->gpr[reg]), n;
+
+    if (!s->lin32)
+        return want;
+    n = bt_seg_room(c, to ? X86_ES : s->src_seg, off, s->size, to ? ACC_W : ACC_R);
+    if (s->asize == 2 && (0x10000 - off) / s->size < n)
+        n = (0x10000 - off) / s->size;
+    return n < want ? n : want;
+}
+
+/* The element at `reg` is where its segment allows it. */
+static int check(struct bt_ctx *c, const struct str *s, unsigned reg, unsigned access)
+{
+    return bt_seg_check(c, reg == X86_RDI ? X86_ES : s->src_seg, masked(s, c->gpr[reg]), s->size,
+                        access);
+}
+
 static void move_elements(void *to, const void *from, unsigned size, uint64_t n)
 {
     switch (size) {
@@ -83,6 +105,10 @@ static int64_t fast_movs(struct bt_ctx *c, const struct str *s, uint64_t n)
     int fault;
 
     if (s->step < 0)
+        return 0;
+    n = in_segment(c, s, X86_RSI, n);
+    n = in_segment(c, s, X86_RDI, n);
+    if (n == 0)
         return 0;
     n = in_page(s, a, n);
     n = in_page(s, b, n);
@@ -128,6 +154,9 @@ static int64_t fast_stos(struct bt_ctx *c, const struct str *s, uint64_t n)
 
     if (s->step < 0)
         return 0;
+    n = in_segment(c, s, X86_RDI, n);
+    if (n == 0)
+        return 0;
     n = in_page(s, b, n);
     void *q = bt_host(c, b, (unsigned)n * s->size, ACC_W, s->mmu, &fault);
     if (q == NULL)
@@ -158,16 +187,16 @@ static int one(struct bt_ctx *c, const struct str *s)
 
     switch (s->op) {
     case OP_MOVS:
-        if (bt_read(c, src(c, s), s->size, s->mmu, &v) ||
-            bt_write(c, dst(c, s), s->size, s->mmu, v))
+        if (check(c, s, X86_RSI, ACC_R) || bt_read(c, src(c, s), s->size, s->mmu, &v) ||
+            check(c, s, X86_RDI, ACC_W) || bt_write(c, dst(c, s), s->size, s->mmu, v))
             return 1;
         break;
     case OP_STOS:
-        if (bt_write(c, dst(c, s), s->size, s->mmu, c->gpr[X86_RAX]))
+        if (check(c, s, X86_RDI, ACC_W) || bt_write(c, dst(c, s), s->size, s->mmu, c->gpr[X86_RAX]))
             return 1;
         break;
     case OP_LODS:
-        if (bt_read(c, src(c, s), s->size, s->mmu, &v))
+        if (check(c, s, X86_RSI, ACC_R) || bt_read(c, src(c, s), s->size, s->mmu, &v))
             return 1;
         if (s->size == 1)
             c->gpr[X86_RAX] = (c->gpr[X86_RAX] & ~0xffull) | v;
@@ -175,18 +204,19 @@ static int one(struct bt_ctx *c, const struct str *s)
             h_set_gpr(c, X86_RAX, s->size, v);
         break;
     case OP_SCAS:
-        if (bt_read(c, dst(c, s), s->size, s->mmu, &v))
+        if (check(c, s, X86_RDI, ACC_R) || bt_read(c, dst(c, s), s->size, s->mmu, &v))
             return 1;
         compare(c, s->size, c->gpr[X86_RAX], v);
         break;
     case OP_CMPS: /* processors look at the second operand first */
-        if (bt_read(c, dst(c, s), s->size, s->mmu, &v2) ||
-            bt_read(c, src(c, s), s->size, s->mmu, &v))
+        if (check(c, s, X86_RDI, ACC_R) || bt_read(c, dst(c, s), s->size, s->mmu, &v2) ||
+            check(c, s, X86_RSI, ACC_R) || bt_read(c, src(c, s), s->size, s->mmu, &v))
             return 1;
         compare(c, s->size, v, v2);
         break;
     case OP_INS:
-        if (bt_walk(c, dst(c, s), ACC_W, s->mmu,
+        if (check(c, s, X86_RDI, ACC_W) ||
+            bt_walk(c, dst(c, s), ACC_W, s->mmu,
                     &w)) /* the page is there before the port is read */
             return 1;
         if (bt_write(c, dst(c, s), s->size, s->mmu,
@@ -194,7 +224,7 @@ static int one(struct bt_ctx *c, const struct str *s)
             return 1;
         break;
     default:
-        if (bt_read(c, src(c, s), s->size, s->mmu, &v))
+        if (check(c, s, X86_RSI, ACC_R) || bt_read(c, src(c, s), s->size, s->mmu, &v))
             return 1;
         bt_port_out(c, c->gpr[X86_RDX] & 0xffff, s->size, (uint32_t)v);
         break;
@@ -263,6 +293,7 @@ uint64_t bt_h_string(struct bt_ctx *c, uint32_t arg)
     s.mmu = bt_data_mmu(c);
     s.mask = s.asize == 8 ? ~0ull : s.asize == 4 ? 0xffffffffull : 0xffffull;
     s.lin32 = !(c->mode_key & MODE_L);
+    s.src_seg = seg;
     s.src_base = seg >= X86_FS || s.lin32 ? c->seg_base[seg] : 0;
     s.dst_base = s.lin32 ? c->seg_base[X86_ES] : 0;
     s.step = (int64_t)s.size * (int64_t)c->df;

@@ -97,7 +97,7 @@ static int set_cr0(struct bt_ctx *c, uint64_t v)
         bt_kick_now(c);
     }
     cpu->cr0 = v;
-    if ((v ^ old) & (CR0_PG | CR0_WP | CR0_PE))
+    if ((v ^ old) & (CR0_PG | CR0_WP))
         flush_all(c);
     bt_mode_update(c);
     return 0;

@@ -239,11 +239,11 @@ enum bt_far bt_task_switch(struct bt_ctx *c, uint16_t selector, struct bt_desc *
     bt_set_rflags(c, f == &tss16 ? t.flags & 0xffff : t.flags);
     for (unsigned i = 0; i < 8; i++)
         c->gpr[i] = f == &tss16 ? (c->gpr[i] & ~0xffffull) | t.gpr[i] : t.gpr[i];
-    c->rip = t.ip;
-    c->v->dr.rf_rip = t.flags & BT_RF ? t.ip : ~0ull;
     c->sys_flags &= ~BT_RF;
     name_segments(c, &t);
     int bad = load_segments(c, &t, ext);
+    c->rip = h_far_rip(c, t.ip);
+    c->v->dr.rf_rip = t.flags & BT_RF ? c->rip : ~0ull;
     bt_mode_update(c);
     if (bad)
         return FAR_THERE;
@@ -360,12 +360,17 @@ static int gate_code(struct bt_ctx *c, bool call, struct call_gate *g)
 struct frame {
     uint64_t base, mask, sp;
     unsigned size, mmu;
+    const struct x86_segment *ss; /* NULL: in long mode */
 };
 
 static int frame_push(struct bt_ctx *c, struct frame *f, uint64_t v)
 {
     f->sp = (f->sp - f->size) & f->mask;
-    return bt_write(c, f->base + f->sp, f->size, f->mmu, v);
+    if (f->ss == NULL)
+        return bt_write(c, f->base + f->sp, f->size, f->mmu, v);
+    if (!bt_limit_ok(f->ss, f->sp, f->size))
+        return bt_fault_err(c, 12, f->ss->selector & ~3u);
+    return bt_write(c, (f->base + f->sp) & 0xffffffff, f->size, f->mmu, v);
 }
 
 /* Parameters are copied in the old order: the one pushed last stays lowest. */
@@ -415,7 +420,8 @@ static int inner_call(struct bt_ctx *c, struct call_gate *g, uint64_t next)
                                                      : 0xffff,
                       .sp = sp,
                       .size = g->size,
-                      .mmu = bt_sys_mmu(c)};
+                      .mmu = bt_sys_mmu(c),
+                      .ss = lma ? NULL : &new_ss};
     cpu->seg[X86_SS] = old_ss; /* parameters come from the old stack */
     c->seg_base[X86_SS] = old_base;
     if (frame_push(c, &f, old_ss.selector) || frame_push(c, &f, c->gpr[X86_RSP]) ||
@@ -451,7 +457,7 @@ static enum bt_far call_gate(struct bt_ctx *c, bool call, uint16_t selector, str
         return FAR_FAULT;
     if (g.cpl < c->cpl ? inner_call(c, &g, next) : same_level(c, call, &g, next))
         return FAR_FAULT;
-    c->rip = g.off;
+    c->rip = c->mode_key & MODE_LMA ? g.off : h_far_rip(c, g.off);
     bt_mode_update(c);
     return FAR_DONE;
 }

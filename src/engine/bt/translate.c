@@ -84,7 +84,7 @@ static void liveness(struct xlate *x)
         live = last->special ? FLAGS_ARITH : x_peek_flags(x, last->off + last->len);
     else if (direct(last) &&
              (last->z.mnemonic == ZYDIS_MNEMONIC_JMP || last->z.mnemonic == ZYDIS_MNEMONIC_CALL))
-        live = x_peek_flags(x, last->off + last->len + last->op[0].imm.value.s);
+        live = x_peek_flags(x, x_branch_target(x, last));
     else if (direct(last))
         live = x_peek_flags(x, last->off + last->len);
     if (x->page2 != 0 || x->oneshot)
@@ -96,7 +96,7 @@ static void liveness(struct xlate *x)
         if (in->special)
             in->fl_read = x_special_flags(in) ? FLAGS_ARITH : 0;
         if (is_branch(in) && direct(in)) {
-            int64_t to = in->off + in->len + in->op[0].imm.value.s;
+            int64_t to = x_branch_target(x, in);
             x->live_exit[i] = x->target[i] >= 0 ? x->live[x->target[i]] : x_peek_flags(x, to);
             live = (ends_block(in) ? 0 : live) | x->live_exit[i];
         } else if (ends_block(in) && i + 1 < x->n) {
@@ -234,6 +234,7 @@ static bool undefined32(const struct xlate *x, const struct insn *in)
 
 static void copy_bytes(struct xlate *x, const struct insn *in)
 {
+    bool narrow = x_narrow_prefix(x, in);
     unsigned k = 0;
 
     if (!x->long64) { /* one-byte INC and DEC became the REX prefixes */
@@ -251,8 +252,18 @@ static void copy_bytes(struct xlate *x, const struct insn *in)
             return;
         }
     }
-    x_imm_copied(x, in, x->out + in->z.raw.imm[0].offset);
-    ebytes(x, in->raw, in->len);
+    if (!narrow) {
+        x_imm_copied(x, in, x->out + in->z.raw.imm[0].offset);
+        ebytes(x, in->raw, in->len);
+        return;
+    }
+    if (in->opsize == 2)
+        e8(x, 0x66);
+    for (k = 0; x_is_prefix(in->raw[k]); k++)
+        if (in->raw[k] == 0xf0 || in->raw[k] == 0xf2 || in->raw[k] == 0xf3)
+            e8(x, in->raw[k]);
+    x_imm_copied(x, in, x->out + in->z.raw.imm[0].offset - k);
+    ebytes(x, in->raw + k, in->len - k);
 }
 
 /* MOV between the accumulator and an absolute address (A0 - A3): no ModRM byte to rewrite. */
@@ -297,7 +308,10 @@ static void bit_string(struct xlate *x, const struct insn *in)
     unsigned t4 = x_scratch(x, in->read);
     x->held |= (uint16_t)(1u << t4);
     /* t4 = address; t3 = (sign-extended index >> shift) * size */
-    x_address(x, in, &m, t4, 16);
+    if (x->long64)
+        x_address(x, in, &m, t4, 16);
+    else
+        x_effective(x, in, &m, t4);
     if (size == 8)
         x_rr(x, true, 0x8b, t3, idx);
     else if (size == 4)
@@ -312,16 +326,13 @@ static void bit_string(struct xlate *x, const struct insn *in)
     struct insn_mem at = {.base = (int8_t)t4,
                           .index = -1,
                           .scale = 1,
-                          .seg = X86_DS,
-                          .addrsize = 8,
+                          .seg = m.seg,
+                          .addrsize = x->long64 ? 8 : 4,
                           .size = m.size,
                           .access = m.access};
-    if (m.seg == X86_SS)
-        at.seg = X86_SS;
-    uint32_t key = x->key; /* the segment base is in already */
-    x->key &= ~(uint32_t)MODE_BASES;
+    if (x->long64 && m.seg != X86_SS) /* the segment's base is in already */
+        at.seg = X86_DS;
     x_access(x, in, &at, (uint16_t)(1u << t4), &a);
-    x->key = key;
     x_rr(x, false, 0x8b, t3, idx); /* the index within the word */
     x_alu_imm(x, false, 4, t3, (int32_t)size * 8 - 1);
     x_flags_for(x, in);
@@ -342,20 +353,16 @@ static void lea_insn(struct xlate *x, const struct insn *in)
         copy_bytes(x, in);
         return;
     }
-    m.seg = X86_DS;
-    uint32_t key = x->key;
-    x->key &= ~(uint32_t)MODE_BASES;
     if (in->opsize == 2) {
         unsigned t = x_scratch(x, in->read | in->write);
-        x_address(x, in, &m, t, 16);
+        x_effective(x, in, &m, t);
         e8(x, 0x66);
         x_rr(x, false, 0x8b, dst, t);
     } else {
-        x_address(x, in, &m, dst, 16);
+        x_effective(x, in, &m, dst);
         if (in->opsize == 4 && m.addrsize == 8)
             x_rr(x, false, 0x8b, dst, dst);
     }
-    x->key = key;
 }
 
 static bool is_bit_string(const struct insn *in)
@@ -423,7 +430,9 @@ static enum insn_result decode_straddle(struct xlate *x, uint64_t rip, struct in
         x->twice = x->oneshot = true;
         x->direct = x->verify = false;
     }
-    return insn_decode(&x->dec, buf, head + 15, in);
+    unsigned avail = x_fetch_limit(x, (unsigned)(rip & 0xfff), head + 15);
+    enum insn_result r = insn_decode(&x->dec, buf, avail, in);
+    return r == INSN_MORE ? INSN_TOO_LONG : r;
 }
 
 static enum site_kind site_kind(const struct xlate *x, unsigned off)
@@ -464,7 +473,7 @@ static bool goes_on(const struct xlate *x, struct pending *p, const struct insn 
         return !in->end;
     if (in->end || in->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
         return false;
-    int64_t to = in->off + in->len + in->op[0].imm.value.s;
+    int64_t to = direct(in) ? x_branch_target(x, in) : -1;
     if (insn_jump(in) && !x->oneshot && to >= off && to < off + NEAR_JUMP && to < BT_PAGE_SIZE &&
         p->n < EDGES_MAX)
         p->at[p->n++] = (unsigned)to;
@@ -488,7 +497,10 @@ static enum insn_result decode_block(struct xlate *x, uint64_t rip)
             break;
         if (x->direct && x->n > 0 && site_kind(x, off) == SITE_TLB)
             break;
-        r = insn_decode(&x->dec, x->bytes + off, BT_PAGE_SIZE - off, in);
+        unsigned avail = x_fetch_limit(x, off, BT_PAGE_SIZE - off);
+        r = avail > 0 ? insn_decode(&x->dec, x->bytes + off, avail, in) : INSN_TOO_LONG;
+        if (r == INSN_MORE && avail < BT_PAGE_SIZE - off)
+            r = INSN_TOO_LONG; /* than the code segment */
         if (r == INSN_MORE && x->n == 0)
             r = decode_straddle(x, rip, in);
         if (r != INSN_OK)
@@ -508,11 +520,6 @@ static void emit_insn(struct xlate *x, struct insn *in)
     x_need(x, in->read);
     x->clean &= (uint16_t)~in->write;
     x->held = 0;
-    if (!x->long64 && (x->key & MODE_PE) && in->has_mem && in->mem.seg == X86_CS &&
-        (in->mem.access & ACC_W)) {
-        x_protection(x, in); /* code segments are never writable */
-        return;
-    }
     if (!x_flow(x, in) && !x_stack(x, in) && !x_system(x, in))
         plain(x, in);
 }
@@ -522,7 +529,7 @@ static bool jumps_to_start(const struct xlate *x)
     for (unsigned i = 0; i < x->n; i++) {
         const struct insn *in = &x->in[i];
         if (is_branch(in) && direct(in) && in->z.mnemonic != ZYDIS_MNEMONIC_CALL &&
-            in->off + in->len + in->op[0].imm.value.s == x->in[0].off)
+            x_target_ok(x, in) && x_branch_target(x, in) == x->in[0].off)
             return true;
     }
     return false;
@@ -614,6 +621,7 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->key = c->mode_key;
     x->mode = c->mode;
     x->long64 = bits == 64;
+    x_code_seg(x, id);
     x->oneshot = oneshot || (c->mode_key & MODE_TF);
     x->verify = en->page[id].checked && !x->oneshot;
     x->n_imm = 0;

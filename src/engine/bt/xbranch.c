@@ -35,6 +35,11 @@ void x_check_rip(struct xlate *x, uint32_t id, uint32_t off, uint64_t miss)
     x_rr(x, false, 0xf6, 0, 10); /* test r10b, 1 */
     e8(x, 1);
     x_jcc_abs(x, CC_NE, miss);
+    if (x->cs == NULL)
+        return;
+    x_ctx(x, false, 0x81, 7, CTX_OFF(code_seg)); /* cmpl number, code_seg */
+    e32(x, x->cs_number);
+    x_jcc_abs(x, CC_NE, miss);
 }
 
 /* ctx->site tells bt_lookup_next about the branch. */

@@ -197,10 +197,17 @@ static void exit_far(struct xlate *x, int64_t delta)
     unsigned t = x_scratch(x, 0);
 
     x->held |= (uint16_t)(1u << t);
+    if (delta & X_CUT16) {
+        x_load(x, t, CTX_OFF(cur_lin[0]) + (int32_t)x->id * 8);
+        x_lea(x, false, t, (int)t, -1, 1, (int32_t)(delta & 0xffff));
+        x_rr(x, false, 0x0fb7, t, t);
+        x_exit_indirect(x, t, 0);
+        return;
+    }
     unsigned t2 = x_scratch(x, 0);
     x_mov_imm(x, t2, (uint64_t)delta);
     x_load(x, t, CTX_OFF(cur_lin[0]) + (int32_t)x->id * 8);
-    x_lea(x, true, t, (int)t, (int)t2, 1, 0);
+    x_lea(x, x->long64, t, (int)t, (int)t2, 1, 0);
     x_exit_indirect(x, t, 0);
 }
 
@@ -262,15 +269,6 @@ void x_guard_page2(struct xlate *x)
 /* ---- jumps --------------------------------------------------------------------------------------
  * ------------------------ */
 
-static int64_t branch_target(const struct xlate *x, const struct insn *in)
-{
-    int64_t d = in->off + in->len + in->op[0].imm.value.s;
-
-    if (!x->long64 && in->opsize == 2) /* EIP is cut to 16 bits: only code below 64 KB uses it */
-        d = in->off + in->len + (int16_t)in->op[0].imm.value.s;
-    return d;
-}
-
 static int condition(ZydisMnemonic m)
 {
     switch (m) {
@@ -311,9 +309,23 @@ static int condition(ZydisMnemonic m)
     }
 }
 
+/* The taken side of a jump goes beyond the code segment's limit. */
+static void side_fault(struct xlate *x, const struct insn *in, unsigned cc)
+{
+    struct x_state s = x_state_get(x);
+    uint8_t *rel = x_jcc(x, cc);
+
+    x_to_cold(x);
+    x_here(x, rel);
+    x_protection(x, in);
+    x_to_hot(x);
+    x_state_set(x, &s);
+    x->ended = false;
+}
+
 static void side_exit(struct xlate *x, const struct insn *in, unsigned cc)
 {
-    int64_t delta = branch_target(x, in);
+    int64_t delta = x_branch_target(x, in);
     bool near_fwd = delta > in->off && delta < BT_PAGE_SIZE && !x->oneshot;
     struct x_state s = x_state_get(x);
 
@@ -336,6 +348,20 @@ static void side_exit(struct xlate *x, const struct insn *in, unsigned cc)
     }
     x_state_set(x, &s);
     x->ended = false;
+}
+
+/* The jump of LOOP and kin is taken; the count is one less already, unless `kept`. */
+static void loop_taken(struct xlate *x, const struct insn *in, bool kept)
+{
+    if (x_target_ok(x, in)) {
+        x_exit_to(x, x_branch_target(x, in), FLAGS_ARITH);
+        return;
+    }
+    if (!kept && in->z.address_width == 16)
+        e8(x, 0x66);
+    if (!kept)
+        x_lea(x, in->z.address_width == 64, X86_RCX, X86_RCX, -1, 1, 1);
+    x_protection(x, in);
 }
 
 /* LOOP, LOOPE, LOOPNE, JRCXZ: the register test without flags. */
@@ -380,14 +406,14 @@ static void loop_insn(struct xlate *x, const struct insn *in)
     if (jcxz) { /* not zero: fall through; zero: taken */
         uint8_t *fall = x_jcc(x, CC_JMP);
         x_here(x, zero);
-        x_exit_to(x, branch_target(x, in), FLAGS_ARITH);
+        loop_taken(x, in, true);
         x_here(x, fall);
     } else {
         if (m == ZYDIS_MNEMONIC_LOOPE)
             skip[n++] = x_jcc(x, CC_NE);
         else if (m == ZYDIS_MNEMONIC_LOOPNE)
             skip[n++] = x_jcc(x, CC_E);
-        x_exit_to(x, branch_target(x, in), FLAGS_ARITH);
+        loop_taken(x, in, false);
         x_here(x, zero);
         for (unsigned k = 0; k < n; k++)
             x_here(x, skip[k]);
@@ -426,8 +452,12 @@ static void push_return(struct xlate *x, const struct insn *in)
 
     x_stack_mem(x, &m, -(int64_t)size, size, ACC_W);
     x_access_val(x, in, &m, 0, &a);
-    x_load(x, a.t2, CTX_OFF(cur_lin[0]) + (int32_t)x->id * 8);
-    x_lea(x, true, a.t2, (int)a.t2, -1, 1, in->off + in->len);
+    if (x->cs != NULL) {
+        x_mov_imm(x, a.t2, x_eip(x, in->off + in->len));
+    } else {
+        x_load(x, a.t2, CTX_OFF(cur_lin[0]) + (int32_t)x->id * 8);
+        x_lea(x, true, a.t2, (int)a.t2, -1, 1, in->off + in->len);
+    }
     x_mem_op(x, size, 0x89, a.t2, &a);
     x_access_done(x, &a);
     x_move_sp(x, -(int32_t)size);
@@ -462,11 +492,12 @@ static void call_indirect(struct xlate *x, const struct insn *in)
     unsigned t = in->has_mem ? 16 : (unsigned)insn_gpr(in->op[0].reg.value, &(bool){0});
 
     /* A register that neither the push nor we change may keep the target. */
-    if (t == 16 || t == X86_RSP || (BT_LENT >> t & 1) || in->opsize == 2) {
+    if (t == 16 || t == X86_RSP || (BT_LENT >> t & 1) || in->opsize == 2 || x->cs != NULL) {
         x_target(x, branch_operand(x, in));
         t = 11;
     }
     x_flags_save(x);
+    x_linear_rip(x, in, t);
     if (x->long64) /* it faults before the return address is pushed */
         x_check_canonical(x, in, t);
     push_return(x, in);
@@ -479,9 +510,13 @@ static void call_indirect(struct xlate *x, const struct insn *in)
 /* A call of the next instruction only asks where it is: nothing returns from it. */
 static void call_direct(struct xlate *x, const struct insn *in)
 {
-    int64_t delta = branch_target(x, in);
+    int64_t delta = x_branch_target(x, in);
     struct exit_info ex = exit_info(x, delta);
 
+    if (!x_target_ok(x, in)) {
+        x_protection(x, in);
+        return;
+    }
     push_return(x, in);
     if (x_shadowed(x, in))
         emit_call(x, in, &ex, x->live_exit[x->i]);
@@ -503,12 +538,30 @@ static void ret(struct xlate *x, const struct insn *in)
     x_access(x, in, &m, 0, &a);
     x_mem_op(x, size == 8 ? 8 : 4, size == 2 ? 0x0fb7 : 0x8b, 11, &a);
     x_access_done(x, &a);
+    x->held = 1u << 11;
+    x_linear_rip(x, in, 11);
     if (x_shadowed(x, in)) {
         x_return(x, in, (int32_t)size + extra);
         return;
     }
     x_move_sp(x, (int32_t)size + extra);
     x_exit_indirect(x, 11, (int32_t)size + extra);
+}
+
+static void jump_direct(struct xlate *x, const struct insn *in)
+{
+    if (x_target_ok(x, in))
+        x_exit_direct(x, x_branch_target(x, in));
+    else
+        x_protection(x, in);
+}
+
+static void jump_indirect(struct xlate *x, const struct insn *in)
+{
+    unsigned t = branch_operand(x, in);
+
+    x_linear_rip(x, in, t);
+    x_exit_indirect(x, t, 0);
 }
 
 bool x_flow(struct xlate *x, const struct insn *in)
@@ -519,6 +572,8 @@ bool x_flow(struct xlate *x, const struct insn *in)
         x_flags_for(x, in);
         if (x->target[x->i] >= 0)
             x_edge(x, (unsigned)cc);
+        else if (!x_target_ok(x, in))
+            side_fault(x, in, (unsigned)cc);
         else
             side_exit(x, in, (unsigned)cc);
         return true;
@@ -530,9 +585,9 @@ bool x_flow(struct xlate *x, const struct insn *in)
         if (x->target[x->i] >= 0)
             x_edge(x, CC_JMP);
         else if (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
-            x_exit_direct(x, branch_target(x, in));
+            jump_direct(x, in);
         else
-            x_exit_indirect(x, branch_operand(x, in), 0);
+            jump_indirect(x, in);
         return true;
     case ZYDIS_MNEMONIC_CALL:
         if (in->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)

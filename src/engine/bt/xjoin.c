@@ -17,9 +17,9 @@ void x_targets(struct xlate *x)
         return;
     for (unsigned i = 0; i < x->n && edges < EDGES_MAX; i++) {
         const struct insn *in = &x->in[i];
-        if (!insn_jump(in))
+        if (!insn_jump(in) || !x_target_ok(x, in))
             continue;
-        int64_t to = in->off + in->len + in->op[0].imm.value.s;
+        int64_t to = x_branch_target(x, in);
         for (unsigned k = i + 1; k < x->n; k++)
             if (x->in[k].off == to) {
                 x->target[i] = (int8_t)k;

@@ -58,6 +58,9 @@ struct xlate {
     uint32_t key;         /* mode */
     unsigned mode;
     bool long64;
+    const struct bt_code_seg *cs; /* the code's segment unless it is flat, */
+    uint32_t cs_number;
+    uint32_t lin; /* and then the page's linear address */
     bool oneshot;
     bool verify; /* the block compares its source (xcheck.c) */
     bool twice;  /* the page follows itself: the block is not found again */
@@ -188,6 +191,7 @@ void x_jcc_abs(struct xlate *x, unsigned cc, uint64_t code);
 #define CC_NE 5u
 #define CC_A 7u
 #define CC_S 8u
+#define CC_G 15u
 
 /* ---- state (xstate.c)
  * -------------------------------------------------------------------------------------------------
@@ -220,6 +224,8 @@ void x_record(struct xlate *x, const struct insn *in);
  * given, 16: none. */
 void x_address(struct xlate *x, const struct insn *in, const struct insn_mem *m, unsigned t,
                unsigned t2);
+/* The same without the segment's base. */
+void x_effective(struct xlate *x, const struct insn *in, const struct insn_mem *m, unsigned t);
 void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
               struct access *a);
 /* The same; a->val is a scratch register that the operation may load into, a->t2 one that it may
@@ -231,6 +237,26 @@ void x_access_done(struct xlate *x, struct access *a);
 void x_reencode(struct xlate *x, const struct insn *in, const struct access *a);
 /* `op reg, operand` with 1, 2, 4 or 8 bytes; the opcode of the 32-bit form. */
 void x_mem_op(struct xlate *x, unsigned size, unsigned op, unsigned reg, const struct access *a);
+
+/* ---- segments (xseg.c) ----------------------------------------------------------------------- */
+
+void x_code_seg(struct xlate *x, uint32_t id);       /* sets x->cs and its kin */
+uint32_t x_eip(const struct xlate *x, unsigned off); /* at an offset in the page; x->cs is set */
+/* How many of the bytes at `off` the limit of CS lets fetch. */
+unsigned x_fetch_limit(const struct xlate *x, unsigned off, unsigned avail);
+/* Where a near jump to a constant place goes, from the page's start on; or X_CUT16 and the low 16
+ * bits of that distance: EIP, which is not known, is cut to 16 bits. */
+#define X_CUT16 (1ll << 40)
+int64_t x_branch_target(const struct xlate *x, const struct insn *in);
+bool x_target_ok(const struct xlate *x, const struct insn *in); /* else it raises #GP(0) */
+/* The EIP in t becomes a linear address; #GP(0) if it is beyond the limit. */
+void x_linear_rip(struct xlate *x, const struct insn *in, unsigned t);
+/* Is an access to be checked? If so t has its offset, t2 is scratch, flags may change. */
+bool x_seg_limited(const struct xlate *x, const struct insn_mem *m);
+void x_seg_check(struct xlate *x, const struct insn *in, const struct insn_mem *m, unsigned t,
+                 unsigned t2);
+/* 16-bit code: is the prefix 66 to be turned around for 64-bit mode? */
+bool x_narrow_prefix(const struct xlate *x, const struct insn *in);
 
 /* ---- direct accesses (xdirect.c) ------------------------------------------------------------ */
 

@@ -36,8 +36,7 @@ static void segment_base(struct xlate *x, const struct insn_mem *m, unsigned t, 
     }
 }
 
-void x_address(struct xlate *x, const struct insn *in, const struct insn_mem *m, unsigned t,
-               unsigned t2)
+void x_effective(struct xlate *x, const struct insn *in, const struct insn_mem *m, unsigned t)
 {
     if (m->rip) {
         int64_t d = m->disp + in->off + in->len;
@@ -57,6 +56,12 @@ void x_address(struct xlate *x, const struct insn *in, const struct insn_mem *m,
     }
     if (m->addrsize == 2)
         x_rr(x, false, 0x0fb7, t, t);
+}
+
+void x_address(struct xlate *x, const struct insn *in, const struct insn_mem *m, unsigned t,
+               unsigned t2)
+{
+    x_effective(x, in, m, t);
     segment_base(x, m, t, t2);
 }
 
@@ -229,7 +234,10 @@ static void access_host(struct xlate *x, const struct insn *in, const struct ins
     a->base = (int8_t)a->t1;
     x->held |= (uint16_t)(1u << a->t1);
     a->t2 = x_scratch(x, avoid);
-    x_address(x, in, m, a->t1, 16);
+    x_effective(x, in, m, a->t1);
+    if (x_seg_limited(x, m) && !in->masked)
+        x_seg_check(x, in, m, a->t1, a->t2);
+    segment_base(x, m, a->t1, 16);
     check(x, a, size, write);
     a->op = x->out;
     a->info = size | (uint32_t)m->access << 12 | x->mmu << 16 |
@@ -333,8 +341,11 @@ bool x_is_prefix(unsigned b)
 
 static void encode_legacy(struct xlate *x, const struct insn *in, unsigned t)
 {
+    bool narrow = x_narrow_prefix(x, in);
     unsigned k = 0, old_rex = 0;
 
+    if (narrow && in->opsize == 2)
+        e8(x, 0x66);
     for (;; k++) { /* a REX counts only right before the opcode */
         unsigned b = in->raw[k];
         if (x->long64 && (b & 0xf0) == 0x40)
@@ -343,7 +354,7 @@ static void encode_legacy(struct xlate *x, const struct insn *in, unsigned t)
             old_rex = 0;
         else
             break;
-        if (b == 0x66 || b == 0xf0 || b == 0xf2 || b == 0xf3)
+        if ((b == 0x66 && !narrow) || b == 0xf0 || b == 0xf2 || b == 0xf3)
             e8(x, b);
     }
     unsigned rex = (old_rex & 0x4c) | (t >> 3);

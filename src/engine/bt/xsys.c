@@ -53,15 +53,22 @@ void x_protection(struct xlate *x, const struct insn *in)
     x_helper_end(x, in, H_raise, 13 | 1u << 8);
 }
 
-/* The linear address of the memory operand goes to ctx->mem_addr. Flags stay as they are. */
+/* The linear address of the memory operand goes to ctx->mem_addr. The state is canonical; flags
+ * stay as they are. */
 static void helper_address(struct xlate *x, const struct insn *in, const struct insn_mem *m)
 {
     unsigned t = x_scratch(x, in->read);
     x->held |= (uint16_t)(1u << t);
     unsigned t2 = x_scratch(x, in->read);
-    x_address(x, in, m, t, t2);
+    bool check = x_seg_limited(x, m) && m->access != 0 && !m->vsib;
+    if (check)
+        x_effective(x, in, m, t);
+    else
+        x_address(x, in, m, t, t2);
     x_store(x, t, CTX_OFF(mem_addr));
     x->held = 0;
+    if (check)
+        x_helper(x, in, H_seg_address, m->seg | (uint32_t)m->access << 3 | (uint32_t)m->size << 5);
 }
 
 unsigned x_gpr_of(const struct insn_op *o)
@@ -125,6 +132,23 @@ static bool is_class(const struct insn_op *o, ZydisRegisterClass k)
 /* ---- table --------------------------------------------------------------------------------------
  * -------------------------- */
 
+/* Of an implicit operand through DS. */
+static unsigned source_segment(const struct xlate *x, const struct insn *in)
+{
+    uint64_t a = in->z.attributes;
+
+    if (a & ZYDIS_ATTRIB_HAS_SEGMENT_FS)
+        return X86_FS;
+    if (a & ZYDIS_ATTRIB_HAS_SEGMENT_GS)
+        return X86_GS;
+    if (x->long64)
+        return X86_DS;
+    return a & ZYDIS_ATTRIB_HAS_SEGMENT_ES   ? X86_ES
+           : a & ZYDIS_ATTRIB_HAS_SEGMENT_CS ? X86_CS
+           : a & ZYDIS_ATTRIB_HAS_SEGMENT_SS ? X86_SS
+                                             : X86_DS;
+}
+
 static bool string_insn(struct xlate *x, const struct insn *in)
 {
     unsigned op;
@@ -183,24 +207,14 @@ static bool string_insn(struct xlate *x, const struct insn *in)
     }
     if (x == NULL)
         return true;
-    unsigned size = in->str_size, rep = 0, seg = X86_DS;
+    unsigned size = in->str_size, rep = 0;
     if (in->z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE))
         rep = 1;
     else if (in->z.attributes & ZYDIS_ATTRIB_HAS_REPNE)
         rep = 2;
-    if (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_FS)
-        seg = X86_FS;
-    else if (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS)
-        seg = X86_GS;
-    else if (!x->long64 && (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_ES))
-        seg = X86_ES;
-    else if (!x->long64 && (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_CS))
-        seg = X86_CS;
-    else if (!x->long64 && (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_SS))
-        seg = X86_SS;
     x_helper(x, in, H_string,
              op | log2_size(size) << 3 | rep << 5 | log2_size(in->z.address_width / 8) << 7 |
-                 seg << 9);
+                 source_segment(x, in) << 9);
     return true;
 }
 
@@ -323,14 +337,10 @@ static void xlat(struct xlate *x, const struct insn *in)
     struct insn_mem m = {.base = X86_RBX,
                          .index = -1,
                          .scale = 1,
-                         .seg = in->op[1].type == ZYDIS_OPERAND_TYPE_MEMORY ? X86_DS : X86_DS,
+                         .seg = (uint8_t)source_segment(x, in),
                          .addrsize = in->z.address_width / 8,
                          .size = 1,
                          .access = ACC_R};
-    if (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_FS)
-        m.seg = X86_FS;
-    if (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS)
-        m.seg = X86_GS;
     x_need(x, 1u << X86_RAX | 1u << X86_RBX);
     unsigned t = x_scratch(x, 1u << X86_RAX | 1u << X86_RBX);
     x->held |= (uint16_t)(1u << t);
