@@ -559,8 +559,18 @@ static uint64_t oneshot(struct bt_ctx *c)
 uint64_t bt_seg_slow(struct bt_ctx *c)
 {
     read_site(c);
-    if (bt_seg_check(c, c->mem_info >> 24 & 7, c->mem_addr, c->mem_info & 0x3ff,
-                     c->mem_info >> 12 & 3) == 0)
+    unsigned first = 0, size = c->mem_info & 0x3ff;
+    if (c->mem_info & INFO_MASKED) { /* from the first to the last element that is not off */
+        bt_vector_out();
+        uint64_t active = bt_vec_active(c) & (size >= 64 ? ~0ull : (1ull << size) - 1);
+        bt_vector_in();
+        if (active == 0)
+            return 0;
+        first = (unsigned)__builtin_ctzll(active);
+        size = 64 - (unsigned)__builtin_clzll(active) - first;
+    }
+    if (bt_seg_check(c, c->mem_info >> 24 & 7, c->mem_addr + first, size, c->mem_info >> 12 & 3) ==
+        0)
         return 0;
     precise_state(c);
     return bt_exception(c);

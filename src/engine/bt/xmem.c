@@ -235,7 +235,7 @@ static void access_host(struct xlate *x, const struct insn *in, const struct ins
     x->held |= (uint16_t)(1u << a->t1);
     a->t2 = x_scratch(x, avoid);
     x_effective(x, in, m, a->t1);
-    if (x_seg_limited(x, m) && !in->masked)
+    if (x_seg_limited(x, m))
         x_seg_check(x, in, m, a->t1, a->t2);
     segment_base(x, m, a->t1, 16);
     check(x, a, size, write);

@@ -99,7 +99,8 @@ void x_seg_check(struct xlate *x, const struct insn *in, const struct insn_mem *
     uint8_t *site = x->out + 8; /* the immediate of the next store */
     x_store_imm(x, 0, CTX_OFF(site));
     x_jmp_abs(x, x->en->stub_seg);
-    e32(x, size | (uint32_t)(write ? ACC_W : ACC_R) << 12 | (uint32_t)m->seg << 24);
+    e32(x, size | (uint32_t)(write ? ACC_W : ACC_R) << 12 | (uint32_t)m->seg << 24 |
+               (in->masked ? INFO_MASKED : 0));
     e32(x, x->spilled | (x->flags_saved ? STATE_FLAGS_SAVED : 0));
     e32(x, x->id << 12 | in->off);
     uint32_t at = code_off(x, x->out);
