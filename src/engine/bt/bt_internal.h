@@ -667,40 +667,6 @@ static inline void bt_patch32(struct translator *en, uint32_t at, uint32_t value
 void bt_code_stale(struct translator *en); /* handles what bt_code_dma noted */
 void bt_code_dma(void *opaque, gpa_t gpa, uint64_t len);
 
-/* codewrite.c: stores to pages with code; general registers only */
-int bt_wpage_create(struct translator *en);
-void bt_wpage_destroy(struct translator *en);
-void bt_wpage_flush(struct translator *en);
-/* The list of the ids of rpn that may run now; an open page is guarded or checked afterwards. */
-uint32_t *bt_wpage_ids(struct translator *en, uint32_t rpn, bool *checked);
-void bt_wpage_forget(struct translator *en, uint32_t rpn); /* its bytes changed unseen */
-void bt_wpage_quiet(struct translator *en);                /* looks for pages that need no check */
-/* Is an instruction over two pages still what its block was made from? */
-bool bt_same_source(const struct translator *en, const struct bt_block *b);
-/* Does the block end after the instruction at this offset of a checked page? */
-bool bt_wpage_cut(const struct translator *en, uint32_t rpn, unsigned off);
-/* Before a store of c->pc to [off, off + size) of page rpn, of which bt_code_in says that it has
- * code: by a helper, after which c->left says that the rest of its block may have changed; by a
- * block whose slow path is at c->site. True: the rest of that block changes, so the instruction
- * must run alone. */
-void bt_code_store(struct bt_ctx *c, uint32_t rpn);
-bool bt_code_store_site(struct bt_ctx *c, uint32_t rpn, unsigned off, unsigned size);
-/* A direct store by the code at c->fault_pc to a guarded page. True: it may be written now. */
-bool bt_code_store_direct(struct bt_ctx *c, uint32_t rpn);
-/* Is this the running block's own page, and checked? */
-static inline bool bt_code_own(const struct bt_ctx *c, uint32_t rpn)
-{
-    const struct bt_code_page *own = &c->v->en->page[c->pc >> 12];
-
-    return own->checked && own->rpn == rpn;
-}
-static inline bool bt_code_in(const struct bt_ctx *c, uint32_t rpn)
-{
-    return c->v->en->rpn_page[rpn] != 0 || bt_code_own(c, rpn);
-}
-uint64_t bt_gone(struct bt_ctx *c);
-uint64_t bt_stale(struct bt_ctx *c);
-
 /* lookup.c: general registers only */
 void bt_mode_update(struct bt_ctx *c);
 uint32_t bt_code_page_at(struct bt_ctx *c,
@@ -781,5 +747,7 @@ void bt_counters(struct engine *m, counter_fn *fn, void *opaque);
 void bt_sample_bind(struct engine_vcpu *v); /* the calling thread is the vCPU's */
 void bt_sample_unbind(struct engine_vcpu *v);
 void bt_sample_run(struct engine_vcpu *v, bool on);
+
+#include "codewrite.h"
 
 #endif
