@@ -42,7 +42,7 @@ static void set_up(void)
         .mmio = t.mmio, .ports = t.ports, .msi = {on_msi, NULL}, .intx = intx, .intx_count = 4};
     FUZZ_REQUIRE(pci_bus_create(&cfg, &t.pci) == 0);
     FUZZ_REQUIRE(pci_bus_ecam(t.pci, ECAM, 1) == 0);
-    FUZZ_REQUIRE(pci_plain_create(t.pci, 0, &pci_plain_q35_host, &t.dev[0], NULL) == 0);
+    FUZZ_REQUIRE(pci_plain_create(t.pci, 0, &pci_plain_piix4_pm, &t.dev[0], NULL) == 0);
     FUZZ_REQUIRE(pci_plain_create(t.pci, PCI_DEVFN(31, 0), &pci_plain_ich9_lpc, &t.dev[1], NULL) ==
                  0);
     for (unsigned i = 2; i < DEVICES; i++) {

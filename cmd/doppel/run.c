@@ -13,6 +13,7 @@
 #include "stats.h"
 #include "terminal.h"
 #include "trace.h"
+#include "vars.h"
 #include "vm/escape.h"
 #include "vm/options.h"
 #include "vm/vm.h"
@@ -24,7 +25,7 @@ struct run {
     const char *accel;
     struct err passed; /* why `auto` did not take what is better */
     char *image;
-    bool serial_given;
+    bool serial_given, board_given;
     const char *publish[NET_MAX_FORWARDS];
     unsigned publish_count;
     char *trace_words; /* of --trace; NULL: none */
@@ -118,6 +119,36 @@ static int set_disk(void *opaque, const char *option, char *value, struct err *e
     int rc = option_disk(option, value, &d, e);
 
     return rc == 0 ? add_disk(opaque, &d, option, e) : rc;
+}
+
+static int set_firmware(void *opaque, const char *option, char *value, struct err *e)
+{
+    return option_firmware(option, value, &((struct run *)opaque)->cfg.firmware, e);
+}
+
+static int set_machine(void *opaque, const char *option, char *value, struct err *e)
+{
+    struct run *r = opaque;
+
+    r->board_given = true;
+    return option_machine(option, value, &r->cfg.board, e);
+}
+
+static int set_boot(void *opaque, const char *option, char *value, struct err *e)
+{
+    struct vm_config *c = &((struct run *)opaque)->cfg;
+
+    return option_boot(option, value, &c->boot_order, &c->boot_menu, e);
+}
+
+static int set_option_rom(void *opaque, const char *option, char *value, struct err *e)
+{
+    struct vm_config *c = &((struct run *)opaque)->cfg;
+
+    if (c->rom_count == MACHINE_MAX_ROMS)
+        return err_usage(e, "%s: a machine has at most %d option ROMs", option, MACHINE_MAX_ROMS);
+    c->roms[c->rom_count++] = value;
+    return 0;
 }
 
 static int set_net(void *opaque, const char *option, char *value, struct err *e)
@@ -229,6 +260,10 @@ static const struct arg_option options[] = {
     {"module", 0, "FILE[,TEXT]", "module for a multiboot kernel; may be repeated", add_module},
     {"append", 0, "TEXT", "kernel command line (default console=ttyS0)", set_append},
     {"disk", 0, "FILE[,readonly][,snapshot]", "virtio disk; may be repeated", set_disk},
+    {"firmware", 0, "bios|uefi[,vars=FILE]|FILE", "boot from the disks by firmware", set_firmware},
+    {"machine", 0, "pc|q35", "board: 440FX and PIIX, or Q35 and ICH9", set_machine},
+    {"boot", 0, "[order=LETTERS][,menu=on]", "what firmware tries: c disk, n network", set_boot},
+    {"option-rom", 0, "FILE", "option ROM for the firmware; may be repeated", set_option_rom},
     {"net", 0, "user[,hostfwd=...]|none", "network (default user: NAT)", set_net},
     {"publish", 'p', "[ADDR:]PORT:GUESTPORT[/udp]", "forward a port of the host", set_publish},
     {"serial", 0, "stdio|file:F|unix:F|pty|none", "serial port (default stdio)", set_serial},
@@ -273,12 +308,13 @@ static int use_image(struct run *r, struct err *e)
     case IMAGE_DISK:
         break;
     }
-    if (r->cfg.kernel == NULL)
-        return err_set(e, ENOTSUP,
-                       "IMAGE: %s is %s; booting it needs firmware, which this version does not "
-                       "have: pass a kernel with --kernel",
-                       r->image, kind == IMAGE_ISO ? "an ISO image" : "a disk image");
     d.readonly = kind == IMAGE_ISO;
+    if (r->cfg.kernel == NULL) {
+        if (r->cfg.firmware.kind == FIRMWARE_NONE)
+            r->cfg.firmware.kind = FIRMWARE_BIOS;
+        if (r->cfg.boot_order == NULL)
+            r->cfg.boot_order = "cn";
+    }
     if (r->cfg.disk_count == MACHINE_MAX_DISKS)
         return add_disk(r, &d, "IMAGE", e);
     memmove(r->cfg.disks + 1, r->cfg.disks, r->cfg.disk_count * sizeof(r->cfg.disks[0]));
@@ -310,6 +346,28 @@ static int check_engine(const struct run *r, struct err *e)
     return 0;
 }
 
+/* What only makes sense with firmware or only without. A BIOS is at home on the older board. */
+static int check_firmware(struct run *r, struct err *e)
+{
+    struct vm_config *c = &r->cfg;
+
+    if (c->firmware.kind == FIRMWARE_NONE && c->kernel == NULL)
+        return err_usage(e, "run: nothing to boot; name a kernel with --kernel, or an image");
+    if (c->firmware.kind == FIRMWARE_NONE && (c->boot_order != NULL || c->boot_menu))
+        return err_usage(e, "--boot: there is no firmware that could choose; add --firmware");
+    if (c->firmware.kind == FIRMWARE_NONE && c->rom_count > 0)
+        return err_usage(e, "--option-rom: there is no firmware that could run it; add --firmware");
+    if (c->firmware.kind == FIRMWARE_NONE)
+        return 0;
+    if (c->kernel != NULL)
+        return err_usage(e, "--kernel: a kernel is started without firmware; drop one of the two");
+    if (c->boot_order == NULL)
+        c->boot_order = "cn";
+    if (!r->board_given && c->firmware.kind == FIRMWARE_BIOS)
+        c->board = MACHINE_PC;
+    return vars_default(&c->firmware, c->name, e);
+}
+
 static int check(struct run *r, struct err *e)
 {
     int rc = 0;
@@ -331,8 +389,9 @@ static int check(struct run *r, struct err *e)
         rc = use_image(r, e);
     if (rc < 0)
         return rc;
-    if (r->cfg.kernel == NULL)
-        return err_usage(e, "run: nothing to boot; name a kernel with --kernel");
+    rc = check_firmware(r, e);
+    if (rc < 0)
+        return rc;
     rc = check_memory(r->cfg.memory, e);
     if (rc == 0)
         rc = engine_pick(r->accel, &r->cfg.engine, &r->passed, e);
@@ -556,8 +615,9 @@ const struct arg_command command_run = {
     .summary = "run one machine in the foreground",
     .usage = "[IMAGE] [option]...",
     .notes =
-        "IMAGE is a kernel, a disk or an ISO image, told by its content. Disks appear as vda,\n"
-        "vdb ... in the order given, IMAGE first. Ctrl-A h shows what can be done while a\n"
+        "IMAGE is a kernel, a disk or an ISO image, told by its content; without a kernel a BIOS\n"
+        "boots it. Disks appear as vda, vdb ... in the order given, IMAGE first. Ctrl-A h shows "
+        "what can be done while a\n"
         "machine runs on the terminal. A serial port has no window size: run 'resize' in the\n"
         "guest, or use --console stdio, which passes it on.\n"
         "\n"

@@ -35,7 +35,9 @@ struct item {
     uint16_t key;
     const uint8_t *data;
     uint32_t len;
-    void *owned; /* to be freed, or NULL */
+    void *owned;                   /* to be freed, or NULL */
+    void (*refresh)(void *opaque); /* NULL: it never changes */
+    void *opaque;
 };
 
 /* An entry of the file directory; big endian. */
@@ -135,6 +137,18 @@ int fwcfg_add_file(struct fwcfg *f, const char *name, const void *data, size_t l
     return 0;
 }
 
+int fwcfg_add_live(struct fwcfg *f, const char *name, const void *data, size_t len,
+                   void (*refresh)(void *opaque), void *opaque)
+{
+    int rc = fwcfg_add_file(f, name, data, len, true);
+
+    if (rc == 0) {
+        f->items[f->item_count - 1].refresh = refresh;
+        f->items[f->item_count - 1].opaque = opaque;
+    }
+    return rc;
+}
+
 int fwcfg_add_u16(struct fwcfg *f, uint16_t key, uint16_t value)
 {
     value = htole16(value);
@@ -189,17 +203,27 @@ static int dma_read(struct fwcfg *f, const struct item *it, uint32_t offset,
     return 0;
 }
 
+static void select_item(struct fwcfg *f, uint16_t key)
+{
+    const struct item *it = find(f, (uint16_t)(key & ~KEY_WRITE));
+
+    if (it != NULL && it->refresh != NULL)
+        it->refresh(it->opaque);
+    lock_take(&f->lock);
+    f->st.key = (uint16_t)(key & ~KEY_WRITE);
+    f->st.offset = 0;
+    lock_drop(&f->lock);
+}
+
 static int run_request(struct fwcfg *f, const struct request *rq)
 {
     const struct item *it;
     uint32_t offset;
     int rc = 0;
 
+    if ((rq->control & DMA_SELECT) != 0)
+        select_item(f, (uint16_t)(rq->control >> 16));
     lock_take(&f->lock);
-    if ((rq->control & DMA_SELECT) != 0) {
-        f->st.key = (uint16_t)(rq->control >> 16 & ~KEY_WRITE);
-        f->st.offset = 0;
-    }
     it = find(f, f->st.key);
     offset = f->st.offset;
     if ((rq->control & (DMA_READ | DMA_SKIP)) != 0)
@@ -266,14 +290,6 @@ static uint64_t port_read(void *opaque, uint64_t offset, unsigned size)
     if (offset >= REG_DMA_HIGH)
         return read_signature((unsigned)offset - REG_DMA_HIGH, size);
     return 0;
-}
-
-static void select_item(struct fwcfg *f, uint16_t key)
-{
-    lock_take(&f->lock);
-    f->st.key = (uint16_t)(key & ~KEY_WRITE);
-    f->st.offset = 0;
-    lock_drop(&f->lock);
 }
 
 /* The address registers are big endian; writing the low half starts the transfer. */

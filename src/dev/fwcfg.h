@@ -52,6 +52,10 @@ int fwcfg_map(struct fwcfg *f, struct bus *ports) MUST_CHECK;
 int fwcfg_add(struct fwcfg *f, uint16_t key, const void *data, size_t len, bool borrow) MUST_CHECK;
 int fwcfg_add_file(struct fwcfg *f, const char *name, const void *data, size_t len,
                    bool borrow) MUST_CHECK;
+/* The same with borrowed data that `refresh` brings up to date whenever the guest selects the file:
+ * on the vCPU's thread, with no lock held. */
+int fwcfg_add_live(struct fwcfg *f, const char *name, const void *data, size_t len,
+                   void (*refresh)(void *opaque), void *opaque) MUST_CHECK;
 int fwcfg_add_u16(struct fwcfg *f, uint16_t key, uint16_t value) MUST_CHECK;
 int fwcfg_add_u32(struct fwcfg *f, uint16_t key, uint32_t value) MUST_CHECK;
 

@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Plain PCI functions. IDs: Intel 3 Series Express Chipset (Q35) data sheet, ICH9 data sheet. */
+/* Plain PCI functions. IDs: data sheets of the ICH9 (316972), PIIX3 (290550) and PIIX4 (290562). */
 #include "dev/pci_plain.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-const struct pci_func_info pci_plain_q35_host = {
-    .name = "q35-host",
-    .vendor = 0x8086,
-    .device = 0x29c0,
-    .subsystem_vendor = 0x1af4,
-    .subsystem = 0x1100,
-    .class_code = 0x060000,
-};
 const struct pci_func_info pci_plain_ich9_lpc = {
     .name = "ich9-lpc",
     .vendor = 0x8086,
@@ -22,6 +14,25 @@ const struct pci_func_info pci_plain_ich9_lpc = {
     .class_code = 0x060100,
     .revision = 2,
     .multifunction = true,
+};
+
+const struct pci_func_info pci_plain_piix3_isa = {
+    .name = "piix3-isa",
+    .vendor = 0x8086,
+    .device = 0x7000,
+    .subsystem_vendor = 0x1af4,
+    .subsystem = 0x1100,
+    .class_code = 0x060100,
+    .multifunction = true,
+};
+const struct pci_func_info pci_plain_piix4_pm = {
+    .name = "piix4-pm",
+    .vendor = 0x8086,
+    .device = 0x7113,
+    .subsystem_vendor = 0x1af4,
+    .subsystem = 0x1100,
+    .class_code = 0x068000,
+    .revision = 3,
 };
 
 struct pci_plain {

@@ -15,19 +15,43 @@
 /* dsdt_aml_code[], made by iasl */
 #include "dsdt.hex"
 
-enum { AREA = LAYOUT_ACPI_END - LAYOUT_ACPI_BASE, HEADER = 36, TABLES = 4 };
+enum {
+    AREA = LAYOUT_ACPI_END - LAYOUT_ACPI_BASE - ACPI_RSDP_ROOM,
+    HEADER = 36,
+    TABLES = 4,
+    POINTERS = 4 + 2 * TABLES,
+};
 
 /* The area being filled. `at` never leaves it: `full` is set instead and writes go to the start,
  * which is then not used. */
 struct area {
+    const struct acpi_config *cfg;
+    gpa_t base;
     uint8_t mem[AREA];
     uint32_t at;
     bool full;
+    struct {
+        uint32_t at;
+        uint8_t size;
+    } pointer[POINTERS]; /* addresses inside the tables that are relative to base */
+    unsigned pointers;
 };
 
 static gpa_t gpa_of(const struct area *a, const uint8_t *p)
 {
-    return LAYOUT_ACPI_BASE + (gpa_t)(p - a->mem);
+    return a->base + (gpa_t)(p - a->mem);
+}
+
+static void put_pointer(struct area *a, uint8_t *p, uint8_t size, const uint8_t *to)
+{
+    if (size == 8)
+        st_le64(p, gpa_of(a, to));
+    else
+        st_le32(p, (uint32_t)gpa_of(a, to));
+    if (a->pointers < POINTERS) {
+        a->pointer[a->pointers].at = (uint32_t)(p - a->mem);
+        a->pointer[a->pointers++].size = size;
+    }
 }
 
 static uint8_t *take(struct area *a, uint32_t len, uint32_t align)
@@ -76,26 +100,51 @@ static void finish(uint8_t *t)
 
 /* --- DSDT --- */
 
-/* Sets a QWord that the DSDT declares by name: NameOp (08), the name, QWordPrefix (0e), value. */
-static void patch_qword(uint8_t *dsdt, uint32_t len, const char *name, uint64_t value)
+/* Sets a value that the DSDT declares by name: NameOp (08), the name, QWordPrefix (0e) or
+ * DWordPrefix (0c), value. */
+static void patch(uint8_t *dsdt, uint32_t len, const char *name, unsigned size, uint64_t value)
 {
-    uint8_t pattern[6] = {0x08, 0, 0, 0, 0, 0x0e};
+    uint8_t pattern[6] = {0x08, 0, 0, 0, 0, size == 8 ? 0x0e : 0x0c};
     uint8_t *p;
 
     memcpy(pattern + 1, name, 4);
     p = memmem(dsdt, len, pattern, sizeof(pattern));
-    if (p != NULL)
+    if (p != NULL && size == 8)
         st_le64(p + sizeof(pattern), value);
+    else if (p != NULL)
+        st_le32(p + sizeof(pattern), (uint32_t)value);
 }
 
-static uint8_t *put_dsdt(struct area *a, const struct layout *l)
+/* The memory below 4 GB that PCI devices may have: around ECAM. */
+static void patch_windows(uint8_t *t, uint32_t len, const struct acpi_config *cfg)
 {
+    uint64_t below = cfg->pci32_base, above = cfg->pci32_base;
+
+    if (cfg->ecam_base != 0 && cfg->ecam_base >= cfg->pci32_base)
+        above = cfg->ecam_base + LAYOUT_ECAM_SIZE;
+    patch(t, len, "P32B", 4, below);
+    patch(t, len, "P32L", 4, above > below ? cfg->ecam_base - below : 0);
+    patch(t, len, "P33B", 4, above);
+    patch(t, len, "P33L", 4, LAYOUT_PCI32_END - above);
+    patch(t, len, "P64B", 8, cfg->pci64_base);
+    patch(t, len, "P64L", 8, cfg->pci64_size);
+    patch(t, len, "ECMB", 4, cfg->ecam_base);
+    patch(t, len, "ECML", 4, cfg->ecam_base != 0 ? LAYOUT_ECAM_SIZE : 0);
+}
+
+static uint8_t *put_dsdt(struct area *a)
+{
+    static const char names[4][5] = {"IRQA", "IRQB", "IRQC", "IRQD"};
+    const struct acpi_config *cfg = a->cfg;
     const uint32_t len = sizeof(dsdt_aml_code);
     uint8_t *t = take(a, len, 64);
 
     memcpy(t, dsdt_aml_code, len);
-    patch_qword(t, len, "P64B", l->pci64_base);
-    patch_qword(t, len, "P64L", l->pci64_size);
+    patch_windows(t, len, cfg);
+    patch(t, len, "LPCA", 4, cfg->lpc_slot << 16);
+    patch(t, len, "ROTA", 4, cfg->intx_shift);
+    for (unsigned i = 0; i < 4; i++)
+        patch(t, len, names[i], 4, cfg->pic_irq[i]);
     finish(t);
     return t;
 }
@@ -168,7 +217,7 @@ static void put_pm_blocks(uint8_t *t)
     put_gas(t + FADT_X_GPE0, ACPI_PM_BASE + ACPI_PM_GPE0, ACPI_PM_GPE0_LEN * 8, 1);
 }
 
-static uint8_t *put_fadt(struct area *a, gpa_t facs, gpa_t dsdt)
+static uint8_t *put_fadt(struct area *a, const uint8_t *facs, const uint8_t *dsdt)
 {
     enum {
         WBINVD = 1 << 0,
@@ -181,9 +230,9 @@ static uint8_t *put_fadt(struct area *a, gpa_t facs, gpa_t dsdt)
     enum { LEGACY_DEVICES = 1 << 0, KBD_8042 = 1 << 1, NO_VGA = 1 << 2 };
     uint8_t *t = table(a, "FACP", 6, FADT_LEN);
 
-    st_le32(t + FADT_FACS, (uint32_t)facs);
-    st_le32(t + FADT_DSDT, (uint32_t)dsdt);
-    st_le64(t + FADT_X_DSDT, dsdt);
+    put_pointer(a, t + FADT_FACS, 4, facs);
+    put_pointer(a, t + FADT_DSDT, 4, dsdt);
+    put_pointer(a, t + FADT_X_DSDT, 8, dsdt);
     st_le16(t + FADT_SCI_INT, ACPI_PM_SCI);
     put_pm_blocks(t);
     st_le16(t + FADT_C2_LATENCY, 0xfff); /* there is no C2, */
@@ -253,7 +302,7 @@ static uint8_t *put_mcfg(struct area *a)
 {
     uint8_t *t = table(a, "MCFG", 1, HEADER + 8 + 16);
 
-    st_le64(t + HEADER + 8, LAYOUT_ECAM_BASE);
+    st_le64(t + HEADER + 8, a->cfg->ecam_base);
     t[HEADER + 8 + 11] = LAYOUT_ECAM_BUSES - 1;
     finish(t);
     return t;
@@ -270,51 +319,158 @@ static uint8_t *put_hpet(struct area *a)
     return t;
 }
 
-static void put_roots(struct area *a, uint8_t *rsdp, uint8_t *const tables[TABLES])
+/* 5.2.5.3, without checksums. */
+static void put_rsdp(uint8_t *rsdp, gpa_t rsdt, gpa_t xsdt)
 {
-    uint8_t *rsdt = table(a, "RSDT", 1, HEADER + TABLES * 4);
-    uint8_t *xsdt = table(a, "XSDT", 1, HEADER + TABLES * 8);
-
-    for (unsigned i = 0; i < TABLES; i++) {
-        st_le32(rsdt + HEADER + i * 4, (uint32_t)gpa_of(a, tables[i]));
-        st_le64(xsdt + HEADER + i * 8, gpa_of(a, tables[i]));
-    }
-    finish(rsdt);
-    finish(xsdt);
-    memset(rsdp, 0, 36); /* 5.2.5.3 */
+    memset(rsdp, 0, ACPI_RSDP_SIZE);
     memcpy(rsdp, "RSD PTR ", 8);
     memcpy(rsdp + 9, "DOPPEL", 6);
     rsdp[15] = 2;
-    st_le32(rsdp + 16, (uint32_t)gpa_of(a, rsdt));
-    st_le32(rsdp + 20, 36);
-    st_le64(rsdp + 24, gpa_of(a, xsdt));
-    rsdp[8] = (uint8_t)-sum(rsdp, 20);
-    rsdp[32] = (uint8_t)-sum(rsdp, 36);
+    st_le32(rsdp + 16, (uint32_t)rsdt);
+    st_le32(rsdp + 20, ACPI_RSDP_SIZE);
+    st_le64(rsdp + 24, xsdt);
 }
 
-int acpi_write(const struct layout *l, unsigned vcpus, struct ram *ram, struct err *e)
+/* All tables; what the roots are is told last. */
+struct tables {
+    uint8_t *fadt, *rsdt, *xsdt;
+};
+
+static struct tables build(struct area *a)
+{
+    uint8_t *list[TABLES], *facs = put_facs(a), *dsdt = put_dsdt(a);
+    struct tables t;
+    unsigned n = 0;
+
+    list[n++] = t.fadt = put_fadt(a, facs, dsdt);
+    list[n++] = put_madt(a, a->cfg->vcpus);
+    list[n++] = put_hpet(a);
+    if (a->cfg->ecam_base != 0)
+        list[n++] = put_mcfg(a);
+    t.rsdt = table(a, "RSDT", 1, HEADER + n * 4);
+    t.xsdt = table(a, "XSDT", 1, HEADER + n * 8);
+    for (unsigned i = 0; i < n; i++) {
+        put_pointer(a, t.rsdt + HEADER + i * 4, 4, list[i]);
+        put_pointer(a, t.xsdt + HEADER + i * 8, 8, list[i]);
+    }
+    finish(t.rsdt);
+    finish(t.xsdt);
+    return t;
+}
+
+static int begin(const struct acpi_config *cfg, gpa_t base, struct area **out, struct err *e)
+{
+    if (cfg->vcpus > 255) /* an 8-bit APIC id each; more than that would not fit either */
+        return err_set(e, EINVAL, "the ACPI tables cannot describe %u CPUs", cfg->vcpus);
+    *out = calloc(1, sizeof(**out));
+    if (*out == NULL)
+        return err_set(e, ENOMEM, "out of memory");
+    (*out)->cfg = cfg;
+    (*out)->base = base;
+    return 0;
+}
+
+int acpi_write(const struct acpi_config *cfg, struct ram *ram, struct err *e)
+{
+    uint8_t rsdp[ACPI_RSDP_SIZE];
+    struct area *a;
+    struct tables t;
+    int rc = begin(cfg, LAYOUT_ACPI_BASE + ACPI_RSDP_ROOM, &a, e);
+
+    if (rc < 0)
+        return rc;
+    t = build(a);
+    put_rsdp(rsdp, gpa_of(a, t.rsdt), gpa_of(a, t.xsdt));
+    rsdp[8] = (uint8_t)-sum(rsdp, 20);
+    rsdp[32] = (uint8_t)-sum(rsdp, ACPI_RSDP_SIZE);
+    if (a->full)
+        rc = err_set(e, ENOSPC, "the ACPI tables for %u CPUs do not fit", cfg->vcpus);
+    else
+        rc = ram_load(ram, a->base, a->mem, a->at);
+    if (rc == 0)
+        rc = ram_load(ram, ACPI_RSDP_ADDR, rsdp, sizeof(rsdp));
+    free(a);
+    return rc;
+}
+
+/* --- for firmware --- */
+
+/* A command of the loader, 128 bytes: QEMU docs/specs/ describes it by its header files; EDK II's
+ * OvmfPkg/Include/IndustryStandard/QemuLoader.h is the firmware's side. */
+enum loader { LOADER_ALLOCATE = 1, LOADER_POINTER = 2, LOADER_CHECKSUM = 3, LOADER_SIZE = 128 };
+enum { LOADER_HIGH = 1, LOADER_FSEG = 2, LOADER_NAME = 56 };
+
+static uint8_t *command(struct acpi_blobs *b, uint32_t what, const char *file)
+{
+    uint8_t *p = b->loader + b->loader_len;
+
+    b->loader_len += LOADER_SIZE;
+    st_le32(p, what);
+    strncpy((char *)p + 4, file, LOADER_NAME - 1);
+    return p + 4 + LOADER_NAME;
+}
+
+static void load(struct acpi_blobs *b, const char *file, uint32_t align, uint8_t zone)
+{
+    uint8_t *p = command(b, LOADER_ALLOCATE, file);
+
+    st_le32(p, align);
+    p[4] = zone;
+}
+
+static void relocate(struct acpi_blobs *b, const char *file, uint32_t at, uint8_t size)
+{
+    uint8_t *p = command(b, LOADER_POINTER, file);
+
+    strncpy((char *)p, ACPI_FILE_TABLES, LOADER_NAME - 1);
+    st_le32(p + LOADER_NAME, at);
+    p[LOADER_NAME + 4] = size;
+}
+
+/* The byte at start + `at` makes the sum of `len` bytes 0. */
+static void checksum(struct acpi_blobs *b, const char *file, uint32_t start, uint32_t at,
+                     uint32_t len)
+{
+    uint8_t *p = command(b, LOADER_CHECKSUM, file);
+
+    st_le32(p, start + at);
+    st_le32(p + 4, start);
+    st_le32(p + 8, len);
+}
+
+static void checksum_table(struct acpi_blobs *b, const struct area *a, uint8_t *t)
+{
+    t[9] = 0;
+    checksum(b, ACPI_FILE_TABLES, (uint32_t)(t - a->mem), 9, ld_le32(t + 4));
+}
+
+_Static_assert((2 + POINTERS + 2 + 3 + 2) * LOADER_SIZE <= ACPI_LOADER_MAX, "all commands fit");
+
+int acpi_build(const struct acpi_config *cfg, struct acpi_blobs *b, struct err *e)
 {
     struct area *a;
-    uint8_t *tables[TABLES], *rsdp, *facs, *dsdt;
-    int rc;
+    struct tables t;
+    int rc = begin(cfg, 0, &a, e);
 
-    if (vcpus > 255) /* an 8-bit APIC id each; more than that would not fit either */
-        return err_set(e, EINVAL, "the ACPI tables cannot describe %u CPUs", vcpus);
-    a = calloc(1, sizeof(*a));
-    if (a == NULL)
-        return err_set(e, ENOMEM, "out of memory");
-    rsdp = take(a, 36, 16);
-    facs = put_facs(a);
-    dsdt = put_dsdt(a, l);
-    tables[0] = put_fadt(a, gpa_of(a, facs), gpa_of(a, dsdt));
-    tables[1] = put_madt(a, vcpus);
-    tables[2] = put_mcfg(a);
-    tables[3] = put_hpet(a);
-    put_roots(a, rsdp, tables);
+    if (rc < 0)
+        return rc;
+    memset(b, 0, sizeof(*b));
+    t = build(a);
     if (a->full)
-        rc = err_set(e, ENOSPC, "the ACPI tables for %u CPUs do not fit", vcpus);
-    else
-        rc = ram_load(ram, LAYOUT_ACPI_BASE, a->mem, a->at);
+        rc = err_set(e, ENOSPC, "the ACPI tables for %u CPUs do not fit", cfg->vcpus);
+    put_rsdp(b->rsdp, gpa_of(a, t.rsdt), gpa_of(a, t.xsdt));
+    load(b, ACPI_FILE_RSDP, 16, LOADER_FSEG);
+    load(b, ACPI_FILE_TABLES, 64, LOADER_HIGH);
+    for (unsigned i = 0; i < a->pointers; i++)
+        relocate(b, ACPI_FILE_TABLES, a->pointer[i].at, a->pointer[i].size);
+    checksum_table(b, a, t.fadt);
+    checksum_table(b, a, t.rsdt);
+    checksum_table(b, a, t.xsdt);
+    relocate(b, ACPI_FILE_RSDP, 16, 4);
+    relocate(b, ACPI_FILE_RSDP, 24, 8);
+    checksum(b, ACPI_FILE_RSDP, 0, 8, 20);
+    checksum(b, ACPI_FILE_RSDP, 0, 32, ACPI_RSDP_SIZE);
+    memcpy(b->tables, a->mem, a->at);
     free(a);
     return rc;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The virtio devices of the board and the slots they sit in. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "dev/virtio/virtio_blk.h"
 #include "dev/virtio/virtio_console.h"
@@ -10,12 +11,26 @@
 
 enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_NET = 3, SLOT_DISKS = 4 };
 
-_Static_assert(SLOT_DISKS + MACHINE_MAX_DISKS <= 31, "every disk has a slot");
+_Static_assert(SLOT_DISKS + MACHINE_MAX_DISKS <= 30, "every disk has a slot");
+
+/* On the 440FX board slot 1 is the bridge's. */
+static unsigned slot_of(const struct machine *m, unsigned slot)
+{
+    return m->cfg.board == MACHINE_PC ? slot + 1 : slot;
+}
 
 static struct virtio_place place(struct machine *m, unsigned slot, struct loop *loop)
 {
     return (struct virtio_place){
-        .bus = m->pci, .devfn = PCI_DEVFN(slot, 0), .ram = m->ram, .loop = loop};
+        .bus = m->pci, .devfn = PCI_DEVFN(slot_of(m, slot), 0), .ram = m->ram, .loop = loop};
+}
+
+static void bootable(struct machine *m, char kind, const char *format, unsigned slot)
+{
+    char path[40];
+
+    snprintf(path, sizeof(path), format, slot_of(m, slot));
+    board_bootable(m, kind, path);
 }
 
 int board_create_rng(struct machine *m, struct err *e)
@@ -44,6 +59,7 @@ int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io
     rc = virtio_blk_create(&cfg, &d, e);
     if (rc < 0)
         return rc;
+    bootable(m, 'c', "scsi@%x/disk@0,0", SLOT_DISKS + m->disks);
     m->disks++;
     return machine_own(m, d, e);
 }
@@ -55,6 +71,7 @@ int machine_add_net(struct machine *m, const struct net_backend *backend, struct
     struct device d;
     int rc = virtio_net_create(&cfg, &d, e);
 
+    bootable(m, 'n', "ethernet@%x/ethernet-phy@0", SLOT_NET);
     return rc == 0 ? machine_own(m, d, e) : rc;
 }
 

@@ -3,13 +3,29 @@
  * The devices of the PC board that a guest cannot find by itself. Addresses are those of layout.h
  * and of the devices' headers; interrupt routing is machine_intx of board_pci.c.
  *
- * P64B and P64L, the 64-bit PCI window, depend on the size of memory: acpi.c replaces their values
+ * The values of the names below depend on the board and on the size of memory: acpi.c replaces them
  * before the guest starts.
  */
 DefinitionBlock ("", "DSDT", 2, "DOPPEL", "DPLPC", 1)
 {
+    /* PCI's windows below 4 GB, and above; a length may be 0 */
+    Name (P32B, 0x11223344)
+    Name (P32L, 0x11223344)
+    Name (P33B, 0x11223344)
+    Name (P33L, 0x11223344)
     Name (P64B, 0x1122334455667788)
     Name (P64L, 0x1122334455667788)
+    /* ECAM */
+    Name (ECMB, 0x11223344)
+    Name (ECML, 0x11223344)
+    /* Where the bridge to the legacy devices is */
+    Name (LPCA, 0x11223344)
+    /* How far interrupt lines are turned; what they are for the 8259 */
+    Name (ROTA, 0x11223344)
+    Name (IRQA, 0x11223344)
+    Name (IRQB, 0x11223344)
+    Name (IRQC, 0x11223344)
+    Name (IRQD, 0x11223344)
 
     /* 0: the guest uses the 8259, 1: the I/O APIC */
     Name (PICM, Zero)
@@ -33,13 +49,31 @@ DefinitionBlock ("", "DSDT", 2, "DOPPEL", "DPLPC", 1)
         {
             Name (_HID, EisaId ("PNP0C02"))
             Name (_UID, One)
-            Name (_CRS, ResourceTemplate ()
+            Name (CRS0, ResourceTemplate ()
             {
-                Memory32Fixed (ReadWrite, 0xB0000000, 0x10000000)
                 Memory32Fixed (ReadOnly, 0xFFFE0000, 0x00020000)
                 IO (Decode16, 0x0600, 0x0600, 1, 0x80)
                 IO (Decode16, 0x04D0, 0x04D0, 1, 2)
             })
+            Name (CRS1, ResourceTemplate ()
+            {
+                Memory32Fixed (ReadWrite, 0xB0000000, 0x10000000)
+            })
+
+            Method (_CRS, 0, Serialized)
+            {
+                If (ECML == Zero)
+                {
+                    Return (CRS0)
+                }
+
+                /* offsets in the 32-bit fixed memory descriptor, ACPI 6.4 table 6.39 */
+                CreateDWordField (CRS1, 4, MBAS)
+                CreateDWordField (CRS1, 8, MLEN)
+                MBAS = ECMB
+                MLEN = ECML
+                Return (ConcatenateResTemplate (CRS0, CRS1))
+            }
         }
 
         Device (HPET)
@@ -81,30 +115,52 @@ DefinitionBlock ("", "DSDT", 2, "DOPPEL", "DPLPC", 1)
                     0, 0x0D00, 0xFFFF, 0, 0xF300)
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable,
                     ReadWrite, 0, 0x000A0000, 0x000BFFFF, 0, 0x00020000)
-                DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable,
-                    ReadWrite, 0, 0xC0000000, 0xFDFFFFFF, 0, 0x3E000000)
             })
-            Name (CRS1, ResourceTemplate ()
+            Name (CRSD, ResourceTemplate ()
+            {
+                DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable,
+                    ReadWrite, 0, 0xC0000000, 0xFEBFFFFF, 0, 0x3EC00000)
+            })
+            Name (CRSQ, ResourceTemplate ()
             {
                 QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Cacheable,
                     ReadWrite, 0, 0x8000000000, 0x8FFFFFFFFF, 0, 0x1000000000)
             })
 
+            /* Arg0 and a 32-bit window; offsets in the DWord descriptor, ACPI 6.4 table 6.47 */
+            Method (CRSW, 3, Serialized)
+            {
+                If (Arg2 == Zero)
+                {
+                    Return (Arg0)
+                }
+
+                CreateDWordField (CRSD, 10, DMIN)
+                CreateDWordField (CRSD, 14, DMAX)
+                CreateDWordField (CRSD, 22, DLEN)
+                DMIN = Arg1
+                DMAX = Arg1 + Arg2 - 1
+                DLEN = Arg2
+                Return (ConcatenateResTemplate (Arg0, CRSD))
+            }
+
             Method (_CRS, 0, Serialized)
             {
+                Local0 = CRSW (CRS0, P32B, P32L)
+                Local0 = CRSW (Local0, P33B, P33L)
                 If (P64L == Zero)
                 {
-                    Return (CRS0)
+                    Return (Local0)
                 }
 
                 /* offsets in the QWord address space descriptor, ACPI 6.4 table 6.46 */
-                CreateQWordField (CRS1, 14, PMIN)
-                CreateQWordField (CRS1, 22, PMAX)
-                CreateQWordField (CRS1, 38, PLEN)
+                CreateQWordField (CRSQ, 14, PMIN)
+                CreateQWordField (CRSQ, 22, PMAX)
+                CreateQWordField (CRSQ, 38, PLEN)
                 PMIN = P64B
                 PLEN = P64L
                 PMAX = P64B + P64L - 1
-                Return (ConcatenateResTemplate (CRS0, CRS1))
+                Return (ConcatenateResTemplate (Local0, CRSQ))
             }
 
             /* The board keeps no PCI Express feature to itself and has none to hand over. */
@@ -133,7 +189,7 @@ DefinitionBlock ("", "DSDT", 2, "DOPPEL", "DPLPC", 1)
                 Return (Arg3)
             }
 
-            /* Pin p of slot s is wired to line (s + p) % 4. */
+            /* Pin p of slot s is wired to line (s + p + ROTA) % 4. */
             Method (ROUT, 4, Serialized)
             {
                 Local2 = Package (128) {}
@@ -144,7 +200,7 @@ DefinitionBlock ("", "DSDT", 2, "DOPPEL", "DPLPC", 1)
                     Local1[0] = ((Local0 >> 2) << 16) | 0xFFFF
                     Local1[1] = Local0 & 3
                     Local1[2] = Zero
-                    Switch (((Local0 >> 2) + Local0) & 3)
+                    Switch (((Local0 >> 2) + Local0 + ROTA) & 3)
                     {
                         Case (0) { Local1[3] = Arg0 }
                         Case (1) { Local1[3] = Arg1 }
@@ -166,12 +222,15 @@ DefinitionBlock ("", "DSDT", 2, "DOPPEL", "DPLPC", 1)
                     Return (ROUT (16, 17, 18, 19))
                 }
 
-                Return (ROUT (5, 7, 10, 11))
+                Return (ROUT (IRQA, IRQB, IRQC, IRQD))
             }
 
             Device (LPC)
             {
-                Name (_ADR, 0x001F0000)
+                Method (_ADR, 0, NotSerialized)
+                {
+                    Return (LPCA)
+                }
 
                 Device (PIC)
                 {

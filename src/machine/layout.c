@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/checked.h"
+#include "dev/host_bridge.h"
 #include "machine/layout.h"
 
 #define GB (UINT64_C(1) << 30)
@@ -23,7 +24,7 @@ int layout_init(struct layout *l, uint64_t memory, unsigned phys_bits, struct er
                          "--memory: %" PRIu64 "G is more than the guest's %u address bits hold, "
                          "at most %" PRIu64 "G",
                          memory >> 30, phys_bits, space / 2 >> 30);
-    l->memory = memory;
+    *l = (struct layout){.memory = memory};
     l->low_end = memory < LAYOUT_LOW_MAX ? memory : LAYOUT_LOW_SPLIT;
     l->high_end = LAYOUT_HIGH_BASE + (memory - l->low_end);
     l->pci64_base = align_down(l->high_end + 64 * GB - 1, 64 * GB);
@@ -31,22 +32,85 @@ int layout_init(struct layout *l, uint64_t memory, unsigned phys_bits, struct er
     return 0;
 }
 
-/* The video hole's share of the backing goes to the ROM, so that below 4 GB a region's offset in
- * the backing is its address: host pages of any size fit guest pages of that size. */
+/* Firmware finds its own place for 64-bit windows: anywhere above memory. */
+void layout_firmware(struct layout *l, uint64_t rom_size, uint64_t vars_size, unsigned phys_bits)
+{
+    l->rom_size = rom_size;
+    l->vars_size = vars_size;
+    l->pci64_base = align_down(l->high_end + GB - 1, GB);
+    l->pci64_size = (UINT64_C(1) << phys_bits) - l->pci64_base;
+}
+
+static int add_direct(const struct layout *l, struct ram *r, struct err *e)
+{
+    int rc = ram_add(r, 0, LAYOUT_VGA_BASE, false, e);
+
+    if (rc == 0)
+        rc = ram_add(r, LAYOUT_ROM_BASE, LAYOUT_ROM_SIZE, true, e);
+    return rc == 0 ? ram_add(r, LAYOUT_VGA_END, l->low_end - LAYOUT_VGA_END, false, e) : rc;
+}
+
+bool layout_shadowed(const struct layout *l, gpa_t base, uint64_t *offset)
+{
+    uint64_t below = LAYOUT_KERNEL_MIN - base; /* bytes from the end of the firmware */
+
+    if (below > LAYOUT_SHADOW_ROM || below > l->rom_size)
+        return false;
+    *offset = l->rom_offset + l->rom_size - below;
+    return true;
+}
+
+/* After reset the bus answers: firmware, or nothing. */
+static int add_segments(const struct layout *l, struct ram *r, struct err *e)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < HOST_BRIDGE_SEGMENTS && rc == 0; i++) {
+        gpa_t base = host_bridge_segment_base(i);
+        uint64_t offset = base;
+        enum ram_mode mode = layout_shadowed(l, base, &offset) ? RAM_READONLY : RAM_ABSENT;
+
+        rc = ram_map(r, base, host_bridge_segment_size(i), offset, mode, e);
+    }
+    return rc;
+}
+
+static int add_firmware(struct layout *l, struct ram *r, struct err *e)
+{
+    const gpa_t base = LAYOUT_HIGH_BASE - l->rom_size;
+    uint64_t low;
+    int rc = ram_take(r, l->low_end, &low, e);
+
+    if (rc == 0)
+        rc = ram_take(r, l->rom_size, &l->rom_offset, e);
+    if (rc == 0)
+        rc = ram_map(r, 0, LAYOUT_VGA_BASE, low, RAM_WRITABLE, e);
+    if (rc == 0)
+        rc = add_segments(l, r, e);
+    if (rc == 0)
+        rc = ram_map(r, LAYOUT_KERNEL_MIN, l->low_end - LAYOUT_KERNEL_MIN, LAYOUT_KERNEL_MIN,
+                     RAM_WRITABLE, e);
+    if (rc == 0 && l->vars_size != 0)
+        rc = ram_map(r, base, l->vars_size, l->rom_offset, RAM_READONLY, e);
+    if (rc == 0)
+        rc = ram_map(r, base + l->vars_size, l->rom_size - l->vars_size,
+                     l->rom_offset + l->vars_size, RAM_READONLY, e);
+    return rc;
+}
+
+/* Without firmware the video hole's share of the backing goes to the ROM, so that below 4 GB a
+ * region's offset in the backing is its address: host pages of any size fit guest pages of that
+ * size. */
 _Static_assert(LAYOUT_ROM_SIZE == LAYOUT_VGA_END - LAYOUT_VGA_BASE, "the ROM fills the hole");
 
-int layout_create_ram(const struct layout *l, struct ram **out, struct err *e)
+int layout_create_ram(struct layout *l, struct ram **out, struct err *e)
 {
     struct ram *r;
-    int rc = ram_create(&r, l->memory, e);
+    int rc = ram_create(&r, l->memory + l->rom_size, e);
 
     if (rc < 0)
         return rc;
-    rc = ram_add(r, 0, LAYOUT_VGA_BASE, false, e);
-    if (rc == 0)
-        rc = ram_add(r, LAYOUT_ROM_BASE, LAYOUT_ROM_SIZE, true, e);
-    if (rc == 0)
-        rc = ram_add(r, LAYOUT_VGA_END, l->low_end - LAYOUT_VGA_END, false, e);
+    rc = l->rom_size != 0 ? add_firmware(l, r, e) : add_direct(l, r, e);
     if (rc == 0 && l->high_end > LAYOUT_HIGH_BASE)
         rc = ram_add(r, LAYOUT_HIGH_BASE, l->high_end - LAYOUT_HIGH_BASE, false, e);
     if (rc < 0) {

@@ -7,8 +7,11 @@
  *   b000 0000   PCI configuration space (ECAM), 256 buses
  *   c000 0000   PCI memory window
  *   fec0 0000   I/O APIC        fed0 0000  HPET        fee0 0000  local APICs
- *   fffe 0000   boot ROM
+ *   fffe 0000   boot ROM, or firmware below 1 0000 0000: variables first, then code
  *   1 0000 0000 high RAM, then the 64-bit PCI window
+ *
+ * With firmware the board starts with what chipsets do: the area from c0000 to 1 MB shows the end
+ * of the firmware, ECAM is off and PCI's windows are where the firmware puts them.
  *
  * The first megabyte of a machine whose kernel is loaded directly:
  *
@@ -19,6 +22,7 @@
 #ifndef DOPPEL_MACHINE_LAYOUT_H
 #define DOPPEL_MACHINE_LAYOUT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -32,7 +36,7 @@
 #define LAYOUT_ECAM_BUSES 256u
 #define LAYOUT_ECAM_SIZE 0x10000000u
 #define LAYOUT_PCI32_BASE 0xc0000000u
-#define LAYOUT_PCI32_END 0xfe000000u
+#define LAYOUT_PCI32_END 0xfec00000u
 #define LAYOUT_PCI64_SIZE (UINT64_C(64) << 30)
 #define LAYOUT_PCI_IO_BASE 0xc000u
 #define LAYOUT_PCI_IO_SIZE 0x2000u
@@ -62,13 +66,28 @@ struct layout {
     uint64_t low_end;  /* end of low RAM */
     uint64_t high_end; /* end of high RAM; LAYOUT_HIGH_BASE: there is none */
     uint64_t pci64_base, pci64_size;
+    uint64_t rom_size, vars_size; /* of firmware, and of the part of it at its start that is flash
+                                     for variables; 0: there is none */
+    uint64_t rom_offset;          /* of firmware in the backing; layout_create_ram */
 };
 
-/* phys_bits: the guest's physical address width. A sentence names -m for an impossible size. */
+#define LAYOUT_SHADOW_ROM 0x20000u /* of the firmware's end, below 1 MB */
+#define LAYOUT_ROM_MAX 0x1000000u
+
+/* phys_bits: the guest's physical address width. A sentence names -m for an impossible size. There
+ * is no firmware at first. */
 int layout_init(struct layout *l, uint64_t memory, unsigned phys_bits, struct err *e) MUST_CHECK;
 
-/* Creates the RAM with all its regions. */
-int layout_create_ram(const struct layout *l, struct ram **out, struct err *e) MUST_CHECK;
+/* The same with firmware, whose sizes are whole pages and at most LAYOUT_ROM_MAX. */
+void layout_firmware(struct layout *l, uint64_t rom_size, uint64_t vars_size, unsigned phys_bits);
+
+/* Creates the RAM with all its regions. With firmware those between c0000 and 1 MB are the segments
+ * of the host bridge, and show what they show after reset. */
+int layout_create_ram(struct layout *l, struct ram **out, struct err *e) MUST_CHECK;
+
+/* What the segment of memory at `base`, below 1 MB, shows if the bus answers: the end of the
+ * firmware. false: nothing. */
+bool layout_shadowed(const struct layout *l, gpa_t base, uint64_t *offset);
 
 /* The memory map as firmware tells it: ACPI 6.4, 15.4. */
 enum layout_e820 { E820_RAM = 1, E820_RESERVED = 2 };

@@ -67,6 +67,19 @@ static int create_engine(struct machine *m, struct err *e)
     return rc;
 }
 
+static int create_memory(struct machine *m, struct err *e)
+{
+    struct firmware *f = &m->firmware;
+    int rc = firmware_open(f, &m->cfg.firmware, e);
+
+    if (rc == 0 && firmware_size(f) != 0)
+        layout_firmware(&m->layout, firmware_size(f), firmware_vars_size(f),
+                        cpuid_phys_bits(&m->cpuid));
+    if (rc == 0)
+        rc = layout_create_ram(&m->layout, &m->ram, e);
+    return rc == 0 && firmware_size(f) != 0 ? firmware_load(f, &m->layout, m->ram, e) : rc;
+}
+
 static int create_parts(struct machine *m, struct err *e)
 {
     int rc = create_cpuid(m, 0, e);
@@ -74,7 +87,7 @@ static int create_parts(struct machine *m, struct err *e)
     if (rc == 0)
         rc = layout_init(&m->layout, m->cfg.memory, cpuid_phys_bits(&m->cpuid), e);
     if (rc == 0)
-        rc = layout_create_ram(&m->layout, &m->ram, e);
+        rc = create_memory(m, e);
     if (rc == 0)
         rc = create_buses(m, e);
     if (rc == 0 && m->cfg.stats && (rc = iostat_create(&m->iostat)) < 0)
@@ -92,6 +105,8 @@ int machine_create(const struct machine_config *cfg, struct machine **out, struc
     if (m == NULL)
         return err_set(e, ENOMEM, "out of memory");
     m->cfg = *cfg;
+    m->firmware = (struct firmware){.code = {.fd = -1}, .vars = {.fd = -1}, .vars_fd = -1};
+    lock_init(&m->intx_lock, LOCK_LINE);
     if (getrandom(m->uuid, sizeof(m->uuid), 0) != (ssize_t)sizeof(m->uuid))
         memset(m->uuid, 0, sizeof(m->uuid)); /* SMBIOS: not set */
     rc = create_parts(m, e);
@@ -134,6 +149,9 @@ void machine_destroy(struct machine *m)
     if (m->clock != NULL)
         vclock_destroy(m->clock);
     iostat_destroy(m->iostat);
+    firmware_close(&m->firmware);
+    free(m->acpi);
+    lock_finish(&m->intx_lock);
     if (m->ram != NULL)
         ram_destroy(m->ram);
     free(m);
@@ -183,7 +201,8 @@ static int write_rom(struct machine *m, struct err *e)
 static int write_tables(struct machine *m, struct err *e)
 {
     struct smbios_config sm = {.name = m->cfg.name, .vcpus = m->cfg.vcpus};
-    int rc = acpi_write(&m->layout, m->cfg.vcpus, m->ram, e);
+    struct acpi_config acpi = board_acpi(m);
+    int rc = acpi_write(&acpi, m->ram, e);
 
     memcpy(sm.uuid, m->uuid, sizeof(sm.uuid));
     if (rc == 0)
@@ -228,21 +247,43 @@ static int boot(struct machine *m, struct err *e)
     return rc;
 }
 
+/* Firmware finds the processors and the board as they are after reset. */
+static int boot_firmware(struct machine *m, struct err *e)
+{
+    struct x86_cpu *cpu = aligned_alloc(64, sizeof(*cpu));
+    int rc;
+
+    if (cpu == NULL)
+        return err_set(e, ENOMEM, "out of memory");
+    x86_cpu_reset(cpu);
+    rc = set_cpus(m, cpu, e);
+    free(cpu);
+    return rc;
+}
+
+static int boot_direct(struct machine *m, struct err *e)
+{
+    int rc = board_firmware(m, e);
+
+    if (rc == 0)
+        rc = write_tables(m, e);
+    return rc == 0 ? boot(m, e) : rc;
+}
+
 int machine_reset(struct machine *m, struct err *e)
 {
     bool amd = (m->cpuid.leaf[0].ebx != 0x756e6547u); /* not "Genu"ineIntel */
-    int rc;
+    int rc = board_boot_order(m, e);
 
+    if (rc < 0)
+        return rc;
     for (unsigned i = 0; i < m->device_count; i++)
         m->devices[i].ops->reset(m->devices[i].self);
     for (unsigned i = 0; i < m->cfg.vcpus; i++) {
         msr_reset(&m->msr[i], amd);
         m->kvmclock[i] = (struct kvmclock){0};
     }
-    rc = board_firmware(m, e);
-    if (rc == 0)
-        rc = write_tables(m, e);
-    return rc == 0 ? boot(m, e) : rc;
+    return m->layout.rom_size != 0 ? boot_firmware(m, e) : boot_direct(m, e);
 }
 
 /* --- pause --- */

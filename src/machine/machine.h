@@ -19,6 +19,7 @@
 #include "engine/engine.h"
 #include "loop/loop.h"
 #include "machine/boot.h"
+#include "machine/firmware.h"
 #include "net/net.h"
 
 #define MACHINE_MAX_DISKS 20
@@ -34,7 +35,19 @@ struct machine_hooks {
     void (*debug_exit)(void *opaque, uint32_t status);
 };
 
+enum machine_board {
+    MACHINE_Q35, /* Q35 and ICH9 */
+    MACHINE_PC,  /* 440FX and PIIX */
+};
+#define MACHINE_MAX_ROMS 8
+
 struct machine_config {
+    enum machine_board board;
+    struct firmware_config firmware; /* with one there is no kernel */
+    const char *boot_order;          /* with firmware: c disks, n network; NULL: its own */
+    bool boot_menu;
+    const char *roms[MACHINE_MAX_ROMS]; /* option ROMs, with firmware */
+    unsigned rom_count;
     const char *name; /* NULL: none */
     uint64_t memory;
     unsigned vcpus;
@@ -42,7 +55,8 @@ struct machine_config {
     const struct engine_ops *engine;
     struct loop *loop; /* the main thread's */
     struct machine_hooks hooks;
-    const char *kernel, *initrd, *append; /* kept; initrd and append may be NULL */
+    /* Kept; all may be NULL, the kernel with firmware only. */
+    const char *kernel, *initrd, *append;
     struct boot_module modules[BOOT_MAX_MODULES];
     unsigned module_count;
     bool debug_exit;  /* a port 0xf4 device */

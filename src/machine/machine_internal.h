@@ -3,6 +3,8 @@
 #ifndef DOPPEL_MACHINE_MACHINE_INTERNAL_H
 #define DOPPEL_MACHINE_MACHINE_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "bus/bus.h"
 #include "bus/pci.h"
 #include "dev/acpi_pm.h"
@@ -10,11 +12,15 @@
 #include "dev/device.h"
 #include "dev/fwcfg.h"
 #include "dev/gsi.h"
+#include "dev/host_bridge.h"
 #include "dev/hpet.h"
 #include "dev/i8042.h"
+#include "dev/pflash.h"
 #include "dev/pit.h"
 #include "dev/reset_ports.h"
 #include "dev/rtc.h"
+#include "machine/acpi.h"
+#include "machine/firmware.h"
 #include "machine/iostat.h"
 #include "machine/kvmclock.h"
 #include "machine/layout.h"
@@ -23,6 +29,13 @@
 
 #define MACHINE_DEVICES 64
 #define MACHINE_INTX 4
+#define MACHINE_BOOTABLE 32
+
+/* Something that firmware can boot from. */
+struct machine_boot {
+    char kind; /* as in machine_config.boot_order */
+    char path[56];
+};
 
 struct machine {
     struct machine_config cfg;
@@ -51,6 +64,21 @@ struct machine {
     struct reset_ports *reset_ports;
     struct fwcfg *fwcfg;
     struct pci_bus *pci;
+    struct device host_bridge;
+    unsigned lpc_devfn;
+    unsigned intx_shift;      /* pin p of slot s drives line (s + p + shift) % 4 */
+    uint64_t ecam_base;       /* 0: off */
+    _Atomic uint8_t intx;     /* levels of the lines, bit by bit */
+    struct lock intx_lock;    /* below */
+    uint16_t irq_told;        /* levels of the ISA interrupts that lines are routed to */
+    bool irq_busy, irq_again; /* a thread is telling them; it has to look again */
+
+    struct firmware firmware;
+    struct acpi_blobs *acpi;                    /* with firmware */
+    _Atomic uint8_t pam[HOST_BRIDGE_SEGMENTS];  /* likewise: what the host bridge told */
+    struct machine_boot boot[MACHINE_BOOTABLE]; /* in the order of creation */
+    unsigned boot_count;
+    bool boot_ordered; /* the firmware's list is made */
     unsigned disks;
     void *console; /* the virtio console, or NULL */
 
@@ -68,6 +96,18 @@ int board_create_pci(struct machine *m, struct err *e) MUST_CHECK;
 int board_create_rng(struct machine *m, struct err *e) MUST_CHECK; /* board_virtio.c */
 /* What firmware does: addresses for BARs, edge/level control, virtual-wire mode. */
 int board_firmware(struct machine *m, struct err *e) MUST_CHECK;
+
+uint8_t board_pirq(struct machine *m, unsigned line); /* its ISA interrupt, 0: none */
+
+/* board_rom.c: memory that the chipset switches. */
+int board_create_rom(struct machine *m, struct err *e) MUST_CHECK;
+void board_pam(void *opaque, const uint8_t attributes[HOST_BRIDGE_SEGMENTS]);
+
+/* board_fwcfg.c: what firmware asks. `path` is Open Firmware's below the PCI bus. */
+struct acpi_config board_acpi(struct machine *m);
+int board_create_fwcfg_files(struct machine *m, struct err *e) MUST_CHECK;
+void board_bootable(struct machine *m, char kind, const char *path);
+int board_boot_order(struct machine *m, struct err *e) MUST_CHECK;
 
 /* platform.c: struct engine_host, and the callbacks of the local APICs. */
 void platform_init(struct machine *m);

@@ -160,27 +160,65 @@ static void put_entry(struct area *a)
     p[5] = (uint8_t)-s;
 }
 
+static int fill(struct area *a, const struct smbios_config *cfg, const struct layout *l,
+                struct err *e)
+{
+    static const uint8_t boot_status[16] = {0}; /* no errors */
+    uint16_t array;
+
+    a->at = TABLES_AT;
+    add_firmware(a);
+    add_system(a, cfg);
+    add_chassis(a);
+    add_processor(a, cfg->vcpus);
+    array = add_memory_array(a, l->memory);
+    add_memory_device(a, array, l->memory);
+    add_mapping(a, array, 0, l->low_end);
+    add_mapping(a, array, LAYOUT_HIGH_BASE, l->high_end);
+    add(a, 32, boot_status, sizeof(boot_status), NULL);
+    add(a, 127, NULL, 0, NULL);
+    return a->full ? err_set(e, ENOSPC, "the SMBIOS tables do not fit") : 0;
+}
+
 int smbios_write(const struct smbios_config *cfg, const struct layout *l, struct ram *ram,
                  struct err *e)
 {
-    static const uint8_t boot_status[16] = {0}; /* no errors */
-    struct area a = {.at = TABLES_AT};
-    uint16_t array;
-    int rc;
+    struct area a = {0};
+    int rc = fill(&a, cfg, l, e);
 
-    add_firmware(&a);
-    add_system(&a, cfg);
-    add_chassis(&a);
-    add_processor(&a, cfg->vcpus);
-    array = add_memory_array(&a, l->memory);
-    add_memory_device(&a, array, l->memory);
-    add_mapping(&a, array, 0, l->low_end);
-    add_mapping(&a, array, LAYOUT_HIGH_BASE, l->high_end);
-    add(&a, 32, boot_status, sizeof(boot_status), NULL);
-    add(&a, 127, NULL, 0, NULL);
+    if (rc < 0)
+        return rc;
     put_entry(&a);
-    if (a.full)
-        return err_set(e, ENOSPC, "the SMBIOS tables do not fit");
     rc = ram_load(ram, LAYOUT_SMBIOS_BASE, a.mem, a.at);
     return rc < 0 ? err_set(e, -rc, "no memory for the SMBIOS tables") : 0;
+}
+
+/* 5.2.1 */
+static void put_entry_2(const struct area *a, struct smbios_blobs *b)
+{
+    uint8_t *p = b->anchor;
+
+    memcpy(p, "_SM_", 4);
+    p[5] = sizeof(b->anchor);
+    p[6] = 2;
+    p[7] = 8;
+    st_le16(p + 8, 512); /* no structure is larger */
+    memcpy(p + 16, "_DMI_", 5);
+    st_le16(p + 22, (uint16_t)b->len);
+    st_le16(p + 28, a->handle); /* so many structures */
+    p[30] = 0x28;
+}
+
+int smbios_build(const struct smbios_config *cfg, const struct layout *l, struct smbios_blobs *b,
+                 struct err *e)
+{
+    struct area a = {0};
+    int rc = fill(&a, cfg, l, e);
+
+    if (rc < 0)
+        return rc;
+    *b = (struct smbios_blobs){.len = a.at - TABLES_AT};
+    memcpy(b->tables, a.mem + TABLES_AT, b->len);
+    put_entry_2(&a, b);
+    return 0;
 }

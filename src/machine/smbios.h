@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The SMBIOS 3.0 entry point and tables (DMTF DSP0134) at LAYOUT_SMBIOS_BASE. */
+/* The SMBIOS tables (DMTF DSP0134): without firmware at LAYOUT_SMBIOS_BASE, with a 3.0 entry
+ * point. */
 #ifndef DOPPEL_MACHINE_SMBIOS_H
 #define DOPPEL_MACHINE_SMBIOS_H
 
@@ -13,6 +14,16 @@ struct smbios_config {
 };
 
 int smbios_write(const struct smbios_config *cfg, const struct layout *l, struct ram *ram,
+                 struct err *e) MUST_CHECK;
+
+/* For firmware: the tables, and an SMBIOS 2.8 entry point without addresses and checksums, which
+ * the firmware makes. */
+struct smbios_blobs {
+    uint8_t anchor[31];
+    uint8_t tables[4096];
+    uint32_t len;
+};
+int smbios_build(const struct smbios_config *cfg, const struct layout *l, struct smbios_blobs *b,
                  struct err *e) MUST_CHECK;
 
 #endif

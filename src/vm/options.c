@@ -160,6 +160,67 @@ int option_gdb(const char *option, char *text, const char **address, bool *wait,
     return 0;
 }
 
+int option_firmware(const char *option, char *text, struct firmware_config *out, struct err *e)
+{
+    char *next = cut(text);
+
+    *out = (struct firmware_config){.kind = FIRMWARE_FILE, .path = text};
+    if (*text == '\0')
+        return err_usage(e, "%s: use bios, uefi or the path of an image", option);
+    if (strcmp(text, "bios") == 0)
+        out->kind = FIRMWARE_BIOS;
+    else if (strcmp(text, "uefi") == 0)
+        out->kind = FIRMWARE_UEFI;
+    if (next == NULL)
+        return 0;
+    if (out->kind != FIRMWARE_UEFI)
+        return err_usage(e, "%s: only uefi has suboptions, not '%s'", option, text);
+    if (strncmp(next, "vars=", 5) != 0 || next[5] == '\0' || cut(next) != NULL)
+        return err_usage(e, "%s: '%s' is not a suboption; use vars=FILE", option, next);
+    out->vars = next + 5;
+    return 0;
+}
+
+static int boot_order(const char *option, const char *text, const char **order, struct err *e)
+{
+    size_t n = strlen(text);
+
+    for (size_t i = 0; i < n; i++)
+        if (strchr("cn", text[i]) == NULL || strchr(text + i + 1, text[i]) != NULL)
+            n = 0;
+    if (n == 0)
+        return err_usage(
+            e, "%s: '%s' is not an order; use c (disk) and n (network), each at most once", option,
+            text);
+    *order = text;
+    return 0;
+}
+
+int option_boot(const char *option, char *text, const char **order, bool *menu, struct err *e)
+{
+    int rc = 0;
+
+    for (char *word = text, *next; word != NULL && rc == 0; word = next) {
+        next = cut(word);
+        if (strncmp(word, "order=", 6) == 0)
+            rc = boot_order(option, word + 6, order, e);
+        else if (strcmp(word, "menu=on") == 0 || strcmp(word, "menu=off") == 0)
+            *menu = strcmp(word, "menu=on") == 0;
+        else
+            rc =
+                err_usage(e, "%s: '%s' is unknown; use order=LETTERS or menu=on|off", option, word);
+    }
+    return rc;
+}
+
+int option_machine(const char *option, const char *text, enum machine_board *out, struct err *e)
+{
+    if (strcmp(text, "pc") != 0 && strcmp(text, "q35") != 0)
+        return err_usage(e, "%s: '%s' is unknown; use pc or q35", option, text);
+    *out = strcmp(text, "pc") == 0 ? MACHINE_PC : MACHINE_Q35;
+    return 0;
+}
+
 int option_name(const char *option, const char *text, struct err *e)
 {
     size_t n = strlen(text);

@@ -27,6 +27,16 @@ int option_module(const char *option, char *text, struct boot_module *out,
 /* "ADDRESS[,wait]", the address being listener_create's. Cuts `text`. */
 int option_gdb(const char *option, char *text, const char **address, bool *wait,
                struct err *e) MUST_CHECK;
+/* "bios", "uefi[,vars=FILE]" or "FILE", as above. */
+int option_firmware(const char *option, char *text, struct firmware_config *out,
+                    struct err *e) MUST_CHECK;
+/* "order=LETTERS", "menu=on|off", or both with a comma: c disks, n network. *order is
+ * left alone where it is not given. */
+int option_boot(const char *option, char *text, const char **order, bool *menu,
+                struct err *e) MUST_CHECK;
+/* "pc" or "q35". */
+int option_machine(const char *option, const char *text, enum machine_board *out,
+                   struct err *e) MUST_CHECK;
 /* A machine's name: 1 to 63 letters, digits, '-', '_' or '.', the first a letter or digit. */
 int option_name(const char *option, const char *text, struct err *e) MUST_CHECK;
 

@@ -180,6 +180,11 @@ static int create_machine(struct vm *vm, struct err *e)
                   .power_off = on_power_off,
                   .reset = on_reset,
                   .debug_exit = on_debug_exit},
+        .board = c->board,
+        .firmware = c->firmware,
+        .boot_order = c->boot_order,
+        .boot_menu = c->boot_menu,
+        .rom_count = c->rom_count,
         .kernel = c->kernel,
         .initrd = c->initrd,
         .append = c->append,
@@ -192,6 +197,7 @@ static int create_machine(struct vm *vm, struct err *e)
     };
 
     memcpy(cfg.modules, c->modules, sizeof(cfg.modules));
+    memcpy(cfg.roms, c->roms, sizeof(cfg.roms));
     return machine_create(&cfg, &vm->machine, e);
 }
 

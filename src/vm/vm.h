@@ -30,6 +30,12 @@ struct vm_config {
     uint64_t memory;
     unsigned cpus;
     struct cpuid_policy cpu;
+    enum machine_board board;
+    struct firmware_config firmware;
+    const char *boot_order; /* see struct machine_config */
+    bool boot_menu;
+    const char *roms[MACHINE_MAX_ROMS];
+    unsigned rom_count;
     const char *kernel, *initrd, *append;
     struct boot_module modules[BOOT_MAX_MODULES];
     unsigned module_count;

@@ -71,16 +71,28 @@ struct fixture {
     struct ram *ram;
 };
 
+static struct acpi_config config(unsigned vcpus)
+{
+    return (struct acpi_config){.vcpus = vcpus,
+                                .ecam_base = LAYOUT_ECAM_BASE,
+                                .pci32_base = LAYOUT_PCI32_BASE,
+                                .pci64_base = UINT64_C(1) << 36,
+                                .pci64_size = UINT64_C(1) << 36,
+                                .lpc_slot = 31,
+                                .pic_irq = {5, 7, 10, 11}};
+}
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     const struct smbios_config sm = {.name = "test", .uuid = {1, 2, 3}, .vcpus = 1};
+    const struct acpi_config acpi = config(3);
     struct err e;
 
     *state = f;
     assert_int_equal(layout_init(&f->layout, 32 * MB, 40, &e), 0);
     assert_int_equal(layout_create_ram(&f->layout, &f->ram, &e), 0);
-    assert_int_equal(acpi_write(&f->layout, 3, f->ram, &e), 0);
+    assert_int_equal(acpi_write(&acpi, f->ram, &e), 0);
     assert_int_equal(smbios_write(&sm, &f->layout, f->ram, &e), 0);
     return 0;
 }
@@ -166,11 +178,68 @@ static void acpi_tables(void **state)
 static void acpi_many_cpus(void **state)
 {
     struct fixture *f = *state;
+    struct acpi_config cfg = config(255);
     struct err e = {0};
 
-    assert_int_equal(acpi_write(&f->layout, 255, f->ram, &e), 0);
+    assert_int_equal(acpi_write(&cfg, f->ram, &e), 0);
     assert_non_null(find_table(f, "APIC"));
-    assert_true(acpi_write(&f->layout, 20000, f->ram, &e) < 0);
+    cfg.vcpus = 20000;
+    assert_true(acpi_write(&cfg, f->ram, &e) < 0);
+}
+
+/* What firmware does with the blobs: each is put somewhere, pointers get the place's address added,
+ * checksums are made. */
+static void run_loader(const struct acpi_blobs *b, uint8_t *rsdp, uint8_t *tables, uint64_t at)
+{
+    for (uint32_t i = 0; i < b->loader_len; i += 128) {
+        const uint8_t *c = b->loader + i;
+        uint8_t *file = strcmp((const char *)c + 4, ACPI_FILE_RSDP) == 0 ? rsdp : tables;
+        uint32_t where;
+        uint8_t sum_of = 0;
+
+        switch (ld_le32(c)) {
+        case 1: /* allocate: first of all commands */
+            assert_true(i < 2 * 128);
+            break;
+        case 2:
+            assert_string_equal((const char *)c + 60, ACPI_FILE_TABLES);
+            where = ld_le32(c + 116);
+            if (c[120] == 8)
+                st_le64(file + where, ld_le64(file + where) + at);
+            else
+                st_le32(file + where, ld_le32(file + where) + (uint32_t)at);
+            break;
+        case 3:
+            where = ld_le32(c + 60);
+            assert_int_equal(file[where], 0);
+            for (uint32_t k = 0; k < ld_le32(c + 68); k++)
+                sum_of = (uint8_t)(sum_of + file[ld_le32(c + 64) + k]);
+            file[where] = (uint8_t)-sum_of;
+            break;
+        default:
+            fail();
+        }
+    }
+}
+
+static void acpi_loader(void **state)
+{
+    struct fixture *f = *state;
+    const struct acpi_config cfg = config(2);
+    const gpa_t at_gpa = LAYOUT_ACPI_BASE + 0x1000;
+    struct acpi_blobs *b = calloc(1, sizeof(*b));
+    struct err e;
+    uint32_t room = LAYOUT_ACPI_END - (uint32_t)at_gpa;
+
+    assert_non_null(b);
+    assert_int_equal(acpi_build(&cfg, b, &e), 0);
+    run_loader(b, b->rsdp, b->tables, at_gpa);
+    assert_int_equal(ram_load(f->ram, at_gpa, b->tables, room), 0);
+    assert_int_equal(ram_load(f->ram, ACPI_RSDP_ADDR, b->rsdp, sizeof(b->rsdp)), 0);
+    free(b);
+    assert_non_null(find_table(f, "FACP"));
+    assert_non_null(find_table(f, "APIC"));
+    assert_non_null(find_table(f, "MCFG"));
 }
 
 static void smbios_tables(void **state)
@@ -279,6 +348,7 @@ int main(void)
         cmocka_unit_test(ranges_are_apart),
         T(acpi_tables),
         T(acpi_many_cpus),
+        T(acpi_loader),
         T(smbios_tables),
         T(clock_page),
         cmocka_unit_test(clock_scale),
