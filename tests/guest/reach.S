@@ -25,6 +25,7 @@ guest_main:
     MAP TOP, page, 7
     PROMOTE
     call steps
+    call small_indexes
     call hints
     call full_registers
     popq %rbp
@@ -113,6 +114,106 @@ push_push:
     testl %edx, %edx
     jnz push_push
 push_down_end:
+    int $0x80
+
+/* An index that is known to be of 32 bits reaches 32 GB; less than a register may hold. What is
+ * harmless has RCX = 1. */
+    .set SMALL_STEP, (PAGE+0x5fffff00)/64
+small_indexes:
+    ATTACK "a 32-bit index", index_up, index_up_at, PAGE, -1, 0, PAGE+0x7fffffff8
+    ATTACK "a 32-bit index at the top", index_up, index_up_at, TOP, -1, 0, TOP+0x7fffffff8
+    ATTACK "a 32-bit index alone", index_alone, index_alone_at, PAGE, -1, 0, 0x87ffffff0
+    ATTACK "a 32-bit base of a pointer", index_base, index_base_at, PAGE, -1, 0, PAGE+0xffffffff
+    ATTACK "a signed index", index_both, index_both_at, PAGE, (FORBIDDEN-PAGE)/8, 0
+    ATTACK "a signed index, far down", index_both, index_both_at, PAGE, -0x80000000, 0, \
+        PAGE-0x400000000
+    ATTACK "a shifted index", index_shift, index_shift_at, PAGE, -1, 0, PAGE+0x7fffffff80
+    ATTACK "a jump over what makes it small", index_jump, index_jump_at, PAGE, FORBIDDEN-PAGE, 1
+    ATTACK "a base goes down, its index up", down_up, down_up_at, PAGE, 64, 1
+    ret
+
+index_up:
+    decl %ecx
+    movq (%rdi), %rax
+    cmpl $-2, %ecx
+    jne 1f
+    incl %ecx
+index_up_at:
+    movq (%rdi, %rcx, 8), %rax
+1:
+index_up_end:
+    int $0x80
+
+index_alone:
+    decl %ecx
+    cmpl $-2, %ecx
+    jne 1f
+    incl %ecx
+index_alone_at:
+    movq 0x7ffffff8(, %rcx, 8), %rax
+1:
+index_alone_end:
+    int $0x80
+
+index_base:
+    decl %ecx
+    movq (%rdi), %rax
+    cmpl $-2, %ecx
+    jne 1f
+    incl %ecx
+index_base_at:
+    movb (%rcx, %rdi), %al
+1:
+index_base_end:
+    int $0x80
+
+index_both:
+    movq (%rdi), %rax
+    movslq %ecx, %rcx
+index_both_at:
+    cmpq %rax, (%rdi, %rcx, 8)
+index_both_end:
+    int $0x80
+
+index_shift:
+    decl %ecx
+    movq (%rdi), %rax
+    cmpl $-2, %ecx
+    jne 1f
+    incl %ecx
+    shlq $4, %rcx
+index_shift_at:
+    movq (%rdi, %rcx, 8), %rax
+1:
+index_shift_end:
+    int $0x80
+
+index_jump:
+    movq (%rdi), %rax
+    decq %rcx
+    testl %esi, %esi
+    jnz index_jump_at
+    movl %ecx, %ecx
+index_jump_at:
+    cmpb %al, 1(%rdi, %rcx)
+index_jump_end:
+    int $0x80
+
+    /* The base leaves the program's memory in steps that the index makes up for. */
+down_up:
+    xorl %eax, %eax
+    jmp 1f
+1:  movl %eax, %r8d
+    cmpl (%rdi, %r8, 4), %ebx
+    subq $SMALL_STEP, %rdi
+    addl $SMALL_STEP/4, %eax
+    decl %ecx
+    jnz 1b
+    testl %esi, %esi
+    jz down_up_end
+down_up_at:
+    cmpl (%rdi), %ebx
+down_up_end:
     int $0x80
 
 /* Instructions with a memory operand that they do not access say nothing about the next address. */

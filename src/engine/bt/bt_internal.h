@@ -135,7 +135,7 @@ struct bt_xmap {
 #define LOW_WINDOW 0x60000000ll /* of linear address 0, from the context on */
 #define LOW_REACH 0x10000000ll  /* displacements that may be used there */
 #define LOW_SIZE (1ull << REGION_SHIFT)
-#define LOW_WINDOW_END (LOW_WINDOW + LOW_SIZE + (1ull << 33)) /* with a guard */
+#define LOW_WINDOW_END (LOW_WINDOW + 2 * LOW_SIZE) /* with a guard */
 
 enum { VIEW_USER, VIEW_KERNEL, VIEW_LOW, VIEW_TABLES };
 

@@ -524,14 +524,17 @@ static void emit_insn(struct xlate *x, struct insn *in)
         plain(x, in);
 }
 
+bool x_to_start(const struct xlate *x, const struct insn *in)
+{
+    return is_branch(in) && direct(in) && in->z.mnemonic != ZYDIS_MNEMONIC_CALL &&
+           x_target_ok(x, in) && x_branch_target(x, in) == x->in[0].off;
+}
+
 static bool jumps_to_start(const struct xlate *x)
 {
-    for (unsigned i = 0; i < x->n; i++) {
-        const struct insn *in = &x->in[i];
-        if (is_branch(in) && direct(in) && in->z.mnemonic != ZYDIS_MNEMONIC_CALL &&
-            x_target_ok(x, in) && x_branch_target(x, in) == x->in[0].off)
+    for (unsigned i = 0; i < x->n; i++)
+        if (x_to_start(x, &x->in[i]))
             return true;
-    }
     return false;
 }
 

@@ -276,6 +276,20 @@ static bool low_disp(int64_t d)
     return d > -LOW_REACH && d < LOW_REACH;
 }
 
+/* What is checked for a member of a group: without the index that the guards take in. */
+static struct insn_mem near_operand(const struct insn_mem *m, const struct member *me)
+{
+    struct insn_mem c = *m;
+
+    if (me->group == GROUP_NONE || me->spread == SPREAD_NONE)
+        return c;
+    c.base = me->via;
+    c.index = -1;
+    if (c.base >= 0)
+        c.disp = 0;
+    return c;
+}
+
 static bool must_check(struct xlate *x, unsigned group)
 {
     if (group == GROUP_NONE)
@@ -408,7 +422,7 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
         return;
     if ((g == GROUP_NONE || !(x->checked >> g & 1)) &&
         (hint(x, in, m) == SITE_MIXED || (g != GROUP_NONE && x->group_reg[g] >= 0))) {
-        mixed_access(x, in, m, avoid, val, g, a);
+        mixed_access(x, in, m, avoid, val, me->spread == SPREAD_NONE ? g : GROUP_NONE, a);
         return;
     }
     if (g != GROUP_NONE && (x->checked >> g & 1)) {
@@ -423,6 +437,9 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
         t1 = true;
         g = GROUP_NONE;
     }
+    if (low && g != GROUP_NONE && me->spread == SPREAD_BOTH) /* the window has no guard below */
+        g = GROUP_NONE;
+    bool near = g != GROUP_NONE && me->spread != SPREAD_NONE;
     bool checks = must_check(x, g), based = t1 && m->seg >= X86_FS;
     if (checks && x->live[x->i] && (!x->en->bmi2 || flags_wait(x)))
         x_flags_save(x);
@@ -442,13 +459,15 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
         a->t2 = a->val = x_scratch(x, avoid);
     if (t1)
         x_address(x, in, m, a->t1, a->t2);
-    int k = checks && t1 && !low && !based ? cluster(x, x_address_now(x, in, m)) : -1;
-    if (k >= 0)
+    int k = checks && t1 && !near && !low && !based ? cluster(x, x_address_now(x, in, m)) : -1;
+    if (k >= 0) {
         check_expected(x, in, m, a->t1, a->t2, k);
-    else if (checks && t1)
+    } else if (checks && t1 && !near) {
         check(x, in, a->t1, a->t2, low, avoid);
-    else if (checks)
-        check_operand(x, in, m, a->t2, low, avoid);
+    } else if (checks) {
+        struct insn_mem c = near ? near_operand(m, me) : *m;
+        check_operand(x, in, &c, a->t2, low, avoid);
+    }
     if (low)
         a->disp += LOW_WINDOW;
     a->op = x->out;
@@ -502,7 +521,10 @@ void x_direct_loop(struct xlate *x)
         if (!saved && x->live[0])
             x_flags_save(x); /* once for all of them */
         saved = true;
+        m = near_operand(&m, me);
         bool low = is_low(x, in, &m);
+        if (low && me->spread == SPREAD_BOTH)
+            continue;
         x->low = (x->low & ~(1u << me->group)) | (uint32_t)low << me->group;
         m.disp = me->at;
         x_need(x, m_regs(&m)); /* another check may have taken them for scratch */

@@ -11,6 +11,9 @@
  * Invariant: between the check and the last member nothing runs that changes mappings, flushes the
  * TLB or brings code into the page, for these are done by helpers, and helpers end all groups
  * (x_canon). What the slow path of another access does in between only adds translations.
+ *
+ * Direct accesses only need to be near a place that is checked. So an index that is known to be
+ * small (xrange.c) does not count: such accesses are members of the base's group.
  */
 #include "xlate.h"
 
@@ -18,6 +21,7 @@
 #define SPAN_DIRECT (1 << 30) /* less than the guard between views */
 #define AT_MAX 0x7fff0000ll   /* so that a place and a size make no larger number */
 #define STEP_MAX (1 << 26)    /* of a register in one round of a loop, wherever it jumps back */
+#define INDEX_BITS 35         /* of a small index, scaled: half of the guard */
 
 struct place {
     int8_t base, index; /* -2: RIP */
@@ -30,12 +34,17 @@ struct analysis {
     uint32_t version[16];
     uint32_t since; /* helpers so far, and what may move FS and GS */
     int64_t sum[16];
-    uint16_t far; /* registers whose sum was larger than STEP_MAX somewhere */
-    bool helped;  /* a helper is called */
+    bool helped; /* a helper was called */
+    /* Wherever the block jumps to its own start: registers that may be anything there, and those
+     * that differ from the start. */
+    uint16_t lost, moved;
+    bool loop_helped;
+    struct ranges ranges;
     struct {
         struct place p; /* of the first member */
         int64_t low, high;
         unsigned count;
+        bool spread;
     } group[GROUPS_MAX];
     unsigned n;
 };
@@ -98,7 +107,7 @@ static struct place place_of(const struct analysis *an, const struct insn *in,
 {
     struct place p = {.base = m->rip ? -2 : m->base,
                       .index = m->index,
-                      .scale = m->scale,
+                      .scale = m->index < 0 ? 0 : m->scale,
                       .seg = m->seg >= X86_FS ? m->seg : 0,
                       .at = m->disp};
 
@@ -115,6 +124,37 @@ static struct place place_of(const struct analysis *an, const struct insn *in,
         p.at += an->sum[m->index] * m->scale;
     }
     return p;
+}
+
+/* A small index, or a small base of a pointer, is left out of the place. */
+static enum spread spread(const struct ranges *rg, struct insn_mem *m)
+{
+    unsigned log = m->index < 0 ? 0 : (unsigned)__builtin_ctz(m->scale ? m->scale : 1);
+    bool pair = m->base >= 0 && m->index >= 0 && log == 0;
+
+    if (m->index < 0)
+        return SPREAD_NONE;
+    if (rg->bits[m->index] + log <= INDEX_BITS) {
+        m->index = -1;
+        return SPREAD_UP;
+    }
+    if (pair && rg->bits[m->base] <= INDEX_BITS) {
+        m->base = m->index;
+        m->index = -1;
+        return SPREAD_UP;
+    }
+    if (m->base < 0)
+        return SPREAD_NONE;
+    if (rg->sign >> m->index & 1) {
+        m->index = -1;
+        return SPREAD_BOTH;
+    }
+    if (pair && (rg->sign >> m->base & 1)) {
+        m->base = m->index;
+        m->index = -1;
+        return SPREAD_BOTH;
+    }
+    return SPREAD_NONE;
 }
 
 static bool same_kind(const struct place *a, const struct place *b)
@@ -143,6 +183,7 @@ static uint8_t join(struct analysis *an, const struct place *p, unsigned size, i
     an->group[an->n].low = p->at;
     an->group[an->n].high = p->at + size;
     an->group[an->n].count = 1;
+    an->group[an->n].spread = false;
     return (uint8_t)an->n++;
 }
 
@@ -203,8 +244,6 @@ static void step(struct analysis *an, const struct insn *in)
 
     if (constant_add(in, &r, &c)) {
         an->sum[r] += c;
-        if (an->sum[r] < -STEP_MAX || an->sum[r] > STEP_MAX)
-            an->far |= (uint16_t)(1u << r);
         return;
     }
     if (in->special) { /* a helper: everything may have changed */
@@ -223,51 +262,88 @@ static void step(struct analysis *an, const struct insn *in)
     forget(an, written);
 }
 
-/* Does one round of a loop change the register by a small constant at most? The loop may jump back
- * from several places, so the sum counts as it was anywhere. */
-static bool steady(const struct analysis *an, int8_t reg)
+/* The instruction jumps back to the block's start: what is known of the registers there? */
+static void loops(struct analysis *an)
 {
-    return reg < 0 || (an->version[reg] == 0 && !(an->far >> reg & 1));
+    for (unsigned r = 0; r < 16; r++) {
+        if (an->version[r] != 0 || an->sum[r] < -STEP_MAX || an->sum[r] > STEP_MAX)
+            an->lost |= (uint16_t)(1u << r);
+        if (an->version[r] != 0 || an->sum[r] != 0)
+            an->moved |= (uint16_t)(1u << r);
+    }
+    an->loop_helped |= an->helped;
+}
+
+static bool in_regs(uint16_t regs, int8_t reg)
+{
+    return reg >= 0 && (regs >> reg & 1);
+}
+
+/* Does a check in front of the loop hold in all rounds? A register may change by a small constant
+ * from one to the next, since each access shows that the next one is near. Where the index is left
+ * out an access says little of the base, which must stay. */
+static bool hoisted(const struct analysis *an, const struct member *me)
+{
+    const struct place *p = &an->group[me->group].p;
+
+    if (!me->known || an->loop_helped)
+        return false;
+    if (an->group[me->group].spread)
+        return !in_regs(an->moved, p->base);
+    return !in_regs(an->lost, p->base) && !in_regs(an->lost, p->index);
+}
+
+static void member(struct analysis *an, struct member *me, const struct insn *in, struct insn_mem m,
+                   bool direct)
+{
+    enum spread s = direct ? spread(&an->ranges, &m) : SPREAD_NONE;
+    struct place p = place_of(an, in, &m);
+
+    if (p.at <= -AT_MAX || p.at >= AT_MAX)
+        return;
+    *me = (struct member){.group = join(an, &p, m.size, direct ? SPAN_DIRECT : SPAN_MAX),
+                          .write = m.access & ACC_W,
+                          .known = p.base_version + p.index_version == 0,
+                          .size = m.size,
+                          .at = (int32_t)p.at,
+                          .via = p.base,
+                          .spread = s};
+    if (me->group != GROUP_NONE)
+        an->group[me->group].spread |= s != SPREAD_NONE;
 }
 
 void x_groups(struct xlate *x)
 {
     struct analysis an;
     struct insn_mem m;
-    int64_t span = x->direct ? SPAN_DIRECT : SPAN_MAX;
 
     for (unsigned i = 0; i < x->n; i++)
         x->member[i].group = GROUP_NONE;
     if (!x->long64 || x->nogroup || x->oneshot)
         return;
     an.n = an.since = 0;
-    an.far = 0;
-    an.helped = false;
+    an.lost = an.moved = 0;
+    an.helped = an.loop_helped = false;
     __builtin_memset(an.version, 0, sizeof(an.version));
     __builtin_memset(an.sum, 0, sizeof(an.sum));
+    x_range_start(&an.ranges);
     for (unsigned i = 0; i < x->n; i++) {
         const struct insn *in = &x->in[i];
         if (x->joined[i] >= 0) /* these may have been jumped over */
-            for (unsigned k = (unsigned)x->joined[i] + 1; k < i; k++)
+            for (unsigned k = (unsigned)x->joined[i] + 1; k < i; k++) {
                 forget(&an, written(&x->in[k]));
-        if (x_group_access(in, &m) && m.addrsize == 8 && (!x->direct || m.seg < X86_FS)) {
-            struct place p = place_of(&an, in, &m);
-            if (p.at > -AT_MAX && p.at < AT_MAX)
-                x->member[i] = (struct member){.group = join(&an, &p, m.size, span),
-                                               .write = m.access & ACC_W,
-                                               .known = p.base_version + p.index_version == 0,
-                                               .size = m.size,
-                                               .at = (int32_t)p.at};
-        }
+                x_range_forget(&an.ranges, written(&x->in[k]));
+            }
+        if (x_group_access(in, &m) && m.addrsize == 8 && (!x->direct || m.seg < X86_FS))
+            member(&an, &x->member[i], in, m, x->direct);
         step(&an, in);
+        x_range_step(&an.ranges, in, written(in));
+        if (x_to_start(x, in))
+            loops(&an);
     }
-    for (unsigned i = 0; i < x->n; i++) { /* what does not change from one round to the next */
-        struct member *me = &x->member[i];
-        if (!me->known || me->group == GROUP_NONE || an.helped)
-            continue;
-        const struct place *p = &an.group[me->group].p;
-        me->loop = steady(&an, p->base) && steady(&an, p->index);
-    }
+    for (unsigned i = 0; i < x->n; i++) /* what does not change from one round to the next */
+        if (x->member[i].group != GROUP_NONE)
+            x->member[i].loop = hoisted(&an, &x->member[i]);
 }
 
 void x_groups_drop(struct xlate *x)

@@ -28,9 +28,21 @@ struct member {
     uint8_t group; /* GROUP_NONE: checked on its own */
     bool write;
     bool known; /* its registers are what they were at the block's start, but for constants */
-    bool loop;  /* and still are at its end */
+    bool loop;  /* and still are wherever it jumps back to its start */
     uint16_t size;
-    int32_t at; /* place in the group's own coordinates */
+    int32_t at;     /* place in the group's own coordinates */
+    int8_t via;     /* the register that is checked, -1: none, the address is constant; -2: RIP */
+    uint8_t spread; /* enum spread: another register adds something small */
+};
+
+/* Where an access lies besides `at`: an index is known to be less than 32 GB, whose reach the
+ * guards between views take in; it may be negative. */
+enum spread { SPREAD_NONE, SPREAD_UP, SPREAD_BOTH };
+
+/* What is known of the registers' values (xrange.c). */
+struct ranges {
+    uint8_t bits[16]; /* less than 1 << bits; 64: nothing */
+    uint16_t sign;    /* registers that hold a sign-extended number of 32 bits */
 };
 
 /* The part of the state that differs between the two sides of a conditional jump. */
@@ -277,12 +289,21 @@ void x_groups_drop(struct xlate *x); /* the registers are lost */
 /* The span that the check at the current instruction must cover for the rest of its group. False:
  * no use grouping. */
 bool x_group_span(const struct xlate *x, int32_t *at, uint32_t *size, bool *write);
+/* Does it jump to the block's start? */
+bool x_to_start(const struct xlate *x, const struct insn *in);
 bool x_group_last(const struct xlate *x); /* no member after the current instruction */
 /* The memory operand of instruction `in` as the analysis sees it. */
 bool x_group_access(const struct insn *in, struct insn_mem *m);
 bool x_is_prefix(unsigned b); /* legacy prefix */
 void x_stack_mem(struct xlate *x, struct insn_mem *m, int64_t disp, unsigned size, unsigned access);
 void x_move_sp(struct xlate *x, int32_t delta);
+
+/* ---- ranges of values (xrange.c) ------------------------------------------------------------- */
+
+void x_range_start(struct ranges *rg);
+void x_range_forget(struct ranges *rg, uint16_t regs);
+/* The instruction has been executed; `written`: registers that it may change. */
+void x_range_step(struct ranges *rg, const struct insn *in, uint16_t written);
 
 /* ---- jumps within the block (xjoin.c) -------------------------------------------------------- */
 
