@@ -187,11 +187,12 @@ struct bt_ctx {
     bool direct;              /* FS is the view's in translated code */
     _Atomic uint8_t remapped; /* enum remap */
     uint64_t rip;
-    uint64_t *calls;    /* of helpers, by number; only bt_stub_helper_counted counts */
-    uint64_t fs_base;   /* what FS has to be in translated code, */
-    uint64_t fs_loaded; /* what it is there, */
-    uint64_t fs_host;   /* and in C */
-    uint64_t low_base;  /* the host address of linear address 0 in the window of low addresses */
+    uint64_t *calls;      /* of helpers, by number; only bt_stub_helper_counted counts */
+    uint64_t fs_base;     /* what FS has to be in translated code, */
+    uint64_t fs_loaded;   /* what it is there, */
+    uint64_t fs_host;     /* and in C */
+    uint64_t string_rest; /* elements behind the piece that a string instruction does now */
+    uint64_t low_base;    /* the host address of linear address 0 in the window of low addresses */
 
     uint64_t saved_flags; /* LAHF/SETO image: AH = flags, AL = OF */
     uint64_t temp[4];
@@ -340,6 +341,8 @@ struct bt_record {
     uint16_t spill;
 };
 #define REC_FLAGS_SAVED 0x8000u
+#define REC_STRING 0x4000u /* RDI and RSI are host addresses (xstring.c), */
+#define REC_PIECE 0x2000u  /* and ctx->string_rest is missing in RCX */
 
 struct bt_code_page {
     uint32_t rpn;

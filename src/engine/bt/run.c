@@ -347,13 +347,18 @@ static int bt_set_state(struct engine_vcpu *v, const struct x86_cpu *cpu, struct
 /* A direct access that only the software TLB can do: a device, a page with code, an address that is
  * not canonical. An instruction that has one more often is translated alone, with the TLB. */
 static void direct_fault(struct engine_vcpu *v, struct bt_ctx *c, const struct bt_block *b,
-                         unsigned goff)
+                         const struct bt_record *rec)
 {
     struct translator *en = v->en;
-    uint64_t site = (uint64_t)en->page[(b->key & ~BT_KEY_FORM) >> 12].rpn << 12 | goff;
+    uint64_t site =
+        (uint64_t)en->page[(b->key & ~BT_KEY_FORM) >> 12].rpn << 12 | (rec->goff & 0x1fff);
     enum site_kind kind = bt_site_hint(en, site);
 
     en->stat.direct_fault++;
+    c->exit_site = 0;
+    c->exit_reason = EXIT_TLB;
+    if (rec->goff & REC_STRING) /* a copy to a device says nothing of the next one */
+        return;
     if (kind == SITE_SLOW || kind == SITE_TLB) {
         bt_site_learn(en, site, SITE_TLB);
         en->page[(b->key & ~BT_KEY_FORM) >> 12].tlb_sites = true;
@@ -361,8 +366,6 @@ static void direct_fault(struct engine_vcpu *v, struct bt_ctx *c, const struct b
     } else {
         bt_site_learn(en, site, SITE_SLOW);
     }
-    c->exit_site = 0;
-    c->exit_reason = EXIT_TLB;
 }
 
 static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
@@ -385,6 +388,12 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
     for (unsigned r = 0; r < 16; r++)
         if (rec->spill >> r & 1)
             c->gpr[r] = c->spill[r];
+    if (rec->goff & REC_STRING) {
+        c->gpr[X86_RDI] -= c->fs_base;
+        c->gpr[X86_RSI] -= c->fs_base;
+    }
+    if (rec->goff & REC_PIECE)
+        c->gpr[X86_RCX] += c->string_rest;
     if (rec->goff & REC_FLAGS_SAVED)
         c->flags = (c->saved_flags >> 8 & 0xd5) | (c->saved_flags & 1) << 11 | 0x202;
     c->flags = (c->flags & 0x8d5) | 0x202;
@@ -392,7 +401,7 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
     if (!(c->mode_key & MODE_L))
         c->rip &= 0xffffffff;
     if (direct && !c->fault_guest) {
-        direct_fault(v, c, b, rec->goff & 0x1fff);
+        direct_fault(v, c, b, rec);
         return;
     }
     if (direct)

@@ -278,6 +278,10 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
                      uint16_t avoid, bool val, struct access *a);
 /* The operand's address with the registers that the context has. */
 uint64_t x_address_now(const struct xlate *x, const struct insn *in, const struct insn_mem *m);
+/* REP MOVS or REP STOS of elements of 1 << log bytes (xstring.c); arg: of the helper. False: only
+ * the helper can do it. */
+bool x_string_direct(struct xlate *x, const struct insn *in, bool moves, unsigned log,
+                     uint32_t arg);
 void x_direct_loop(struct xlate *x); /* checks that hold for a whole loop, in front of it */
 /* The block's own bytes of an instruction whose operand keeps its registers. */
 void x_direct_encode(struct xlate *x, const struct insn *in, const struct access *a);

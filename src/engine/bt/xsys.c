@@ -212,9 +212,12 @@ static bool string_insn(struct xlate *x, const struct insn *in)
         rep = 1;
     else if (in->z.attributes & ZYDIS_ATTRIB_HAS_REPNE)
         rep = 2;
-    x_helper(x, in, H_string,
-             op | log2_size(size) << 3 | rep << 5 | log2_size(in->z.address_width / 8) << 7 |
-                 source_segment(x, in) << 9);
+    unsigned seg = source_segment(x, in);
+    uint32_t arg =
+        op | log2_size(size) << 3 | rep << 5 | log2_size(in->z.address_width / 8) << 7 | seg << 9;
+    if (op > 1 || rep == 0 || in->z.address_width != 64 || seg >= X86_FS ||
+        !x_string_direct(x, in, op == 0, log2_size(size), arg))
+        x_helper(x, in, H_string, arg);
     return true;
 }
 
