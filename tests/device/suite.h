@@ -50,7 +50,9 @@
     X(virtio_console)    \
     X(virtio_rng)        \
     X(virtio_net)        \
-    X(pci_plain)
+    X(pci_plain)         \
+    X(host_bridge)       \
+    X(pflash)
 
 #define SUITE_RAM_SIZE (4u << 20) /* guest RAM from address 0 */
 #define SUITE_RANGES 6
