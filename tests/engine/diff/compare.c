@@ -232,12 +232,27 @@ static bool same_group(enum diff_mode mode, const struct diff_result *want,
            ((want->vector == GP_VECTOR && want->error == 0) || want->vector == MF_VECTOR);
 }
 
+/* A far return with a bad selector, reached by a case that went astray: a Zen 3 looks at the stack
+ * behind the immediate's bytes before it looks at the selector. */
+static bool far_return(const struct diff_case *c, const struct diff_result *want,
+                       const struct diff_result *got)
+{
+    uint64_t at = want->regs.rip - c->regs.rip;
+
+    if (want->vector != PF_VECTOR || got->vector != GP_VECTOR)
+        return false;
+    while (at < c->code_len && (c->code[at] & 0xf0) == 0x40) /* REX */
+        at++;
+    return at < c->code_len && (c->code[at] & 0xfe) == 0xca;
+}
+
 static void compare_fault(struct text *t, const struct gen *g, const struct gen_seq *seq,
-                          const struct diff_result *want, const struct diff_result *got)
+                          const struct diff_case *c, const struct diff_result *want,
+                          const struct diff_result *got)
 {
     uint64_t ignore = seq->mode == DIFF_KERNEL ? PF_USER : 0;
 
-    if (!same_group(seq->mode, want, got))
+    if (!same_group(seq->mode, want, got) && !far_return(c, want, got))
         compare_number(t, "vector", want->vector, got->vector);
     compare_number(t, "rip", want->regs.rip, got->regs.rip);
     if (want->vector != got->vector)
@@ -270,14 +285,15 @@ static bool may_fault(const struct gen *g, const struct gen_seq *seq,
 }
 
 static void compare_done(struct text *t, const struct gen *g, const struct gen_seq *seq,
-                         const struct diff_result *want, const struct diff_result *got)
+                         const struct diff_case *c, const struct diff_result *want,
+                         const struct diff_result *got)
 {
     static uint8_t w[DIFF_XSAVE], x[DIFF_XSAVE];
     uint32_t flags = flow_flags(g, seq, want->vector, want->regs.rip) | DIFF_DF | DIFF_ID;
 
     if (seq->mode != DIFF_KERNEL)
         flags |= DIFF_AC | DIFF_TF;
-    compare_fault(t, g, seq, want, got);
+    compare_fault(t, g, seq, c, want, got);
     compare_number(t, "rflags", want->regs.rflags & flags, got->regs.rflags & flags);
     if (!partial_registers(g, seq, want))
         compare_gprs(t, seq->mode, want, got);
@@ -309,7 +325,6 @@ bool diff_compare(const struct gen *g, const struct gen_seq *seq, const struct d
 {
     struct text t = {out, size, true};
 
-    (void)c;
     if (got->status == DIFF_DONE && (may_fault(g, seq, want, got) || astray(seq, want)))
         return true;
     if (want->status != DIFF_DONE || got->status == DIFF_NOT_RUN)
@@ -317,7 +332,7 @@ bool diff_compare(const struct gen *g, const struct gen_seq *seq, const struct d
     if (got->status != DIFF_DONE)
         differ(&t, "  engine %s: %s\n", got->status == DIFF_TIMEOUT ? "hangs" : "stops", got->note);
     else
-        compare_done(&t, g, seq, want, got);
+        compare_done(&t, g, seq, c, want, got);
     return t.equal;
 }
 
