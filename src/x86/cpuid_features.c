@@ -43,6 +43,7 @@ const struct cpuid_feature cpuid_features[] = {
     {1, 0, ECX, 31, PLATFORM, 0, 0, "hypervisor"},
     /* 1 EDX; APIC (9) is dynamic */
     {1, 0, EDX, 0, HOST, 0, 1, "fpu"},
+    {1, 0, EDX, 1, ENGINE, 0, 1, "vme"},
     {1, 0, EDX, 2, ENGINE, 0, 1, "de"},
     {1, 0, EDX, 3, ENGINE, 0, 1, "pse"},
     {1, 0, EDX, 4, HOST, 0, 1, "tsc"},

@@ -8,6 +8,7 @@
 #include "segment.h"
 #include "task.h"
 #include "trace.h"
+#include "v86.h"
 
 #define H_ENTRY(name) [H_##name] = bt_h_##name,
 bt_helper_fn *const bt_helpers[] = {BT_HELPERS(H_ENTRY)};
@@ -190,8 +191,11 @@ uint64_t bt_h_int(struct bt_ctx *c, uint32_t arg)
 
     if ((arg >> 12 & 1) && !(c->flags >> 11 & 1)) /* INTO without overflow */
         return h_resume(c, arg);
-    bool hardware = arg >> 13 & 1;
+    bool hardware = arg >> 13 & 1, named = arg >> 14 & 1;
+    uint64_t result;
 
+    if (named && bt_v86_int(c, vector, h_next_rip(c, arg), &result))
+        return result;
     if (hardware) { /* INT1 */
         bt_debug_exception(c, 0);
         c->rip = h_next_rip(c, arg);
@@ -265,18 +269,22 @@ uint64_t bt_h_iret(struct bt_ctx *c, uint32_t arg)
     struct iret_frame f = {0};
     struct bt_desc d;
 
-    if (!(c->mode_key & MODE_PE))
-        return bt_iret_real(c, size);
     if (c->v->cpu.nmi_blocked) { /* even if it faults */
         c->v->cpu.nmi_blocked = false;
         bt_kick_now(c);
     }
+    if (!(c->mode_key & MODE_PE))
+        return bt_iret_real(c, size);
+    if (bt_v86(c))
+        return bt_v86_iret(c, size);
     if (c->sys_flags & BT_NT)
         return c->mode_key & MODE_LMA
                    ? h_gp0(c)
                    : far_end(c, bt_task_return(c, bt_eip(c, h_next_rip(c, arg))));
     if (iret_pop(c, size, &f))
         return h_fault(c);
+    if ((f.flags & BT_VM) && old_cpl == 0 && size == 4 && !(c->mode_key & MODE_LMA))
+        return bt_iret_v86(c, f.flags);
     unsigned cpl = f.cs & 3;
     if (cpl < old_cpl) {
         bt_fault_err(c, 13, f.cs & ~3u);
@@ -330,6 +338,10 @@ static bool iopl_denied(const struct bt_ctx *c)
 uint64_t bt_h_cli(struct bt_ctx *c, uint32_t arg)
 {
     (void)arg;
+    if (bt_virtual_if(c)) {
+        c->sys_flags &= ~BT_VIF;
+        return 0;
+    }
     if (iopl_denied(c))
         return h_gp0(c);
     c->if_flag = 0;
@@ -338,6 +350,8 @@ uint64_t bt_h_cli(struct bt_ctx *c, uint32_t arg)
 
 uint64_t bt_h_sti(struct bt_ctx *c, uint32_t arg)
 {
+    if (bt_virtual_if(c))
+        return bt_virtual_sti(c, arg);
     if (iopl_denied(c))
         return h_gp0(c);
     c->rip = h_next_rip(c, arg);
@@ -355,8 +369,8 @@ uint64_t bt_h_pushf(struct bt_ctx *c, uint32_t arg)
 {
     unsigned size = arg >> 4 & 0xf;
 
-    if ((c->sys_flags & BT_VM) && (c->sys_flags >> 12 & 3) < 3)
-        return h_gp0(c);
+    if (bt_v86_denied(c))
+        return bt_v86_pushf(c, size);
     uint64_t v = bt_rflags(c) & ~(uint64_t)(BT_RF | BT_VM);
     if (h_stack_write(c, -(int64_t)size, size, v))
         return h_fault(c);
@@ -369,8 +383,8 @@ uint64_t bt_h_popf(struct bt_ctx *c, uint32_t arg)
     unsigned size = arg >> 4 & 0xf;
     uint64_t v, keep = BT_VM | BT_VIF | BT_VIP | BT_RF, cur = bt_rflags(c);
 
-    if ((c->sys_flags & BT_VM) && (c->sys_flags >> 12 & 3) < 3)
-        return h_gp0(c);
+    if (bt_v86_denied(c))
+        return bt_v86_popf(c, arg);
     if (h_stack_read(c, 0, size, &v))
         return h_fault(c);
     if (c->cpl > 0)

@@ -7,6 +7,7 @@
 #include "helpers.h"
 #include "segment.h"
 #include "task.h"
+#include "v86.h"
 
 static int deliver_real(struct bt_ctx *c, unsigned vector, uint64_t rip)
 {
@@ -115,15 +116,20 @@ int bt_deliver_legacy(struct bt_ctx *c, unsigned vector, bool soft, bool has_err
     unsigned dpl = d.attr >> 5 & 3, old_cpl = c->cpl, cpl = d.attr & 4 ? old_cpl : dpl;
     if ((d.attr & 0x18) != 0x18 || dpl > old_cpl)
         return bt_fault_err(c, 13, (g.sel & ~3u) | g.ext);
+    bool v86 = bt_v86(c);
+    if (v86 && cpl != 0)
+        return bt_fault_err(c, 13, (g.sel & ~3u) | g.ext);
     if (!(d.attr & 0x80))
         return bt_fault_err(c, 11, (g.sel & ~3u) | g.ext);
     struct x86_segment old_ss = cpu->seg[X86_SS];
-    uint64_t old_esp = c->gpr[X86_RSP], sp = old_esp, frame[6], flags = bt_rflags(c);
+    uint64_t old_esp = c->gpr[X86_RSP], sp = old_esp, frame[10], flags = bt_rflags(c);
     unsigned n = 0;
     if (cpl < old_cpl) {
         uint16_t ss = 0;
         if (inner_stack(c, cpl, &sp, &ss) || bt_set_stack(c, ss, cpl, false, 10))
             return 1;
+        if (v86)
+            n = bt_v86_frame(c, frame);
         frame[n++] = old_ss.selector;
         frame[n++] = old_esp;
     }
@@ -139,6 +145,8 @@ int bt_deliver_legacy(struct bt_ctx *c, unsigned vector, bool soft, bool has_err
         c->seg_base[X86_SS] = old_ss.base;
         return 1;
     }
+    if (v86)
+        bt_v86_left(c);
     c->gpr[X86_RSP] = sp;
     c->rip = bt_rip_of(c, g.off);
     c->sys_flags &= ~(uint32_t)(BT_TF | BT_NT | BT_RF | BT_VM);

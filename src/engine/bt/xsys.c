@@ -476,7 +476,7 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_IRETQ:
         DO(x_helper_end(x, in, H_iret, in->opsize));
     case ZYDIS_MNEMONIC_INT:
-        DO(x_helper_end(x, in, H_int, (uint32_t)in->op[0].imm.value.u & 0xff));
+        DO(x_helper_end(x, in, H_int, ((uint32_t)in->op[0].imm.value.u & 0xff) | 0x400));
     case ZYDIS_MNEMONIC_INT3:
         DO(x_helper_end(x, in, H_int, 3));
     case ZYDIS_MNEMONIC_INT1:
