@@ -46,6 +46,10 @@ struct engine_host {
     /* Takes it: the vector (0 - 255), or -1 if it went away. */
     int (*interrupt_take)(void *opaque, unsigned vcpu);
     bool (*nmi_take)(void *opaque, unsigned vcpu); /* true once per NMI that arrived */
+    /* VMCALL and VMMCALL of CPL 0: what goes to RAX. word: bits of a register of the caller's, 32
+     * or 64. NULL: there are none, they are undefined. */
+    uint64_t (*hypercall)(void *opaque, unsigned vcpu, unsigned word, uint64_t number,
+                          const uint64_t args[4]);
     /* true once per INIT: x86_cpu_init, then the vCPU waits for a start-up message; `run` returns
      * ENGINE_EXIT_HALT meanwhile. The vCPU is kicked for both. */
     bool (*init_take)(void *opaque, unsigned vcpu);

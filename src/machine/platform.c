@@ -86,11 +86,15 @@ static bool host_msr_read(void *opaque, unsigned vcpu, uint32_t index, uint64_t 
     return true;
 }
 
+#define APIC_BASE_MSR 0x1bu
+
 static bool host_msr_write(void *opaque, unsigned vcpu, uint32_t index, uint64_t value)
 {
     struct machine *m = opaque;
     struct kvmclock_now now;
 
+    if (index == APIC_BASE_MSR && value >> cpuid_phys_bits(&m->cpuid))
+        return false;
     if (lapic_msr_owned(index))
         return lapic_msr_write(m->lapic[vcpu], index, value);
     if (index == KVMCLOCK_MSR_SYSTEM || index == KVMCLOCK_MSR_WALL) {
@@ -146,6 +150,39 @@ static int sipi_take(void *opaque, unsigned vcpu)
     return lapic_sipi_take(((struct machine *)opaque)->lapic[vcpu]);
 }
 
+/* --- hypercalls: KVM's interface (Documentation/virt/kvm/x86/hypercalls.rst) --- */
+
+enum { HC_VAPIC_POLL_IRQ = 1, HC_SEND_IPI = 10, HC_ENOSYS = 1000 };
+
+/* args: a bitmap of APIC ids in two words, the id of its first bit, and the low half of an ICR. How
+ * many were reached. */
+static uint64_t send_ipis(struct machine *m, unsigned word, const uint64_t args[4])
+{
+    struct msi_sink msi = apic_bus_msi(m->apic);
+    uint64_t sent = 0;
+
+    for (unsigned i = 0; i < 2 * word; i++) {
+        uint64_t id = (uint32_t)args[2] + (uint64_t)i;
+
+        if (!(args[i / word] >> (i % word) & 1) || id >= m->cfg.vcpus)
+            continue;
+        msi_send(&msi, APIC_MMIO_BASE | id << 12, (uint32_t)args[3] & 0x7ff);
+        sent++;
+    }
+    return sent;
+}
+
+static uint64_t hypercall(void *opaque, unsigned vcpu, unsigned word, uint64_t number,
+                          const uint64_t args[4])
+{
+    if (number == HC_VAPIC_POLL_IRQ) /* interrupts that wait come anyway */
+        return 0;
+    if (number == HC_SEND_IPI)
+        return send_ipis(opaque, word, args);
+    log_guest("vCPU %u makes the unknown hypercall %llu", vcpu, (unsigned long long)number);
+    return (uint64_t)-HC_ENOSYS;
+}
+
 static const char *device_name(void *opaque, bool mmio, uint64_t addr)
 {
     struct machine *m = opaque;
@@ -178,6 +215,7 @@ void platform_init(struct machine *m)
         .interrupt_pending = interrupt_pending,
         .interrupt_take = interrupt_take,
         .nmi_take = nmi_take,
+        .hypercall = hypercall,
         .init_take = init_take,
         .sipi_take = sipi_take,
     };

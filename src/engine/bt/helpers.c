@@ -70,20 +70,58 @@ uint64_t bt_h_raise(struct bt_ctx *c, uint32_t arg)
     return h_fault(c);
 }
 
+/* CPUID shows in two leaves whether the local APIC is on. */
+static bool apic_enabled(struct bt_ctx *c, uint32_t leaf)
+{
+    const struct engine_host *h = c->v->en->host;
+    uint64_t base = 1u << 11;
+
+    if (leaf == 1 || leaf == 0x80000001u) {
+        bt_vector_out();
+        (void)h->msr_read(h->opaque, c->v->index, 0x1b, &base);
+        bt_vector_in();
+    }
+    return base >> 11 & 1;
+}
+
 uint64_t bt_h_cpuid(struct bt_ctx *c, uint32_t arg)
 {
     struct x86_cpu *cpu = &c->v->cpu;
-    struct cpuid_dynamic dyn = {
-        .cr4 = cpu->cr4, .xcr0 = cpu->xcr0, .apic_id = c->v->index, .apic_enabled = true};
+    uint32_t leaf = (uint32_t)c->gpr[X86_RAX];
+    struct cpuid_dynamic dyn = {.cr4 = cpu->cr4,
+                                .xcr0 = cpu->xcr0,
+                                .apic_id = c->v->index,
+                                .apic_enabled = apic_enabled(c, leaf)};
     uint32_t out[4];
 
     (void)arg;
-    cpuid_execute(c->v->en->cpuid, &dyn, (uint32_t)c->gpr[X86_RAX], (uint32_t)c->gpr[X86_RCX], out);
+    cpuid_execute(c->v->en->cpuid, &dyn, leaf, (uint32_t)c->gpr[X86_RCX], out);
     c->gpr[X86_RAX] = out[0];
     c->gpr[X86_RBX] = out[1];
     c->gpr[X86_RCX] = out[2];
     c->gpr[X86_RDX] = out[3];
     return 0;
+}
+
+/* KVM's calling convention; outside 64-bit mode the registers are 32 bits wide. */
+uint64_t bt_h_hypercall(struct bt_ctx *c, uint32_t arg)
+{
+    const struct engine_host *h = c->v->en->host;
+    uint64_t mask = c->mode_key & MODE_L ? ~0ull : 0xffffffff;
+    const uint64_t args[4] = {c->gpr[X86_RBX] & mask, c->gpr[X86_RCX] & mask,
+                              c->gpr[X86_RDX] & mask, c->gpr[X86_RSI] & mask};
+    uint64_t v = (uint64_t)-1; /* EPERM */
+
+    if (h->hypercall == NULL)
+        return h_ud(c);
+    if (c->cpl == 0) {
+        bt_vector_out();
+        v = h->hypercall(h->opaque, c->v->index, c->mode_key & MODE_L ? 64 : 32,
+                         c->gpr[X86_RAX] & mask, args);
+        bt_vector_in();
+    }
+    c->gpr[X86_RAX] = v & mask;
+    return h_resume(c, arg);
 }
 
 /* ---- SYSCALL and kin (Intel SDM vol. 2; AMD APM vol. 3) -------------------------------------- */

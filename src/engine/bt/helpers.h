@@ -69,6 +69,7 @@
     H(bcd)        /* which, immediate */                                         \
     H(bound)                                                                     \
     H(arpl) /* register; bit 8: memory */                                        \
+    H(hypercall)                                                                 \
     H(swapgs)                                                                    \
     H(gather)                                                                    \
     H(place) /* the debugger may want to stop here */                            \

@@ -55,7 +55,7 @@ int bt_descriptor(struct bt_ctx *c, uint16_t selector, struct bt_desc *d, unsign
 }
 
 /* The upper half of a 16-byte system descriptor in long mode. */
-static int descriptor_high(struct bt_ctx *c, struct bt_desc *d)
+static int descriptor_high(struct bt_ctx *c, uint16_t selector, struct bt_desc *d)
 {
     uint64_t hi;
 
@@ -64,7 +64,7 @@ static int descriptor_high(struct bt_ctx *c, struct bt_desc *d)
     if (bt_read(c, d->addr + 8, 8, bt_sys_mmu(c), &hi))
         return 1;
     d->base |= (hi & 0xffffffff) << 32;
-    return 0;
+    return bt_canonical(d->base) ? 0 : bt_fault_err(c, 13, selector & ~3u);
 }
 
 static int set_accessed(struct bt_ctx *c, struct bt_desc *d)
@@ -185,7 +185,7 @@ int bt_load_system(struct bt_ctx *c, uint16_t selector, bool tss)
         return bt_fault_err(c, 13, selector & ~3u);
     if (!(d.attr & ATTR_P))
         return bt_fault_err(c, 11, selector & ~3u);
-    if (descriptor_high(c, &d))
+    if (descriptor_high(c, selector, &d))
         return 1;
     if (tss) {
         d.attr |= 2; /* busy */

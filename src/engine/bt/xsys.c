@@ -429,8 +429,6 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_RSM:
     case ZYDIS_MNEMONIC_MONITOR:
     case ZYDIS_MNEMONIC_MWAIT:
-    case ZYDIS_MNEMONIC_VMCALL:
-    case ZYDIS_MNEMONIC_VMMCALL:
     case ZYDIS_MNEMONIC_XSAVES:
     case ZYDIS_MNEMONIC_XSAVES64:
     case ZYDIS_MNEMONIC_XRSTORS:
@@ -461,6 +459,9 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_WRUSSD:
     case ZYDIS_MNEMONIC_WRUSSQ:
         DO(x_invalid(x, in));
+    case ZYDIS_MNEMONIC_VMCALL:
+    case ZYDIS_MNEMONIC_VMMCALL:
+        DO(x_helper_end(x, in, H_hypercall, 0));
     case ZYDIS_MNEMONIC_CPUID:
         DO(x_helper(x, in, H_cpuid, 0));
     case ZYDIS_MNEMONIC_SYSCALL:
