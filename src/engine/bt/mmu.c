@@ -203,12 +203,17 @@ void bt_tlb_flush(struct bt_ctx *c, bool global)
 /* One INVLPG drops a whole large page; its pieces may be anywhere near. */
 static void drop_large(struct bt_tlb *t, uint64_t lin)
 {
-    for (unsigned kind = 0; kind < 2; kind++)
+    for (unsigned kind = 0; kind < 2; kind++) {
+        unsigned live = 0; /* what is gone leaves the list, so that it stays short */
         for (unsigned k = 0; k < t->n_fill[kind]; k++) {
             unsigned i = t->fill[kind][k];
             if ((t->tag_r[i] ^ lin) >> 30 == 0)
                 tlb_clear(t, i);
+            else if (t->tag_r[i] != no_match(i))
+                t->fill[kind][live++] = (uint16_t)i;
         }
+        t->n_fill[kind] = live;
+    }
 }
 
 void bt_tlb_invlpg(struct bt_ctx *c, uint64_t lin)
