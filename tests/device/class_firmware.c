@@ -29,11 +29,8 @@ static int create_host_bridge(struct suite_env *env, struct device *dev)
         return rc;
     env->extra = pci;
     return host_bridge_create(
-        &(struct host_bridge_config){.bus = pci,
-                                     .kind = HOST_BRIDGE_Q35,
-                                     .pam = on_pam,
-                                     .ecam = on_ecam,
-                                     .opaque = env},
+        &(struct host_bridge_config){
+            .bus = pci, .kind = HOST_BRIDGE_Q35, .pam = on_pam, .ecam = on_ecam, .opaque = env},
         dev, NULL);
 }
 
@@ -62,11 +59,8 @@ static void on_array(void *opaque, bool on, uint32_t from, uint32_t to)
 
 static int create_pflash(struct suite_env *env, struct device *dev)
 {
-    struct pflash_config cfg = {.loop = env->loop,
-                                .size = FLASH_SIZE,
-                                .fd = -1,
-                                .array = on_array,
-                                .opaque = env};
+    struct pflash_config cfg = {
+        .loop = env->loop, .size = FLASH_SIZE, .fd = -1, .array = on_array, .opaque = env};
     struct pflash *p;
     int rc;
 
