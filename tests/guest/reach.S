@@ -52,6 +52,8 @@ steps:
     ATTACK "two jumps back", two_back, two_back, PAGE, 2, 0
     ATTACK "two jumps back, with an index", two_back_index, two_back_index, PAGE, 2, 0
     ATTACK "two jumps back, upwards", two_back_up, two_back_up, TOP, 2, 0, TOP+0x276000000
+    ATTACK "another base in the next round", new_base, new_base, PAGE, 2, FORBIDDEN
+    ATTACK "another base in a later round", later_base, later_base, PAGE, 7, FORBIDDEN
     ATTACK "PUSH", push_down, push_push, PAGE, 1, 1, -0x5ffffea0
     ret
 
@@ -67,6 +69,23 @@ two_back:
     testl %edx, %edx
     jnz two_back
 two_back_end:
+    int $0x80
+
+new_base:
+    movq (%rdi), %rax
+    movq %rsi, %rdi
+    decl %ecx
+    jnz new_base
+new_base_end:
+    int $0x80
+
+later_base:
+    movq (%rdi), %rax
+    cmpl $2, %ecx
+    cmoveq %rsi, %rdi
+    decl %ecx
+    jnz later_base
+later_base_end:
     int $0x80
 
 two_back_index:

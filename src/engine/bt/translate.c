@@ -515,7 +515,7 @@ static enum insn_result decode_block(struct xlate *x, uint64_t rip)
     return x->n > 0 ? INSN_OK : r;
 }
 
-static void emit_insn(struct xlate *x, struct insn *in)
+void x_emit_insn(struct xlate *x, struct insn *in)
 {
     x_need(x, in->read);
     x->clean &= (uint16_t)~in->write;
@@ -528,36 +528,6 @@ bool x_to_start(const struct xlate *x, const struct insn *in)
 {
     return is_branch(in) && direct(in) && in->z.mnemonic != ZYDIS_MNEMONIC_CALL &&
            x_target_ok(x, in) && x_branch_target(x, in) == x->in[0].off;
-}
-
-static bool jumps_to_start(const struct xlate *x)
-{
-    for (unsigned i = 0; i < x->n; i++)
-        if (x_to_start(x, &x->in[i]))
-            return true;
-    return false;
-}
-
-/* A block that loops on itself keeps up to three scratch registers spilled for the whole loop:
- * storing and reloading them each time around is a chain through memory that bounds short loops. */
-static void loop_head(struct xlate *x)
-{
-    uint16_t used = 1u << X86_RSP;
-
-    if (x->oneshot || x->place || x->page2 != 0 || !jumps_to_start(x))
-        return;
-    for (unsigned i = 0; i < x->n; i++)
-        used |= x->in[i].read | x->in[i].write;
-    x_need(x, used & BT_LENT);
-    for (unsigned k = 0; k < 3 && used != 0xffff; k++)
-        used |= (uint16_t)(1u << x_scratch(x, used));
-    x->loop_regs = x->spilled;
-    if (x->direct)
-        x_direct_loop(x);
-    x->clean = 0;
-    x_align(x, 32);
-    x->loop = x->out;
-    x->b->loop = true;
 }
 
 /* Right in front of the block is an entry: for indirect branches, if one wants it, else for calls.
@@ -593,12 +563,13 @@ static void emit_head(struct xlate *x, uint32_t key)
 
 static void emit_block(struct xlate *x)
 {
-    loop_head(x);
+    x_loop_head(x);
+    x_unroll(x);
     for (x->i = 0; x->i < x->n && !x->ended; x->i++) {
         if (x->joined[x->i] >= 0)
             x_join(x);
         if (!x->unreachable)
-            emit_insn(x, &x->in[x->i]);
+            x_emit_insn(x, &x->in[x->i]);
         if (x->ended && x->n_edge > 0) {
             x->ended = false;
             x->unreachable = true;

@@ -323,6 +323,13 @@ static void side_fault(struct xlate *x, const struct insn *in, unsigned cc)
     x->ended = false;
 }
 
+void x_leave_loop(struct xlate *x, const struct insn *in)
+{
+    x_flags_for(x, in);
+    x->i = (unsigned)(in - x->in);
+    x_edge_to(x, (unsigned)condition(in->z.mnemonic) ^ 1, x->i + 1);
+}
+
 static void side_exit(struct xlate *x, const struct insn *in, unsigned cc)
 {
     int64_t delta = x_branch_target(x, in);

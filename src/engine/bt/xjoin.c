@@ -31,13 +31,18 @@ void x_targets(struct xlate *x)
     }
 }
 
-void x_edge(struct xlate *x, unsigned cc)
+void x_edge_to(struct xlate *x, unsigned cc, unsigned to)
 {
     struct edge *e = &x->edge[x->n_edge++];
 
     e->rel = x_jcc(x, cc);
-    e->to = (unsigned)x->target[x->i];
+    e->to = to;
     e->state = x_state_get(x);
+}
+
+void x_edge(struct xlate *x, unsigned cc)
+{
+    x_edge_to(x, cc, (unsigned)x->target[x->i]);
     if (cc == CC_JMP)
         x->ended = true;
 }

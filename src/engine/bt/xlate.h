@@ -302,6 +302,14 @@ bool x_is_prefix(unsigned b); /* legacy prefix */
 void x_stack_mem(struct xlate *x, struct insn_mem *m, int64_t disp, unsigned size, unsigned access);
 void x_move_sp(struct xlate *x, int32_t delta);
 
+/* ---- blocks that loop (xloop.c) -------------------------------------------------------------- */
+
+void x_loop_head(struct xlate *x);
+void x_unroll(struct xlate *x); /* all rounds of a short loop but the one that jumps back */
+void x_emit_insn(struct xlate *x, struct insn *in); /* translate.c */
+/* xflow.c: goes on behind the jump that ends the loop if that is not taken. */
+void x_leave_loop(struct xlate *x, const struct insn *in);
+
 /* ---- ranges of values (xrange.c) ------------------------------------------------------------- */
 
 void x_range_start(struct ranges *rg);
@@ -311,9 +319,10 @@ void x_range_step(struct ranges *rg, const struct insn *in, uint16_t written);
 
 /* ---- jumps within the block (xjoin.c) -------------------------------------------------------- */
 
-void x_targets(struct xlate *x);           /* analysis, after decoding */
-void x_edge(struct xlate *x, unsigned cc); /* the current instruction's jump */
-void x_join(struct xlate *x);              /* the current instruction is jumped to */
+void x_targets(struct xlate *x);                           /* analysis, after decoding */
+void x_edge_to(struct xlate *x, unsigned cc, unsigned to); /* a jump to an instruction ahead */
+void x_edge(struct xlate *x, unsigned cc);                 /* the current instruction's jump */
+void x_join(struct xlate *x); /* the current instruction is jumped to */
 
 /* ---- checked pages (xcheck.c) ---------------------------------------------------------------- */
 
