@@ -85,10 +85,12 @@ def main():
     parser.add_argument("--timeout", type=float, default=60)
     parser.add_argument("--qemu", action="store_true")
     parser.add_argument("--failures-only", action="store_true")
+    parser.add_argument("--summary", action="store_true", help="a line for each guest that passes")
+    parser.add_argument("--pending", metavar="NAME", help="the list pending-NAME.txt, not the engine's")
     parser.add_argument("guests", nargs="+")
     args = parser.parse_args()
     failed = 0
-    known = {} if args.qemu else pending(args.accel)
+    known = {} if args.qemu else pending(args.pending or args.accel)
     for guest in args.guests:
         name = os.path.splitext(os.path.basename(guest))[0]
         text, why = run(args, guest)
@@ -109,6 +111,8 @@ def main():
             failed += 1
         if why is not None:
             print(f"not ok - {name}: {why}")
+        elif args.summary and not bad:
+            print(f"ok - {name}")
         sys.stdout.flush()
     return 1 if failed else 0
 

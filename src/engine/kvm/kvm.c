@@ -55,9 +55,9 @@ static void kvm_destroy(struct engine *en)
     if (en->first_vcpu >= 0)
         close(en->first_vcpu);
     if (en->vm >= 0)
-        close(en->vm);
+        en->sys->close(en->vm);
     if (en->kvm >= 0)
-        close(en->kvm);
+        en->sys->close(en->kvm);
     free(en->msrs);
     lock_finish(&en->lock);
     free(en);
@@ -90,6 +90,7 @@ int kvm_create_on(const struct kvm_sys *sys, const struct engine_config *cfg, st
         return err_set(e, ENOMEM, "out of memory");
     lock_init(&en->lock, LOCK_ENGINE);
     en->kvm = en->vm = en->first_vcpu = -1;
+    en->sys = sys;
     en->ram = cfg->ram;
     en->host = cfg->host;
     en->cpuid = cfg->cpuid;

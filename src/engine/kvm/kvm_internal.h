@@ -46,6 +46,7 @@ struct kvm_stat {
 };
 
 struct engine {
+    const struct kvm_sys *sys;
     struct ram *ram;
     const struct engine_host *host;
     const struct cpuid_table *cpuid;

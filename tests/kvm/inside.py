@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+What scripts/test-kvm runs on the host whose KVM is true. Prints results as all tests do, with the
+test's name in front; lines that begin with `| ` are what a failed test said.
+"""
+
+import argparse
+import glob
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TESTS = os.path.dirname(HERE)
+BIN = os.path.join(os.path.dirname(TESTS), "bin")
+sys.path.insert(0, os.path.join(TESTS, "system"))
+
+import vm  # noqa: E402
+
+DOPPEL = vm.doppel_binary()
+
+
+def report(result, name, text=""):
+    print(f"{result} - {name}" + (f": {text}" if text else ""), flush=True)
+
+
+def quote(text, lines=40):
+    for line in text.strip().splitlines()[-lines:]:
+        print("| " + line, flush=True)
+
+
+def relay(name, command, limit, env=None):
+    """Runs a program that reports for itself, or whose status is its report."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=limit, check=False,
+                              env={**os.environ, **(env or {})})
+    except subprocess.TimeoutExpired as error:
+        report("not ok", name, f"no end within {limit} s")
+        quote((error.stdout or b"").decode(errors="replace"))
+        return
+    text = done.stdout.decode(errors="replace").replace("\r", "")
+    found, bad = 0, 0
+    for line in text.splitlines():
+        result, mark, what = line.partition(" - ")
+        if mark and result in ("ok", "not ok", "skip"):
+            found += 1
+            bad += result == "not ok"
+            report(result, f"{name}: {what}")
+        elif line.startswith("# "):
+            print(f"# {name}: {line[2:]}", flush=True)
+    if done.returncode not in (0, 77) and not bad:
+        report("not ok", name, f"status {done.returncode}")
+        bad = 1
+    elif not found:
+        report("ok", name)
+    if bad:
+        quote(text)
+
+
+# --- the tests --------------------------------------------------------------------------------------
+
+
+def doctor(_):
+    done = subprocess.run([DOPPEL, "doctor", "--format", "json"], stdout=subprocess.PIPE, text=True,
+                          check=False)
+    facts = {fact["name"]: fact for fact in json.loads(done.stdout)}
+    assert facts["kvm"]["status"] == "ok", facts["kvm"]
+    assert facts["auto"]["text"].startswith("picks kvm"), facts["auto"]
+
+
+def guests(args):
+    elves = sorted(glob.glob("/mnt/elf/*.elf"))
+    relay("guest", [sys.executable, os.path.join(TESTS, "guest", "run.py"), "--doppel", DOPPEL,
+                    "--accel", "kvm", "--pending", "kvm-tcg", "--failures-only", "--summary",
+                    "--timeout", "120", *elves], 3600)
+
+
+def program(name, limit=1800, words=()):
+    def test(_):
+        path = os.path.join(BIN, name)
+        if not os.path.exists(path):
+            report("skip", name, "it was not built, because cmocka is missing")
+        else:
+            relay(name, [path, *words], limit)
+    return test
+
+
+def boots(cpus):
+    """To a shell, which sees its processors and a clock that runs, and off again."""
+    def test(_):
+        with vm.Vm(cpus=cpus, memory="512M") as machine:
+            machine.expect("init: up", 300)
+            print(f"# boot: {cpus} CPU, init after {machine.arrival():.1f} s", flush=True)
+            machine.prompt(300)
+            seen = machine.run("nproc; cat /sys/devices/system/clocksource/*/current_clocksource", 120)
+            assert seen == (f"{cpus}\nkvm-clock", 0), seen
+            before = time.monotonic()
+            times = machine.run("cat /proc/uptime; sleep 2; cat /proc/uptime", 120)[0].split()
+            took = time.monotonic() - before
+            slept = float(times[2]) - float(times[0])
+            assert 1.9 < slept < took + 0.5, (slept, took)
+            expected = hashlib.md5("".join(f"{i}\n" for i in range(20000, 0, -1)).encode()).hexdigest()
+            sorted_ = machine.run("seq 20000 | sort -rn | md5sum", 300)
+            assert sorted_[0].split()[0] == expected, sorted_
+            complaints = machine.run(r"dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace|stall|unstable|lockup'",
+                                     120)
+            assert complaints[1] == 1, complaints
+            machine.send("poweroff -f\n")
+            status = machine.wait(120)
+            assert status == 0, f"exit status {status}"
+    return test
+
+
+def system(name):
+    def test(_):
+        relay(name, [sys.executable, os.path.join(TESTS, "system", name + ".py")], 3600)
+    return test
+
+
+TEST_LIST = [  # name, function, part of the short run
+    ("doctor picks kvm", doctor, True),
+    ("flat guests", guests, True),
+    ("state", program("test-engine-state"), True),
+    ("engine", program("test-kvm-engine"), True),
+    ("lockstep", program("test-lockstep"), True),
+    ("boot with 1 CPU", boots(1), False),
+    ("boot with 2 CPUs", boots(2), True),
+    ("exits", program("engine-exits", words=["kvm", "bt"]), False),
+    ("boot", system("boot"), False),
+    ("power", system("power"), False),
+    ("serial", system("serial"), False),
+    ("debian", system("debian"), False),
+]
+REPORTS_ITSELF = {"flat guests", "state", "engine", "lockstep", "exits", "boot", "power", "serial", "debian"}
+
+
+def run(name, function, args):
+    start = time.monotonic()
+    try:
+        function(args)
+        if name not in REPORTS_ITSELF:
+            report("ok", name)
+    except Exception as error:  # a mistake in the test is a failure, not the end of the others
+        report("not ok", name)
+        quote(f"{type(error).__name__}: {error}")
+    print(f"# {name} took {time.monotonic() - start:.0f} s", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--only", action="append", default=[])
+    args = parser.parse_args()
+    for name, function, short in TEST_LIST:
+        if args.only and not any(word in name for word in args.only):
+            continue
+        if short or not args.short:
+            run(name, function, args)
+
+
+main()
