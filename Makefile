@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 ARGS ?=
 
 .PHONY: all setup run test bench install fmt check-layers check-style nightly fuzz conformance endurance \
-	clean help
+	test-kvm clean help
 
 all: setup
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix=$(PREFIX)
@@ -29,6 +29,10 @@ test: all
 bench: all
 	@scripts/setup bench
 	@bench/run $(ARGS)
+
+test-kvm: all
+	@scripts/setup test
+	@scripts/test-kvm $(ARGS)
 
 install: all
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
@@ -68,6 +72,7 @@ help:
 	@echo 'make                 build/doppel'
 	@echo 'make run             boots Debian in a virtual machine (ARGS="-m 2G" for options)'
 	@echo 'make test            all tests (ARGS="--help" for a selection)'
+	@echo 'make test-kvm        the kvm engine on a host that QEMU emulates, an hour or so'
 	@echo 'make bench           measures against native and the generic emulator'
 	@echo 'make install         installs under PREFIX ($(PREFIX)); DESTDIR is respected'
 	@echo 'make fmt             formats the sources'

@@ -79,7 +79,8 @@ int kvm_debug_load(struct engine_vcpu *v)
     struct kvm_guest_debug d = {0};
     bool any = false;
 
-    if (!v->debug_stale)
+    /* Each step is armed anew: the last instruction may have loaded flags without TF. */
+    if (!v->debug_stale && !v->step)
         return 0;
     for (unsigned i = 0; i < en->watches; i++) {
         if (v->step && en->watch[i].point.kind == ENGINE_POINT_EXEC)
