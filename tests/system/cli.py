@@ -65,7 +65,6 @@ class Files:
         self.put("text", b"hello\n" * 1000)
         self.put("odd.raw", b"\0" * 1000)
         self.put("disk.raw", b"\0" * 1048576)
-        self.put("iso", b"\0" * 0x8001 + b"CD001" + b"\0" * 4096)
         self.put("qcow2", b"QFI\xfb" + b"\0" * 4096)
         self.put("zimage", b"\0" * 0x1fe + b"\x55\xaa\xeb\x66HdrS\x0f\x02" + b"\0" * 8192)
         self.put("secret", HALT)
@@ -134,8 +133,6 @@ WRONG = [
     ("run empty", FAILED, ["empty"]),
     ("run directory", FAILED, ["directory"]),
     ("run fifo", FAILED, ["fifo"]),
-    ("run disk.raw", FAILED, ["disk image", "--kernel"]),
-    ("run iso", FAILED, ["ISO", "--kernel"]),
     ("run qcow2 --kernel halt.elf", FAILED, ["qcow2", "raw"]),
     ("run --kernel halt.elf --initrd nothing", FAILED, ["--initrd", "nothing"]),
     ("run --kernel halt.elf --initrd empty", FAILED, ["--initrd", "empty"]),
