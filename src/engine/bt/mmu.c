@@ -153,8 +153,7 @@ retry:;
     }
 }
 
-/* ---- TLB ----------------------------------------------------------------------------------------
- * ------------------ */
+/* ---- TLB ------------------------------------------------------------------------------------ */
 
 static uint64_t no_match(unsigned i)
 {
@@ -307,8 +306,7 @@ static enum fill_result page_for(struct bt_ctx *c, uint64_t lin, unsigned access
     return tlb_fill(c, lin, access, mmu, host, gpa, rpn);
 }
 
-/* ---- devices ------------------------------------------------------------------------------------
- * ------------------ */
+/* ---- devices -------------------------------------------------------------------------------- */
 
 static unsigned chunk(uint64_t gpa, unsigned len)
 {
@@ -367,8 +365,7 @@ static void mmio_write(struct bt_ctx *c, uint64_t gpa, const uint8_t *buf, unsig
     bt_vector_in();
 }
 
-/* ---- accesses of helpers
- * ------------------------------------------------------------------------------------------ */
+/* ---- accesses of helpers -------------------------------------------------------------------- */
 
 static bool crosses(uint64_t lin, unsigned size)
 {
@@ -501,8 +498,7 @@ void *bt_host(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned access, un
     return host;
 }
 
-/* ---- slow path of translated accesses
- * ----------------------------------------------------------------------------- */
+/* ---- slow path of translated accesses ------------------------------------------------------- */
 
 /* mem_info: bits 0-9 size, 12-13 access, 16-17 mmu, 20 stack segment, 21 masked, 22 32-bit linear
  * addresses */
@@ -546,8 +542,7 @@ static uint64_t site_b(struct bt_ctx *c)
     return c->code_base + c->site + 16;
 }
 
-/* True when the store changes what follows in the running block: the instruction must be run alone.
- */
+/* True: the store changes what follows in the running block, so the instruction runs alone. */
 static bool hits_running_code(struct bt_ctx *c, uint32_t rpn, unsigned off, unsigned size)
 {
     return bt_code_in(c, rpn) && bt_code_store_site(c, rpn, off, size);
