@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "detach.h"
 #include "machine/image.h"
 #include "stats.h"
 #include "terminal.h"
@@ -16,6 +17,7 @@
 #include "vars.h"
 #include "vm/escape.h"
 #include "vm/options.h"
+#include "vm/rundir.h"
 #include "vm/vm.h"
 
 #define DEFAULT_MEMORY (UINT64_C(1) << 30)
@@ -30,6 +32,10 @@ struct run {
     unsigned publish_count;
     char *trace_words; /* of --trace; NULL: none */
     struct trace trace;
+    bool detach;
+    struct detach background;
+    /* Of sockets that --name or --control imply. */
+    char control[RUNDIR_PATH], serial[RUNDIR_PATH], console[RUNDIR_PATH];
     struct vm *vm;
     struct escape escape;
     int signal_fd;
@@ -204,6 +210,17 @@ static int set_gdb(void *opaque, const char *option, char *value, struct err *e)
     return option_gdb(option, value, &r->cfg.gdb, &r->cfg.gdb_wait, e);
 }
 
+static int set_control(void *opaque, const char *option, char *value, struct err *e)
+{
+    return set_path(&((struct run *)opaque)->cfg.control, option, value, e);
+}
+
+static int set_detach(void *opaque, const char *option, char *value, struct err *e)
+{
+    ((struct run *)opaque)->detach = true;
+    return 0;
+}
+
 static int set_paused(void *opaque, const char *option, char *value, struct err *e)
 {
     ((struct run *)opaque)->cfg.paused = true;
@@ -266,9 +283,12 @@ static const struct arg_option options[] = {
     {"option-rom", 0, "FILE", "option ROM for the firmware; may be repeated", set_option_rom},
     {"net", 0, "user[,hostfwd=...]|none", "network (default user: NAT)", set_net},
     {"publish", 'p', "[ADDR:]PORT:GUESTPORT[/udp]", "forward a port of the host", set_publish},
-    {"serial", 0, "stdio|file:F|unix:F|pty|none", "serial port (default stdio)", set_serial},
-    {"console", 0, "stdio|file:F|unix:F|pty|none", "virtio console (default none)", set_console},
-    {"name", 0, "NAME", "name of the machine, shown to the guest", set_name},
+    {"serial", 0, "stdio|socket|file:F|unix:F|pty|none", "serial port (default stdio)", set_serial},
+    {"console", 0, "stdio|socket|file:F|unix:F|pty|none", "virtio console (default none)",
+     set_console},
+    {"name", 0, "NAME", "name of the machine, for the guest and for 'doppel list'", set_name},
+    {"control", 0, "SOCKET", "path of the control socket (default by --name)", set_control},
+    {"detach", 'd', NULL, "run in the background; needs --name or --control", set_detach},
     {"no-reboot", 0, NULL, "end when the guest resets the machine", set_no_reboot},
     {"timeout", 0, "TIME", "end with status 1 after TIME, as in 30s, 5m or 1h", set_timeout},
     {"gdb", 0, "unix:F|tcp:PORT[,wait]", "a debugger may connect there; wait for it", set_gdb},
@@ -368,10 +388,47 @@ static int check_firmware(struct run *r, struct err *e)
     return vars_default(&c->firmware, c->name, e);
 }
 
+/* --serial socket and --console socket: beside the control socket. */
+static int use_socket(const struct run *r, struct chardev_options *o, const char *what,
+                      char path[RUNDIR_PATH], struct err *e)
+{
+    int n;
+
+    if (o->kind != CHARDEV_SOCKET)
+        return 0;
+    *o = (struct chardev_options){.kind = CHARDEV_UNIX, .path = path};
+    if (r->cfg.control == NULL)
+        return err_usage(e, "--%s: socket needs a --name to be found by", what);
+    if (r->cfg.control == r->control)
+        return rundir_socket(r->cfg.name, what, path, e);
+    n = snprintf(path, RUNDIR_PATH, "%s.%s", r->cfg.control, what);
+    return n < RUNDIR_PATH ? 0 : err_set(e, ENAMETOOLONG, "--control: the path is too long");
+}
+
+static int use_sockets(struct run *r, struct err *e)
+{
+    int rc = 0;
+
+    if (r->cfg.name != NULL && r->cfg.control == NULL) {
+        rc = rundir_socket(r->cfg.name, "control", r->control, e);
+        r->cfg.control = r->control;
+    }
+    if (rc == 0 && r->detach && r->cfg.control == NULL)
+        return err_usage(e, "--detach: name the machine with --name, so that it can be found");
+    if (rc == 0)
+        rc = use_socket(r, &r->cfg.serial, "serial", r->serial, e);
+    return rc == 0 ? use_socket(r, &r->cfg.console, "console", r->console, e) : rc;
+}
+
 static int check(struct run *r, struct err *e)
 {
     int rc = 0;
 
+    if (r->detach && !r->serial_given && r->cfg.console.kind == CHARDEV_NONE)
+        r->cfg.serial.kind = CHARDEV_SOCKET;
+    if (r->detach && (r->cfg.console.kind == CHARDEV_STDIO ||
+                      (r->serial_given && r->cfg.serial.kind == CHARDEV_STDIO)))
+        return err_usage(e, "--detach: there is no stdio in the background; use socket");
     if (!r->serial_given && r->cfg.console.kind == CHARDEV_STDIO)
         r->cfg.serial.kind = CHARDEV_NONE;
     if (r->cfg.paused && r->cfg.gdb != NULL) { /* continued by the debugger */
@@ -383,6 +440,7 @@ static int check(struct run *r, struct err *e)
     if (r->cfg.serial.kind == CHARDEV_STDIO && r->cfg.console.kind == CHARDEV_STDIO)
         return err_usage(e,
                          "--console: stdio is taken by --serial; give one of them another place");
+    rc = use_sockets(r, e);
     for (unsigned i = 0; i < r->publish_count && rc == 0; i++)
         rc = net_options_publish(&r->cfg.net, r->publish[i], e);
     if (rc == 0 && r->image != NULL)
@@ -562,6 +620,7 @@ static int run_machine(struct run *r, struct err *e)
     announce(r);
     if (on_stdio(r))
         terminal_raw();
+    detach_ready(&r->background);
     how = vm_run(r->vm, &status, e);
     terminal_restore();
     loop_unwatch(r->signal_watch);
@@ -575,6 +634,7 @@ static int run(int argc, char **argv)
 {
     struct run r = {.accel = "auto",
                     .signal_fd = -1,
+                    .background = {.fd = -1},
                     .trace = {.fd = -1},
                     .cfg = {.memory = DEFAULT_MEMORY,
                             .cpus = 1,
@@ -600,6 +660,8 @@ static int run(int argc, char **argv)
         return report(&e);
     if (r.cfg.console.kind == CHARDEV_STDIO)
         terminal_size(&r.cfg.cols, &r.cfg.rows);
+    if (r.detach && (detach_begin(&r.background, &rc, &e) < 0 || rc >= 0))
+        return rc >= 0 ? rc : report(&e);
     terminal_guard();
     if (open_signals(&r, &e) < 0 || create_machine(&r, &e) < 0)
         return report(&e);

@@ -6,6 +6,7 @@
  *   file:F      output to a file, no input
  *   unix:F      a listening socket, one peer at a time; output without a peer is dropped
  *   pty         a new pseudo-terminal
+ *   socket      unix:F, the path being chosen by the machine's name
  *
  * Input is read on the loop's thread and offered to the device; what it does not take waits.
  * Output is written at once by the thread that brings it; what the other side does not take waits
@@ -24,14 +25,21 @@
 
 #define CHARDEV_PATIENCE_MS 1000
 
-enum chardev_kind { CHARDEV_NONE, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_UNIX, CHARDEV_PTY };
+enum chardev_kind {
+    CHARDEV_NONE,
+    CHARDEV_STDIO,
+    CHARDEV_FILE,
+    CHARDEV_UNIX,
+    CHARDEV_PTY,
+    CHARDEV_SOCKET /* not for chardev_create: its owner makes it CHARDEV_UNIX */
+};
 
 struct chardev_options {
     enum chardev_kind kind;
     const char *path; /* of file and unix, the caller's; else NULL */
 };
 
-/* Reads "stdio", "none", "pty", "file:F" or "unix:F"; `option` names it in errors. */
+/* Reads "stdio", "none", "pty", "socket", "file:F" or "unix:F"; `option` names it in errors. */
 int chardev_options_parse(struct chardev_options *o, const char *option, const char *text,
                           struct err *e) MUST_CHECK;
 

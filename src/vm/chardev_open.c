@@ -25,11 +25,8 @@ int chardev_options_parse(struct chardev_options *o, const char *option, const c
     static const struct {
         const char *word;
         enum chardev_kind kind;
-    } words[] = {{"none", CHARDEV_NONE},
-                 {"stdio", CHARDEV_STDIO},
-                 {"pty", CHARDEV_PTY},
-                 {"file:", CHARDEV_FILE},
-                 {"unix:", CHARDEV_UNIX}};
+    } words[] = {{"none", CHARDEV_NONE},     {"stdio", CHARDEV_STDIO}, {"pty", CHARDEV_PTY},
+                 {"socket", CHARDEV_SOCKET}, {"file:", CHARDEV_FILE},  {"unix:", CHARDEV_UNIX}};
 
     for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         size_t n = strlen(words[i].word);
@@ -42,8 +39,8 @@ int chardev_options_parse(struct chardev_options *o, const char *option, const c
             return err_usage(e, "%s: %s needs a path behind it", option, text);
         return 0;
     }
-    return err_usage(e, "%s: '%s' is unknown; use stdio, file:PATH, unix:PATH, pty or none", option,
-                     text);
+    return err_usage(e, "%s: '%s' is unknown; use stdio, socket, file:PATH, unix:PATH, pty or none",
+                     option, text);
 }
 
 /* A descriptor of our own for output to a terminal or a pipe, so that it can be non-blocking
@@ -202,6 +199,8 @@ static int open_kind(struct chardev *c, const struct chardev_options *o, const c
         return open_unix(c, option, o->path, e);
     case CHARDEV_PTY:
         return open_pty(c, option, e);
+    case CHARDEV_SOCKET:
+        break;
     }
     return -EINVAL;
 }

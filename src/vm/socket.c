@@ -147,7 +147,7 @@ static int listen_unix(struct listener *l, const char *path, struct err *e)
     /* The mode counts from the first moment on: nobody can connect before listen. */
     if (bind(l->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
         return err_set(e, errno, "%s: cannot listen on %s: %s", l->cfg.option, path,
-                       strerror(errno));
+                       errno == EADDRINUSE ? "another process does" : strerror(errno));
     strcpy(l->path, path);
     if (chmod(path, 0600) < 0 || listen(l->fd, 4) < 0)
         return err_set(e, errno, "%s: cannot listen on %s: %s", l->cfg.option, path,
@@ -293,6 +293,13 @@ void stream_send(struct stream *s, const void *bytes, size_t len)
     }
     if (s->broken)
         (void)shutdown(s->fd, SHUT_RDWR);
+    set_watch(s);
+}
+
+void stream_hang_up(struct stream *s)
+{
+    s->broken = true;
+    (void)shutdown(s->fd, SHUT_RDWR);
     set_watch(s);
 }
 

@@ -47,6 +47,7 @@ int stream_create(int fd, const struct stream_config *cfg, struct stream **out) 
 /* Never waits: what the peer does not take now is kept. One that leaves too much is hung up on:
  * `closed` follows. */
 void stream_send(struct stream *s, const void *bytes, size_t len);
+void stream_hang_up(struct stream *s); /* `closed` follows */
 /* Not from `input`. What is not sent yet is tried once more. NULL is fine. */
 void stream_destroy(struct stream *s);
 

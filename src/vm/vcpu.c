@@ -85,6 +85,7 @@ static void *vcpu_main(void *opaque)
 {
     struct vcpu *v = opaque;
 
+    atomic_store(&v->tid, gettid());
     while (park(v)) {
         enum engine_exit why;
 

@@ -33,6 +33,7 @@ struct vcpu {
     bool frozen;             /* main thread's: a debugger wants it to stay where it is */
 
     pthread_t thread;
+    _Atomic int tid; /* of the thread; 0: it has not begun */
     bool started;
     _Atomic uint32_t bell; /* futex: BELL_* of vcpu.c */
     _Atomic bool held;     /* the guest asked for power-off or reset: run no further */

@@ -30,9 +30,18 @@ static void raise_event(struct vm *vm, unsigned event)
 
 static void end(struct vm *vm, enum vm_end how)
 {
+    static const char *const reason[] = {
+        [VM_POWERED_OFF] = "guest-shutdown", [VM_RESET] = "guest-reset",
+        [VM_DEBUG_EXIT] = "guest-shutdown",  [VM_TIMEOUT] = "host-signal",
+        [VM_QUIT] = "host-signal",           [VM_FAILED] = "host-error"};
+
     if (!vm->ended) {
         vm->ended = true;
         vm->how = how;
+        vm_control_event(
+            vm, "SHUTDOWN",
+            json_pack("{s:b,s:s}", "guest", how <= VM_DEBUG_EXIT, "reason",
+                      how == VM_QUIT && vm->quit_by != NULL ? vm->quit_by : reason[how]));
     }
     loop_stop(vm->loop);
 }
@@ -46,7 +55,7 @@ static void start_all(struct vm *vm)
             vcpu_continue(&vm->vcpu[i]);
 }
 
-void vm_restart(struct vm *vm)
+void vm_restart(struct vm *vm, bool by_host)
 {
     if (vm->cfg.no_reboot) {
         end(vm, VM_RESET);
@@ -59,6 +68,9 @@ void vm_restart(struct vm *vm)
         return;
     }
     vm_console_reset(vm);
+    vm_control_event(vm, "RESET",
+                     json_pack("{s:b,s:s}", "guest", !by_host, "reason",
+                               by_host ? "host-qmp-system-reset" : "guest-reset"));
     if (vm->pauses == 0)
         start_all(vm);
 }
@@ -78,8 +90,10 @@ static void handle_events(void *opaque)
         end(vm, VM_QUIT);
     if (events & EVENT_TIMEOUT)
         end(vm, VM_TIMEOUT);
+    if (events & EVENT_POWER_BUTTON)
+        vm_control_event(vm, "POWERDOWN", NULL);
     if ((events & EVENT_RESET) && !vm->ended)
-        vm_restart(vm);
+        vm_restart(vm, events & EVENT_HOST_RESET);
     if ((events & EVENT_DEBUG) && !vm->ended)
         vm_debug_event(vm);
 }
@@ -236,7 +250,9 @@ static int create_parts(struct vm *vm, struct err *e)
 
     if (rc < 0)
         return err_set(e, -rc, "cannot create the event loop: %s", strerror(-rc));
-    rc = create_chardev(vm, &vm->cfg.serial, "--serial", &vm->serial, e);
+    rc = vm_control_create(vm, e); /* first: it finds out whether the name is in use */
+    if (rc == 0)
+        rc = create_chardev(vm, &vm->cfg.serial, "--serial", &vm->serial, e);
     if (rc == 0)
         rc = create_chardev(vm, &vm->cfg.console, "--console", &vm->console, e);
     if (rc == 0)
@@ -291,6 +307,7 @@ void vm_destroy(struct vm *vm)
         close(vm->timeout_fd);
     for (unsigned i = 0; i < vm->cfg.cpus; i++)
         vcpu_finish(&vm->vcpu[i]);
+    vm_control_destroy(vm); /* last: who waits for the machine's end finds nothing left of it */
     if (vm->loop != NULL)
         loop_destroy(vm->loop);
     lock_finish(&vm->lock);
@@ -364,11 +381,12 @@ void vm_quit(struct vm *vm)
 
 void vm_reset(struct vm *vm)
 {
-    raise_event(vm, EVENT_RESET);
+    raise_event(vm, EVENT_RESET | EVENT_HOST_RESET);
 }
 
 void vm_power_button(struct vm *vm)
 {
+    raise_event(vm, EVENT_POWER_BUTTON);
     machine_power_button(vm->machine);
 }
 
@@ -382,6 +400,7 @@ void vm_pause_for(struct vm *vm, unsigned why)
     for (unsigned i = 0; i < vm->cfg.cpus; i++)
         vcpu_stop(&vm->vcpu[i]);
     machine_pause(vm->machine);
+    vm_control_event(vm, "STOP", NULL);
 }
 
 void vm_resume_for(struct vm *vm, unsigned why)
@@ -393,6 +412,7 @@ void vm_resume_for(struct vm *vm, unsigned why)
         return;
     machine_resume(vm->machine);
     start_all(vm);
+    vm_control_event(vm, "RESUME", NULL);
 }
 
 void vm_pause(struct vm *vm)

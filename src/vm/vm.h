@@ -53,6 +53,7 @@ struct vm_config {
     uint64_t timeout_ns; /* 0: none */
     const char *gdb;     /* where debuggers connect, as listener_create says; NULL: nowhere */
     bool gdb_wait;       /* for one, before the first instruction */
+    const char *control; /* path of the control socket (vm/qmp.h); NULL: none */
     bool paused;         /* it starts paused, as by vm_pause */
     bool stats;          /* count what costs time to count, too */
     struct engine_trace trace;

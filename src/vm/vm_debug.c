@@ -208,7 +208,7 @@ static void interrupt(void *opaque)
 
 static void reset(void *opaque)
 {
-    vm_restart(((struct vm_debug *)opaque)->vm);
+    vm_restart(((struct vm_debug *)opaque)->vm, true);
 }
 
 static void quit(void *opaque)

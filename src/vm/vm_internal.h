@@ -3,6 +3,7 @@
 #ifndef DOPPEL_VM_VM_INTERNAL_H
 #define DOPPEL_VM_VM_INTERNAL_H
 
+#include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -20,7 +21,9 @@ enum vm_event {
     EVENT_TIMEOUT = 8,
     EVENT_QUIT = 16,
     EVENT_FAILED = 32,
-    EVENT_DEBUG = 64, /* a vCPU came to a point of the debugger's */
+    EVENT_POWER_BUTTON = 128,
+    EVENT_HOST_RESET = 256, /* with EVENT_RESET: not the guest's */
+    EVENT_DEBUG = 64,       /* a vCPU came to a point of the debugger's */
 };
 
 /* Why a machine is paused; it runs when there is no reason. */
@@ -43,7 +46,9 @@ struct vm {
     struct vm_io disk_io, net_io;
     struct block_backend *disks[MACHINE_MAX_DISKS];
     struct net_backend net;
-    struct vm_debug *debug; /* NULL: no --gdb */
+    struct vm_control *control; /* NULL: no control socket */
+    const char *quit_by;        /* why vm_quit was called, for the event; NULL: a signal */
+    struct vm_debug *debug;     /* NULL: no --gdb */
 
     _Atomic unsigned events; /* EVENT_*, not handled yet */
     _Atomic uint32_t status;
@@ -73,7 +78,13 @@ static inline uint64_t clock_ns(clockid_t id)
 
 void vm_pause_for(struct vm *vm, unsigned why);
 void vm_resume_for(struct vm *vm, unsigned why);
-void vm_restart(struct vm *vm); /* the reset itself; main thread */
+void vm_restart(struct vm *vm, bool by_host); /* the reset itself; main thread */
+
+/* vm_control.c */
+int vm_control_create(struct vm *vm, struct err *e) MUST_CHECK;
+void vm_control_destroy(struct vm *vm);
+/* Tells all peers of the control socket. Takes `data`, which may be NULL. */
+void vm_control_event(struct vm *vm, const char *name, json_t *data);
 
 /* vm_debug.c */
 int vm_debug_create(struct vm *vm, struct err *e) MUST_CHECK;
