@@ -5,6 +5,7 @@ A debugger on a machine (--gdb): Debian's gdb against a flat guest and against D
 peers that only make trouble.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -38,7 +39,7 @@ def gdb_command(where, commands):
     if not shutil.which("gdb"):
         raise Skip("gdb is not installed")
     words = ["gdb", "-nx", "-batch", "-ex", "set pagination off", "-ex", "set tcp auto-retry on",
-             "-ex", f"target remote {where}"]
+             "-ex", "set remotetimeout 30", "-ex", f"target remote {where}"]
     for command in commands:
         words += ["-ex", command]
     return words
@@ -63,6 +64,8 @@ def flat(t, *extra):
     path = os.path.join(t.dir, "gdb.sock")
     if t.vm:
         t.vm.kill()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
     t.vm = vm.Vm(kernel=make_elf(os.path.join(t.dir, "flat.elf")), initrd=None, append=None,
                  memory="128M", extra=("--gdb", f"unix:{path}", *extra))
     deadline = time.monotonic() + 30
