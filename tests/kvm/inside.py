@@ -93,6 +93,7 @@ def program(name, limit=1800):
 def boots(cpus):
     """To a shell, which sees its processors and a clock that runs, and off again."""
     def test(_):
+        # TCG does not tell KVM of XSETBV, so AVX cannot work there.
         with vm.Vm(cpus=cpus, memory="512M") as machine:
             machine.expect("init: up", 300)
             print(f"# boot: {cpus} CPU, init after {machine.arrival():.1f} s", flush=True)
