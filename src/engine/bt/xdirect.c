@@ -175,6 +175,13 @@ static void region(struct xlate *x, unsigned reg, unsigned t)
     x_rr(x, false, 0x0fb7, t, t); /* movzx t, t's low word */
 }
 
+/* Asks the table about region t: equal, if it is direct. */
+static void ask(struct xlate *x, unsigned t, bool low)
+{
+    x_ctx_idx(x, false, 0x80, 7, t, table_off(x, low)); /* cmpb */
+    e8(x, 0);
+}
+
 /* The cluster of an access of the current instruction at `lin`, if it is one to expect; else -1. */
 static int cluster(const struct xlate *x, uint64_t lin)
 {
@@ -218,8 +225,7 @@ static void check_expected(struct xlate *x, const struct insn *in, const struct 
     if (reg == t)
         x_lea(x, true, t, m->base, m->index, m->scale, (int32_t)m->disp);
     region(x, reg, t);
-    x_ctx_idx(x, false, 0x80, 7, t, table_off(x, false));
-    e8(x, 0);
+    ask(x, t, false);
     uint8_t *miss = x_jcc(x, CC_NE);
     x_jmp_to(x, here);
     x_to_hot(x);
@@ -311,8 +317,7 @@ static void check_mixed(struct xlate *x, const struct insn *in, unsigned t1, uns
         other = expect(x, t1, t2, k);
     } else {
         region(x, t1, t2);
-        x_ctx_idx(x, false, 0x80, 7, t2, table_off(x, false));
-        e8(x, 0);
+        ask(x, t2, false);
         other = x_jcc(x, CC_NE);
     }
     uint8_t *high = x->out;
@@ -322,12 +327,10 @@ static void check_mixed(struct xlate *x, const struct insn *in, unsigned t1, uns
     x_here(x, other);
     if (k >= 0) {
         region(x, t1, t2);
-        x_ctx_idx(x, false, 0x80, 7, t2, table_off(x, false));
-        e8(x, 0);
+        ask(x, t2, false);
         x_jcc_to(x, CC_E, high);
     }
-    x_ctx_idx(x, false, 0x80, 7, t2, table_off(x, true));
-    e8(x, 0);
+    ask(x, t2, true);
     uint8_t *miss = x_jcc(x, CC_NE);
     x_ctx(x, true, 0x03, t1, CTX_OFF(low_base));
     x_jmp_to(x, here);

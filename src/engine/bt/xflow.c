@@ -309,8 +309,7 @@ static int condition(ZydisMnemonic m)
     }
 }
 
-/* The taken side of a jump goes beyond the code segment's limit. */
-static void side_fault(struct xlate *x, const struct insn *in, unsigned cc)
+void x_protection_if(struct xlate *x, const struct insn *in, unsigned cc)
 {
     struct x_state s = x_state_get(x);
     uint8_t *rel = x_jcc(x, cc);
@@ -484,14 +483,7 @@ void x_check_canonical(struct xlate *x, const struct insn *in, unsigned r)
     x_lea(x, false, t, (int)t, -1, 1, 1); /* all ones, or all zeroes, and 1 */
     x_rr(x, false, 0xf7, 0, t);           /* test */
     e32(x, 0x1fffe);
-    uint8_t *bad = x_jcc(x, CC_NE);
-    struct x_state s = x_state_get(x);
-    x_to_cold(x);
-    x_here(x, bad);
-    x_protection(x, in);
-    x_to_hot(x);
-    x_state_set(x, &s);
-    x->ended = false;
+    x_protection_if(x, in, CC_NE);
 }
 
 static void call_indirect(struct xlate *x, const struct insn *in)
@@ -580,7 +572,7 @@ bool x_flow(struct xlate *x, const struct insn *in)
         if (x->target[x->i] >= 0)
             x_edge(x, (unsigned)cc);
         else if (!x_target_ok(x, in))
-            side_fault(x, in, (unsigned)cc);
+            x_protection_if(x, in, (unsigned)cc);
         else
             side_exit(x, in, (unsigned)cc);
         return true;

@@ -380,8 +380,9 @@ bool x_inline(struct xlate *x, const struct insn *in);  /* xinline.c; false: nee
 bool x_special_flags(const struct insn *in);            /* a special instruction that reads flags */
 bool x_system(struct xlate *x, const struct insn *in);  /* false: a plain instruction */
 void x_invalid(struct xlate *x, const struct insn *in); /* #UD */
-void x_device_not_available(struct xlate *x, const struct insn *in); /* #NM */
-void x_protection(struct xlate *x, const struct insn *in);           /* #GP(0) */
+void x_device_not_available(struct xlate *x, const struct insn *in);       /* #NM */
+void x_protection(struct xlate *x, const struct insn *in);                 /* #GP(0) */
+void x_protection_if(struct xlate *x, const struct insn *in, unsigned cc); /* the same, if so */
 /* For the decoder: struct insn has the answers. */
 bool x_is_special(const struct insn *in);
 bool x_is_end(const struct insn *in);

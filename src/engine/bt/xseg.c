@@ -62,14 +62,7 @@ void x_linear_rip(struct xlate *x, const struct insn *in, unsigned t)
     if (x->cs->limit < (in->opsize == 2 ? 0xffffu : 0xffffffffu)) {
         x_flags_save(x);
         x_alu_imm(x, false, 7, t, (int32_t)x->cs->limit); /* cmp */
-        uint8_t *bad = x_jcc(x, CC_A);
-        struct x_state s = x_state_get(x);
-        x_to_cold(x);
-        x_here(x, bad);
-        x_protection(x, in);
-        x_to_hot(x);
-        x_state_set(x, &s);
-        x->ended = false;
+        x_protection_if(x, in, CC_A);
     }
     x_lea(x, false, t, (int)t, -1, 1, (int32_t)x->cs->base);
 }
