@@ -234,14 +234,19 @@ static void rmap_update(struct translator *en, const struct leaf *l, unsigned i,
 
 /* ---- mapping --------------------------------------------------------------------------------- */
 
-void bt_protect(uint64_t host, uint64_t len, unsigned prot)
+void bt_protect(struct bt_ctx *c, uint64_t host, uint64_t len, unsigned prot)
 {
-    sys6(SYS_mprotect, host, len, prot, 0, 0, 0);
+    struct views *vs = c->v->en->views;
+
+    vs->maps += 2; /* it may become three */
+    if (sys6(SYS_mprotect, host, len, prot, 0, 0, 0) != 0)
+        vs->full = true;
 }
 
 /* Pages with code in a piece that was mapped writable. */
-static void protect_code(const struct translator *en, uint64_t host, const struct piece_of *p)
+static void protect_code(struct bt_ctx *c, uint64_t host, const struct piece_of *p)
 {
+    const struct translator *en = c->v->en;
     uint32_t first = (uint32_t)(p->backing >> 12), n = (uint32_t)(p->len >> 12), k = 0;
 
     while (k < n) {
@@ -252,7 +257,8 @@ static void protect_code(const struct translator *en, uint64_t host, const struc
         uint32_t s = k;
         while (k < n && en->rpn_page[first + k] != 0)
             k++;
-        bt_protect(host + (uint64_t)s * BT_PAGE_SIZE, (uint64_t)(k - s) * BT_PAGE_SIZE, PROT_READ);
+        bt_protect(c, host + (uint64_t)s * BT_PAGE_SIZE, (uint64_t)(k - s) * BT_PAGE_SIZE,
+                   PROT_READ);
     }
 }
 
@@ -273,7 +279,7 @@ static bool map_range(struct bt_ctx *c, const struct view *v, uint64_t lin, uint
             return false;
         en->views->maps++;
         if (w && p.len > BT_PAGE_SIZE)
-            protect_code(en, host, &p);
+            protect_code(c, host, &p);
         if (w)
             bt_fill(en->rpn_written + (p.backing >> 12), 1, p.len >> 12);
     }
@@ -287,8 +293,9 @@ void bt_restrict_run(struct bt_ctx *c, struct leaf *l, unsigned first, unsigned 
     struct view *v = &en->views->view[l->view];
     uint64_t size = 1ull << leaf_shift(l->level);
 
-    bt_protect(bt_host_of(c, v, leaf_lin(l, first)), (end - first) * size,
+    bt_protect(c, bt_host_of(c, v, leaf_lin(l, first)), (end - first) * size,
                drop ? PROT_NONE : PROT_READ);
+    en->views->kernel_full |= en->views->full && v->index == 0;
     for (unsigned i = first; i < end; i++) {
         if (bit(l->writable, i))
             rmap_update(en, l, i, false);
@@ -601,7 +608,7 @@ static void extend(const struct translator *en, const struct leaf *l, const uint
     }
 }
 
-/* Too many mappings for the host: the views of others go, at last this one. */
+/* Too many mappings for the host: those of programs go. */
 static void make_room(struct bt_ctx *c)
 {
     struct views *vs = c->v->en->views;
@@ -611,6 +618,18 @@ static void make_room(struct bt_ctx *c)
         if (vs->view[i].used)
             bt_view_empty(c, &vs->view[i]);
     vs->maps = 0;
+    vs->full = false;
+}
+
+void bt_view_settle(struct bt_ctx *c)
+{
+    struct views *vs = c->v->en->views;
+
+    if (vs->full)
+        make_room(c);
+    if (vs->kernel_full)
+        bt_view_empty(c, &vs->view[0]);
+    vs->kernel_full = false;
 }
 
 int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
@@ -658,8 +677,9 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
     v->fresh += ((lin ^ v->fault_lin) & BT_PAGE_MASK) == 0;
     if (level > 1 && bit(l->mapped, i) && l->pte[i] == w.entry && bit(l->writable, i) && write) {
         /* code went away from a page of a large one */
-        bt_protect(bt_host_of(c, v, lin & BT_PAGE_MASK), BT_PAGE_SIZE, PROT_READ | PROT_WRITE);
+        bt_protect(c, bt_host_of(c, v, lin & BT_PAGE_MASK), BT_PAGE_SIZE, PROT_READ | PROT_WRITE);
         en->rpn_written[rpn] = 1;
+        bt_view_settle(c);
         return 0;
     }
     uint32_t page_rpn = rpn;
@@ -685,13 +705,17 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
             v->not_global = true;
     }
     if (same) {
-        bt_protect(bt_host_of(c, v, lin & BT_PAGE_MASK), BT_PAGE_SIZE,
+        bt_protect(c, bt_host_of(c, v, lin & BT_PAGE_MASK), BT_PAGE_SIZE,
                    PROT_READ | (writable ? PROT_WRITE : 0));
         if (writable)
             en->rpn_written[page_rpn] = 1;
-        return 0;
+        bool refused = vs->full;
+        bt_view_settle(c);
+        return refused ? -1 : 0;
     }
-    if (map_range(c, v, leaf_lin(l, first), gpa, (end - first) * size, writable))
+    bool mapped = map_range(c, v, leaf_lin(l, first), gpa, (end - first) * size, writable);
+    bt_view_settle(c);
+    if (mapped)
         return 0;
     make_room(c);
     return -1;

@@ -80,7 +80,9 @@ struct views {
     bool eager;   /* every address space gets a view at once: for tests */
     uint64_t now; /* ticks */
     uint64_t rights;
-    uint32_t maps, max_maps;
+    uint32_t maps, max_maps;       /* at most so many since all were taken away; when they are */
+    bool full;                     /* the host refused one, */
+    bool kernel_full;              /* and the kernel has rights that it should have lost */
     uint32_t free_leaf, free_node; /* lists, 0: empty; then those never used come */
     uint32_t fresh_leaf, fresh_node, free_nodes;
     struct leaf *leaf;
@@ -139,7 +141,10 @@ uint64_t bt_entry_gpa(unsigned level, uint64_t e);
 /* The first piece of RAM in [gpa, end). */
 bool bt_next_piece(const struct translator *en, uint64_t gpa, uint64_t end, struct piece_of *p);
 void bt_install(struct bt_ctx *c, const struct view *v, bool on); /* its regions are direct */
-void bt_protect(uint64_t host, uint64_t len, unsigned prot);
+/* Changes the rights of a part of what was mapped. Where the host refuses that, for it has as many
+ * mappings as it may, bt_view_settle takes those of programs away: before guest code goes on. */
+void bt_protect(struct bt_ctx *c, uint64_t host, uint64_t len, unsigned prot);
+void bt_view_settle(struct bt_ctx *c);
 struct view *bt_view_now(const struct bt_ctx *c); /* of the privilege level that runs */
 
 #endif

@@ -143,6 +143,7 @@ void bt_view_flush(struct bt_ctx *c, bool global)
         bt_view_stale(c);
     if (global || vs->view[0].not_global)
         compare(c, &vs->view[0], c->v->cpu.cr3);
+    bt_view_settle(c);
 }
 
 void bt_view_stale(struct bt_ctx *c)
@@ -182,6 +183,7 @@ void bt_view_invlpg(struct bt_ctx *c, uint64_t lin)
                 bt_restrict_run(c, l, i, i + 1, d == DROP);
         }
     }
+    bt_view_settle(c);
 }
 
 void bt_view_protect(struct bt_ctx *c, uint32_t rpn)
@@ -205,10 +207,11 @@ void bt_view_protect(struct bt_ctx *c, uint32_t rpn)
         for (uint64_t at = gpa; bt_next_piece(en, at, end, &p); at = p.gpa + p.len) {
             uint64_t o = ((uint64_t)rpn << 12) - p.backing;
             if (o < p.len)
-                bt_protect(bt_host_of(c, &vs->view[l->view], leaf_lin(l, i) + (p.gpa - gpa) + o),
+                bt_protect(c, bt_host_of(c, &vs->view[l->view], leaf_lin(l, i) + (p.gpa - gpa) + o),
                            BT_PAGE_SIZE, PROT_READ);
         }
     }
+    bt_view_settle(c);
 }
 
 /* ---- address spaces -------------------------------------------------------------------------- */
@@ -406,6 +409,7 @@ void bt_view_cr3(struct bt_ctx *c, bool keep)
     }
     if (!keep && vs->view[0].not_global)
         compare(c, &vs->view[0], cr3);
+    bt_view_settle(c);
 }
 
 #define PROMOTE_TICKS 5
@@ -434,6 +438,7 @@ void bt_view_tick(struct bt_ctx *c)
             user_set(c, s->view);
             if (v->stale)
                 compare(c, v, c->v->cpu.cr3);
+            bt_view_settle(c);
         }
         return;
     }
