@@ -621,6 +621,8 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             why = ENGINE_EXIT_DEBUG;
             break;
         }
+        if (bt_kick_done(c)) /* before that is looked at which it may be about */
+            v->first_look = true;
         if (atomic_exchange(&v->stop, false))
             break;
         bt_code_stale(en);
@@ -633,7 +635,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             alone = true;
             if (c->shadow_rip == c->rip)
                 c->shadow_rip = ~0ull;
-        } else if (bt_kick_done(c) || c->exit_reason == EXIT_EVENT || v->first_look) {
+        } else if (c->exit_reason == EXIT_EVENT || v->first_look) {
             v->first_look = false;
             if (!alone) {
                 uint64_t rip = c->rip;
