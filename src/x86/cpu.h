@@ -40,6 +40,11 @@ struct x86_table {
     uint16_t limit;
 };
 
+/* PKRU in XSAVE areas of the standard format; it is the last component. */
+#define XSAVE_PKRU 9
+#define XSAVE_PKRU_OFFSET 2688
+#define XSAVE_PKRU_SIZE 8
+
 #define X86_XSAVE_SIZE 4096 /* holds every component up to AVX-512 and PKRU in standard format */
 
 enum x86_mp_state { X86_MP_RUNNABLE, X86_MP_HALTED, X86_MP_INIT, X86_MP_SIPI };
@@ -60,7 +65,7 @@ struct x86_cpu {
     uint64_t misc_enable, spec_ctrl, xss;
     uint64_t tsc; /* value at the moment of the save */
     uint64_t tsc_adjust;
-    uint32_t pkru;
+    uint32_t pkru, pkrs;
     enum x86_mp_state mp_state;
     bool nmi_blocked;      /* between an NMI and its IRET */
     bool nmi_pending;      /* one that left the local APIC and could not be taken yet */

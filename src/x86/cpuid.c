@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "x86/cpu.h"
 #include "x86/cpuid_internal.h"
 
 #define XCR0_OFFERED (0x1u | XCR0_AVX512)
@@ -97,7 +98,8 @@ static void leaf_set(struct cpuid_leaf *l, const struct regs *r)
 static bool by_translator(const struct host *h, const struct cpuid_feature *f)
 {
     if (f->kind != HOST)
-        return f->kind == ENGINE || f->kind == (h->amd ? ENGINE_AMD : ENGINE_INTEL);
+        return f->kind == ENGINE || f->kind == TRANSLATOR ||
+               f->kind == (h->amd ? ENGINE_AMD : ENGINE_INTEL);
     return host_cpuid(h, f->leaf, f->subleaf).r[f->reg] >> f->bit & 1;
 }
 
@@ -116,7 +118,7 @@ static bool by_engine(const struct host *h, const struct cpuid_feature *f)
         return false;
     if (h->ask->offer == NULL)
         return by_translator(h, f);
-    return offer(h, f->leaf, f->subleaf).r[f->reg] >> f->bit & 1;
+    return f->kind != TRANSLATOR && (offer(h, f->leaf, f->subleaf).r[f->reg] >> f->bit & 1);
 }
 
 /* What a level says nothing of: our own devices, and how vulnerable the processor is. */
@@ -313,6 +315,13 @@ static void build_xsave(struct cpuid_table *t, const struct host *h)
         if (l->ebx + l->eax > top->ecx)
             top->ecx = l->ebx + l->eax;
     }
+    if (!(offered(h, 7, 0, ECX) >> 3 & 1))
+        return;
+    top->eax |= 1u << XSAVE_PKRU; /* the translator's own */
+    top->ecx = XSAVE_PKRU_OFFSET + XSAVE_PKRU_SIZE;
+    struct cpuid_leaf *pkru = leaf_add(t, 0xd, XSAVE_PKRU, true);
+    pkru->eax = XSAVE_PKRU_SIZE;
+    pkru->ebx = XSAVE_PKRU_OFFSET;
 }
 
 static uint64_t gcd(uint64_t a, uint64_t b)

@@ -7,6 +7,7 @@
 #include "x86/cpuid.h"
 
 #define CR4_OSXSAVE (1u << 18)
+#define CR4_PKE (1u << 22)
 
 static const struct cpuid_leaf *find(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf)
 {
@@ -64,6 +65,10 @@ static void dynamic(const struct cpuid_table *t, const struct cpuid_dynamic *dyn
         if (dyn->cr4 & CR4_OSXSAVE)
             out[2] |= 1u << 27;
         apic_bit(dyn, &out[3]);
+        break;
+    case 7:
+        if (subleaf == 0 && (dyn->cr4 & CR4_PKE))
+            out[2] |= 1u << 4;
         break;
     case 0xb:
         out[2] = (out[2] & ~0xffu) | (subleaf & 0xff);

@@ -93,6 +93,7 @@ const struct cpuid_feature cpuid_features[] = {
     /* 7.0 ECX */
     {7, 0, ECX, 1, HOST, XCR0_AVX512, 0, "avx512vbmi"},
     {7, 0, ECX, 2, ENGINE, 0, 0, "umip"},
+    {7, 0, ECX, 3, TRANSLATOR, 0, 0, "pku"}, /* OSPKE (4) is dynamic */
     {7, 0, ECX, 6, HOST, XCR0_AVX512, 0, "avx512_vbmi2"},
     {7, 0, ECX, 8, HOST, XCR0_SSE, 0, "gfni"},
     {7, 0, ECX, 9, HOST, XCR0_AVX, 0, "vaes"},
@@ -101,6 +102,7 @@ const struct cpuid_feature cpuid_features[] = {
     {7, 0, ECX, 12, HOST, XCR0_AVX512, 0, "avx512_bitalg"},
     {7, 0, ECX, 14, HOST, XCR0_AVX512, 0, "avx512_vpopcntdq"},
     {7, 0, ECX, 22, HOST, 0, 0, "rdpid"},
+    {7, 0, ECX, 31, TRANSLATOR, 0, 0, "pks"},
     /* 7.0 EDX */
     {7, 0, EDX, 4, HOST, 0, 0, "fsrm"},
     {7, 0, EDX, 8, HOST, XCR0_AVX512, 0, "avx512_vp2intersect"},

@@ -15,10 +15,11 @@ enum cpuid_reg { EAX, EBX, ECX, EDX };
  *   ENGINE     always, it is implemented                  offered
  *   ENGINE_AMD, ENGINE_INTEL
  *              always, with that vendor                   offered
+ *   TRANSLATOR always, it is implemented                  never
  *   PROCESSOR  never                                      offered
  *   PLATFORM   always: devices of ours                    always
  */
-enum cpuid_kind { HOST, ENGINE, ENGINE_AMD, ENGINE_INTEL, PROCESSOR, PLATFORM };
+enum cpuid_kind { HOST, ENGINE, ENGINE_AMD, ENGINE_INTEL, TRANSLATOR, PROCESSOR, PLATFORM };
 
 #define XCR0_SSE 0x2u
 #define XCR0_AVX 0x6u

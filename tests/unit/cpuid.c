@@ -65,8 +65,9 @@ static void features(void **state)
     assert_int_equal(g[0], 1);
     assert_int_equal(g[1] & ~h[1] & ~(1u << 1 | 1u << 7 | 1u << 10 | 1u << 20), 0);
     assert_false(g[1] & (1u << 2 | 1u << 4 | 1u << 11 | 1u << 14 | 1u << 25)); /* SGX TSX MPX PT */
-    assert_int_equal(g[2] & ~h[2] & ~(1u << 2), 0);
-    assert_false(g[2] & (1u << 3 | 1u << 4 | 1u << 7 | 1u << 16)); /* PKU OSPKE CET LA57 */
+    assert_int_equal(g[2] & ~h[2] & ~(1u << 2 | 1u << 3 | 1u << 31), 0);
+    assert_int_equal(g[2] & (1u << 3 | 1u << 31), 1u << 3 | 1u << 31);          /* PKU PKS */
+    assert_false(g[2] & (1u << 4 | 1u << 7 | 1u << 16));                        /* OSPKE CET LA57 */
     assert_false(g[3] & (1u << 5 | 1u << 20 | 1u << 22 | 1u << 24 | 1u << 25)); /* UINTR CET AMX */
     cpuid_execute(*state, &running, 0x80000001, 0, g);
     assert_false(g[2] & 1u << 2);               /* SVM */
@@ -130,8 +131,8 @@ static void xsave_leaves(void **state)
         skip();
     dyn.xcr0 = 3;
     cpuid_execute(*state, &dyn, 0xd, 0, g);
-    assert_int_equal(g[0] & ~0xe7u, 0);
-    assert_int_equal(g[0] & ~host_xcr0(), 0);
+    assert_int_equal(g[0] & ~0x2e7u, 0);
+    assert_int_equal(g[0] & ~host_xcr0() & ~0x200u, 0); /* PKRU is the engine's own */
     assert_int_equal(g[1], 576);
     assert_true(g[2] <= X86_XSAVE_SIZE);
     /* With all that is offered switched on, the standard size is the maximal one. */
@@ -150,7 +151,8 @@ static void xsave_leaves(void **state)
         assert_int_equal(h[0] & 2 ? h[1] : 832, 832);
     }
     cpuid_execute(*state, &dyn, 0xd, 9, g); /* PKRU */
-    assert_int_equal(g[0], 0);
+    assert_int_equal(g[0], XSAVE_PKRU_SIZE);
+    assert_int_equal(g[1], XSAVE_PKRU_OFFSET);
 }
 
 static void out_of_range(void **state)

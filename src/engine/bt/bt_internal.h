@@ -391,6 +391,8 @@ struct translator {
     const struct cpuid_table *cpuid;
     uint64_t tsc_khz;
     uint64_t phys_mask;
+    uint64_t host_xcr0;
+    uint64_t cr4_mask;  /* bits of CR4 that the guest's CPU has */
     uint64_t efer_mask; /* bits of EFER that the guest's CPU has */
     /* A copy, largest first: looked up without leaving this folder. */
     struct ram_region region[RAM_MAX_REGIONS];
@@ -470,6 +472,7 @@ struct engine_vcpu {
         bool after_ss;          /* ctx->shadow_rip is behind a load of SS */
         uint64_t rf_rip;        /* no breakpoint counts for the instruction here */
     } dr;
+    bool keyed;             /* a page with a protection key was met */
     uint32_t oneshot_id;    /* page of the block entered last from the run loop */
     volatile uint8_t where; /* enum bt_where */
     bool sampling;
@@ -619,6 +622,8 @@ void *bt_host(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned access, un
               int *fault);
 int bt_copy_in(struct bt_ctx *c, uint64_t lin, void *buf, unsigned len, unsigned mmu);
 int bt_copy_out(struct bt_ctx *c, uint64_t lin, const void *buf, unsigned len, unsigned mmu);
+void bt_mmio_read(struct bt_ctx *c, uint64_t gpa, uint8_t *buf, unsigned len); /* mmio.c */
+void bt_mmio_write(struct bt_ctx *c, uint64_t gpa, const uint8_t *buf, unsigned len);
 uint64_t bt_mem_slow(struct bt_ctx *c);
 uint64_t bt_mem_post(struct bt_ctx *c);
 uint64_t bt_group_slow(struct bt_ctx *c);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bt_internal.h"
+#include "codewrite.h"
 #include "debug.h"
 #include "signal_internal.h"
 

@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 
 #include "bt_internal.h"
+#include "codewrite.h"
 
 enum { WPAGE_FREE, WPAGE_IDLE, WPAGE_OPEN, WPAGE_CHECKED };
 

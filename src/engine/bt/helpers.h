@@ -69,6 +69,7 @@
     H(bcd)        /* which, immediate */                                         \
     H(bound)                                                                     \
     H(arpl) /* register; bit 8: memory */                                        \
+    H(pkru) /* 1: WRPKRU */                                                      \
     H(hypercall)                                                                 \
     H(swapgs)                                                                    \
     H(gather)                                                                    \
@@ -153,6 +154,7 @@ void bt_port_out(struct bt_ctx *c, unsigned port, unsigned size, uint32_t value)
 
 /* sysreg.c */
 void bt_load_cr3(struct bt_ctx *c, uint64_t v);
+uint64_t bt_cr4_mask(const struct cpuid_table *t); /* bits of CR4 that its CPU has */
 
 /* Real and virtual-8086 mode forms (legacy.c). */
 uint64_t bt_iret_real(struct bt_ctx *c, unsigned size);

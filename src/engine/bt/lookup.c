@@ -3,6 +3,7 @@
  * From RIP to host code: modes, execution mappings (cur_lin), jump cache, chaining. General
  * registers only.
  */
+#include "codewrite.h"
 #include "debug.h"
 #include "segment.h"
 #include "trace.h"

@@ -3,8 +3,10 @@
  * Guest paging: the table walk (Intel SDM vol. 3, chapter 4), the software TLB, and the slow path
  * of translated memory accesses. General registers only: the guest's vector state is live here.
  */
+#include "codewrite.h"
 #include "debug.h"
 #include "paging.h"
+#include "pkeys.h"
 #include "segment.h"
 #include "trace.h"
 #include "vecmem.h"
@@ -132,8 +134,12 @@ retry:;
             continue;
         }
         bool writable;
-        if (!walk_allowed(cpu, &s, access, mmu, &writable))
-            return walk_fault(c, lin, access, mmu, PF_P);
+        bool allowed = walk_allowed(cpu, &s, access, mmu, &writable);
+        uint32_t keys = lma && (cpu->cr4 & BT_CR4_KEYS)
+                            ? bt_keys_walk(c, e, s.perm_and & PTE_U, access, mmu, &writable)
+                            : 0;
+        if (!allowed || keys != 0)
+            return walk_fault(c, lin, access, mmu, PF_P | keys);
         uint64_t set = PTE_A | (access & ACC_W ? PTE_D : 0);
         if ((e & set) != set && !entry_set(host, wide, e, set))
             goto retry;
@@ -306,66 +312,8 @@ static enum fill_result page_for(struct bt_ctx *c, uint64_t lin, unsigned access
     return tlb_fill(c, lin, access, mmu, host, gpa, rpn);
 }
 
-/* ---- devices -------------------------------------------------------------------------------- */
-
-static unsigned chunk(uint64_t gpa, unsigned len)
-{
-    unsigned n = 8;
-    while (n > len || (gpa & (n - 1)))
-        n >>= 1;
-    return n;
-}
-
-static void trace_mmio(struct bt_ctx *c, const char *what, uint64_t gpa, unsigned size, uint64_t v)
-{
-    bt_trace(c, TRACE_mmio, bt_trace_rip(c), "%s %#llx, %u bytes: %#llx", what,
-             (unsigned long long)gpa, size, (unsigned long long)v);
-}
-
-static void mmio_read(struct bt_ctx *c, uint64_t gpa, uint8_t *buf, unsigned len)
-{
-    const struct engine_host *h = c->v->en->host;
-
-    c->v->en->stat.mmio++;
-    bt_vector_out();
-    while (len > 0) {
-        unsigned n = chunk(gpa, len);
-        uint64_t v = h->mmio_read(h->opaque, c->v->index, gpa, n);
-        if (bt_tracing(c, TRACE_mmio))
-            trace_mmio(c, "read", gpa, n, v);
-        for (unsigned i = 0; i < n; i++)
-            buf[i] = (uint8_t)(v >> (8 * i));
-        buf += n;
-        gpa += n;
-        len -= n;
-    }
-    bt_remap_data(c);
-    bt_vector_in();
-}
-
-static void mmio_write(struct bt_ctx *c, uint64_t gpa, const uint8_t *buf, unsigned len)
-{
-    const struct engine_host *h = c->v->en->host;
-
-    c->v->en->stat.mmio++;
-    bt_vector_out();
-    while (len > 0) {
-        unsigned n = chunk(gpa, len);
-        uint64_t v = 0;
-        for (unsigned i = 0; i < n; i++)
-            v |= (uint64_t)buf[i] << (8 * i);
-        if (bt_tracing(c, TRACE_mmio))
-            trace_mmio(c, "write", gpa, n, v);
-        h->mmio_write(h->opaque, c->v->index, gpa, v, n);
-        buf += n;
-        gpa += n;
-        len -= n;
-    }
-    bt_remap_data(c);
-    bt_vector_in();
-}
-
-/* ---- accesses of helpers -------------------------------------------------------------------- */
+/* ---- accesses of helpers
+ * ------------------------------------------------------------------------------------------ */
 
 static bool crosses(uint64_t lin, unsigned size)
 {
@@ -399,7 +347,7 @@ int bt_copy_in(struct bt_ctx *c, uint64_t lin, void *buf, unsigned len, unsigned
             bt_copy_few(out, host, n);
             break;
         case FILL_MMIO:
-            mmio_read(c, gpa, out, n);
+            bt_mmio_read(c, gpa, out, n);
             break;
         }
         if (bt_watching(c))
@@ -447,7 +395,7 @@ int bt_copy_out(struct bt_ctx *c, uint64_t lin, const void *buf, unsigned len, u
             ram_store(c, host, rpn, in, n);
             break;
         case FILL_MMIO:
-            mmio_write(c, gpa, in, n);
+            bt_mmio_write(c, gpa, in, n);
             break;
         }
         if (bt_watching(c))
@@ -617,7 +565,7 @@ static uint64_t bounce(struct bt_ctx *c, struct piece *p, unsigned n, unsigned s
         if (p[i].host != NULL)
             bt_copy(out, p[i].host, p[i].len);
         else if (access & ACC_R)
-            mmio_read(c, p[i].gpa, out, p[i].len);
+            bt_mmio_read(c, p[i].gpa, out, p[i].len);
         out += p[i].len;
         c->post.mmio[i] = p[i].host == NULL;
         c->post.target[i] = p[i].host != NULL ? (uint64_t)p[i].host : p[i].gpa;
@@ -734,7 +682,7 @@ static void write_piece(struct bt_ctx *c, unsigned i, const uint8_t *b, unsigned
 
     if (c->post.active == ~0ull) {
         if (c->post.mmio[i])
-            mmio_write(c, to, b, len);
+            bt_mmio_write(c, to, b, len);
         else
             bt_copy((void *)to, b, len);
         return;
@@ -743,7 +691,7 @@ static void write_piece(struct bt_ctx *c, unsigned i, const uint8_t *b, unsigned
         if (!(active >> k & 1))
             continue;
         if (c->post.mmio[i])
-            mmio_write(c, to + k, b + k, 1);
+            bt_mmio_write(c, to + k, b + k, 1);
         else
             *(uint8_t *)(to + k) = b[k];
     }

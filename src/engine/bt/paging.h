@@ -13,6 +13,7 @@ enum {
     PTE_G = 1 << 8,
 };
 #define PTE_NX (1ull << 63)
-#define PTE_SOFT 0x7ff0000000000e00ull /* bits that the processor ignores */
+#define PTE_KEY 0x7800000000000000ull  /* protection key */
+#define PTE_SOFT 0x07f0000000000e00ull /* bits that the processor always ignores */
 
 #endif

@@ -10,9 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "codewrite.h"
 #include "debug.h"
 #include "dr.h"
 #include "event.h"
+#include "helpers.h"
 #include "segment.h"
 #include "signal_internal.h"
 #include "trace.h"
@@ -143,6 +145,8 @@ static int translator_create(struct engine *m, struct translator **out, struct e
     en->amd = id[2] == 0x444d4163; /* "cAMD" */
     cpuid_execute(m->cpuid, &dyn, 0x80000021, 0, id);
     en->efer_mask = 0xd01 | (id[0] >> 8 & 1 ? 1u << 21 : 0); /* SCE LME LMA NXE; AIBRSE */
+    en->host_xcr0 = host_xcr0();
+    en->cr4_mask = bt_cr4_mask(m->cpuid);
     en->bmi2 = __builtin_cpu_supports("bmi2");
     int rc = bt_cache_create(en, e);
     if (rc == 0)
@@ -418,8 +422,7 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
     c->exit_reason = EXIT_LOOKUP;
 }
 
-/* Takes an NMI or an interrupt if there is one that may come now. */
-/* True if one was taken. */
+/* Takes an NMI or an interrupt if there is one that may come now. True if one was taken. */
 static bool take_events(struct engine_vcpu *v, struct bt_ctx *c)
 {
     const struct engine_host *h = v->en->host;
@@ -601,12 +604,11 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         inject(v, c);
     c->exit_reason = EXIT_LOOKUP;
     for (;;) {
-        if (v->dr.hit != 0) {
+        if (v->dr.hit != 0)
             bt_dr_trap(v, c, false);
-            if (c->exit_reason == EXIT_SHUTDOWN) {
-                why = ENGINE_EXIT_SHUTDOWN;
-                break;
-            }
+        if (c->exit_reason == EXIT_SHUTDOWN) {
+            why = ENGINE_EXIT_SHUTDOWN;
+            break;
         }
         bool alone = c->exit_reason == EXIT_ONESHOT, chain = c->exit_reason == EXIT_CHAIN,
              stale = c->exit_reason == EXIT_STALE;

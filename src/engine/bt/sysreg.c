@@ -6,6 +6,7 @@
 #include "dr.h"
 #include "event.h"
 #include "helpers.h"
+#include "pkeys.h"
 #include "segment.h"
 #include "trace.h"
 
@@ -29,9 +30,8 @@
 #define CR4_PAE (1ull << 5)
 #define CR4_FSGSBASE (1ull << 16)
 #define CR4_PCIDE (1ull << 17)
-/* VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP FSGSBASE PCIDE OSXSAVE SMEP SMAP */
-#define CR4_ALL 0x370fffull
-#define CR4_FLUSH ((1ull << 4) | CR4_PAE | (1ull << 7) | CR4_PCIDE | (1ull << 20) | (1ull << 21))
+#define CR4_FLUSH \
+    ((1ull << 4) | CR4_PAE | (1ull << 7) | CR4_PCIDE | (1ull << 20) | (1ull << 21) | BT_CR4_KEYS)
 
 #define EFER_SCE (1ull << 0)
 #define EFER_LME (1ull << 8)
@@ -73,6 +73,17 @@ static void flush_page(struct bt_ctx *c, uint64_t lin)
 }
 
 /* ---- control registers ----------------------------------------------------------------------- */
+
+/* VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP FSGSBASE PCIDE OSXSAVE SMEP SMAP, and
+ * PKE and PKS as CPUID says. */
+uint64_t bt_cr4_mask(const struct cpuid_table *t)
+{
+    struct cpuid_dynamic dyn = {0};
+    uint32_t id[4];
+
+    cpuid_execute(t, &dyn, 7, 0, id);
+    return 0x370fffull | (id[2] >> 3 & 1 ? BT_CR4_PKE : 0) | (id[2] >> 31 ? BT_CR4_PKS : 0);
+}
 
 static int set_cr0(struct bt_ctx *c, uint64_t v)
 {
@@ -127,7 +138,7 @@ static int set_cr4(struct bt_ctx *c, uint64_t v)
     struct x86_cpu *cpu = &c->v->cpu;
     uint64_t old = cpu->cr4;
 
-    if ((v & ~CR4_ALL) || ((cpu->efer & EFER_LMA) && !(v & CR4_PAE)))
+    if ((v & ~c->v->en->cr4_mask) || ((cpu->efer & EFER_LMA) && !(v & CR4_PAE)))
         return bt_fault_err(c, 13, 0);
     if ((v & CR4_PCIDE) && !(old & CR4_PCIDE) && (!(cpu->efer & EFER_LMA) || (cpu->cr3 & 0xfff)))
         return bt_fault_err(c, 13, 0);
@@ -260,6 +271,7 @@ enum msr {
     MSR_MTRR_FIX4K_7 = 0x26f,
     MSR_PAT = 0x277,
     MSR_MTRR_DEF = 0x2ff,
+    MSR_PKRS = 0x6e1,
     MSR_EFER = 0xc0000080,
     MSR_STAR,
     MSR_LSTAR,
@@ -342,6 +354,9 @@ static bool rd(struct bt_ctx *c, uint32_t i, uint64_t *v)
     case MSR_GS_BASE:
         *v = c->seg_base[X86_GS];
         return true;
+    case MSR_PKRS:
+        *v = c->v->cpu.pkrs;
+        return c->v->en->cr4_mask & BT_CR4_PKS;
     case MSR_EFER:
         *v = c->v->cpu.efer;
         return true;
@@ -428,6 +443,11 @@ static bool wr(struct bt_ctx *c, uint32_t i, uint64_t v)
         if (!bt_canonical(v))
             return false;
         break;
+    case MSR_PKRS:
+        if (v >> 32 || !(c->v->en->cr4_mask & BT_CR4_PKS))
+            return false;
+        bt_set_pkrs(c, (uint32_t)v);
+        return true;
     case MSR_EFER:
         return wr_efer(c, v);
     case MSR_FMASK:

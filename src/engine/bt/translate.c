@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "codewrite.h"
 #include "debug.h"
 #include "xlate.h"
 

@@ -21,6 +21,8 @@
 #include <linux/mman.h>
 #include <sys/syscall.h>
 
+#include "codewrite.h"
+#include "pkeys.h"
 #include "view.h"
 
 /* Raw: FS may not be the host's here, and errno is thread-local. */
@@ -651,7 +653,7 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
         v->fault_write = write;
         return 1;
     }
-    if (bt_ram_page(en, w.gpa, &rpn, &rom) == NULL || (rom && write))
+    if (bt_ram_page(en, w.gpa, &rpn, &rom) == NULL || (rom && write) || !bt_keys_plain(c, w.entry))
         return -1;
     if (write && en->rpn_page[rpn] != 0 && !bt_code_store_direct(c, rpn))
         return -1;

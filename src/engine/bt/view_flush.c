@@ -4,6 +4,7 @@
  */
 #include <linux/mman.h>
 
+#include "pkeys.h"
 #include "view.h"
 
 /* ---- flushing -------------------------------------------------------------------------------- */
@@ -113,7 +114,7 @@ static uint64_t rights_key(const struct bt_ctx *c)
 {
     const struct x86_cpu *cpu = &c->v->cpu;
     return (cpu->cr0 & ((1ull << 16) | (1ull << 31))) | (cpu->cr4 & (3ull << 20)) << 12 |
-           (cpu->efer & (1ull << 11)) << 40 | (cpu->efer & (1ull << 10));
+           (cpu->efer & (1ull << 11)) << 40 | (cpu->efer & (1ull << 10)) | (cpu->cr4 & BT_CR4_KEYS);
 }
 
 void bt_view_forget(struct bt_ctx *c)
@@ -475,7 +476,7 @@ bool bt_view_select(struct bt_ctx *c)
     struct views *vs = c->v->en->views;
     const struct x86_cpu *cpu = &c->v->cpu;
 
-    if (vs == NULL)
+    if (vs == NULL || !bt_keys_direct(c))
         return false;
     if (c->cpl == 3) {
         if (vs->user == 0)

@@ -5,11 +5,13 @@
  * guest's vector state is in the registers until an XSAVE here moves it.
  */
 #include "helpers.h"
+#include "pkeys.h"
 #include "segment.h"
 #include "vecmem.h"
 
 #define XSTATE_FP 1u
 #define XSTATE_SSE 2u
+#define XSTATE_PKRU (1ull << XSAVE_PKRU)
 
 /* A host pointer to [lin, lin+len) when its pages lie side by side in the host, or NULL (*fault: 1
  * = exception). */
@@ -45,15 +47,44 @@ static unsigned area_size(uint64_t rfbm, bool compact)
     return size;
 }
 
-static unsigned cached_size(struct bt_ctx *c, uint64_t rfbm, bool compact)
+/* Of all components but PKRU, which the host's instructions never see. */
+static unsigned host_size(struct bt_ctx *c, uint64_t rfbm, bool compact)
 {
     struct engine_vcpu *v = c->v;
+
+    rfbm &= ~XSTATE_PKRU;
 
     if (v->xsize_key[compact] != rfbm || v->xsize[compact] == 0) {
         v->xsize[compact] = area_size(rfbm, compact);
         v->xsize_key[compact] = rfbm;
     }
     return v->xsize[compact];
+}
+
+/* PKRU comes last in either format. */
+static unsigned pkru_at(struct bt_ctx *c, uint64_t rfbm, bool compact)
+{
+    return compact ? host_size(c, rfbm, true) : XSAVE_PKRU_OFFSET;
+}
+
+static unsigned cached_size(struct bt_ctx *c, uint64_t rfbm, bool compact)
+{
+    if (!(rfbm & XSTATE_PKRU))
+        return host_size(c, rfbm, compact);
+    return pkru_at(c, rfbm, compact) + XSAVE_PKRU_SIZE;
+}
+
+/* What XSAVE does for PKRU; `p` is an area of which the rest was saved. */
+static void save_pkru(struct bt_ctx *c, uint8_t *p, uint64_t rfbm, bool compact)
+{
+    uint64_t *h = (uint64_t *)(p + 512);
+
+    if (!(rfbm & XSTATE_PKRU))
+        return;
+    *(volatile uint64_t *)(p + pkru_at(c, rfbm, compact)) = c->v->cpu.pkru;
+    h[0] = c->v->cpu.pkru != 0 ? h[0] | XSTATE_PKRU : h[0] & ~XSTATE_PKRU;
+    if (compact)
+        h[1] |= XSTATE_PKRU;
 }
 
 static bool xsave_denied(struct bt_ctx *c)
@@ -78,7 +109,8 @@ uint64_t bt_h_xgetbv(struct bt_ctx *c, uint32_t arg)
     if ((uint32_t)c->gpr[X86_RCX] == 1) {
         uint32_t lo, hi;
         __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(1));
-        v &= (uint64_t)hi << 32 | lo;
+        v &= ((uint64_t)hi << 32 | (lo & ~(uint32_t)XSTATE_PKRU)) |
+             (c->v->cpu.pkru != 0 ? XSTATE_PKRU : 0);
     } else if ((uint32_t)c->gpr[X86_RCX] != 0) {
         return h_gp0(c);
     }
@@ -90,7 +122,8 @@ uint64_t bt_h_xgetbv(struct bt_ctx *c, uint32_t arg)
 uint64_t bt_h_xsetbv(struct bt_ctx *c, uint32_t arg)
 {
     uint64_t v = (uint32_t)c->gpr[X86_RAX] | c->gpr[X86_RDX] << 32;
-    uint64_t host = (uint64_t)c->xmask_hi << 32 | c->xmask_lo;
+    uint64_t host = (uint64_t)c->xmask_hi << 32 | c->xmask_lo |
+                    (c->v->en->cr4_mask & BT_CR4_PKE ? XSTATE_PKRU : 0);
 
     if (!(c->v->cpu.cr4 >> 18 & 1))
         return h_ud(c);
@@ -125,7 +158,7 @@ uint64_t bt_h_xsave(struct bt_ctx *c, uint32_t arg)
         if (bt_copy_in(c, c->mem_addr, p, size, bt_data_mmu(c)))
             return h_fault(c);
     }
-    uint32_t lo = (uint32_t)rfbm, hi = (uint32_t)(rfbm >> 32);
+    uint32_t lo = (uint32_t)(rfbm & ~XSTATE_PKRU), hi = (uint32_t)(rfbm >> 32);
     if (compact && wide)
         __asm__ volatile("xsavec64 (%0)" : : "r"(p), "a"(lo), "d"(hi) : "memory");
     else if (compact)
@@ -134,6 +167,7 @@ uint64_t bt_h_xsave(struct bt_ctx *c, uint32_t arg)
         __asm__ volatile("xsave64 (%0)" : : "r"(p), "a"(lo), "d"(hi) : "memory");
     else
         __asm__ volatile("xsave (%0)" : : "r"(p), "a"(lo), "d"(hi) : "memory");
+    save_pkru(c, p, rfbm, compact);
     if (out == NULL && bt_copy_out(c, c->mem_addr, p, size, bt_data_mmu(c)))
         return h_fault(c);
     return 0;
@@ -149,6 +183,18 @@ static bool header_bad(const struct bt_ctx *c, const uint8_t *p)
     if (compact)
         return (h[1] & ~(1ull << 63) & ~xcr0) || (h[0] & ~h[1]);
     return h[1] != 0 || (h[0] & ~xcr0);
+}
+
+/* A host without PKRU refuses a header that names it. */
+static uint8_t *without_pkru(struct bt_ctx *c, uint8_t *p, unsigned size)
+{
+    uint8_t *copy = c->v->xbuf;
+
+    if (p != copy)
+        bt_copy(copy, p, size);
+    ((uint64_t *)(copy + 512))[0] &= ~XSTATE_PKRU;
+    ((uint64_t *)(copy + 512))[1] &= ~XSTATE_PKRU;
+    return copy;
 }
 
 uint64_t bt_h_xrstor(struct bt_ctx *c, uint32_t arg)
@@ -172,9 +218,21 @@ uint64_t bt_h_xrstor(struct bt_ctx *c, uint32_t arg)
         if (bt_copy_in(c, c->mem_addr, p, size, bt_data_mmu(c)))
             return h_fault(c);
     }
-    if (header_bad(c, p) || bt_try_xrstor(p, (uint32_t)rfbm, (uint32_t)(rfbm >> 32), wide))
+    if (header_bad(c, p))
         return h_gp0(c);
-    return 0;
+    const uint64_t *h = (const uint64_t *)(p + 512);
+    bool in_use = h[0] & XSTATE_PKRU;
+    uint32_t pkru = in_use && (rfbm & XSTATE_PKRU)
+                        ? *(volatile uint32_t *)(p + pkru_at(c, compact ? h[1] : rfbm, compact))
+                        : 0;
+    if ((h[0] | h[1]) & XSTATE_PKRU & ~c->v->en->host_xcr0)
+        p = without_pkru(c, p, size);
+    if (bt_try_xrstor(p, (uint32_t)(rfbm & ~XSTATE_PKRU), (uint32_t)(rfbm >> 32), wide))
+        return h_gp0(c);
+    if (!(rfbm & XSTATE_PKRU))
+        return 0;
+    bt_set_pkru(c, pkru);
+    return h_resume(c, arg);
 }
 
 static bool fx_denied(struct bt_ctx *c)

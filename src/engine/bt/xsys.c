@@ -433,8 +433,6 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_XSAVES64:
     case ZYDIS_MNEMONIC_XRSTORS:
     case ZYDIS_MNEMONIC_XRSTORS64:
-    case ZYDIS_MNEMONIC_RDPKRU:
-    case ZYDIS_MNEMONIC_WRPKRU:
     case ZYDIS_MNEMONIC_MOVDIR64B:
     case ZYDIS_MNEMONIC_ENQCMD:
     case ZYDIS_MNEMONIC_ENQCMDS:
@@ -459,6 +457,10 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_WRUSSD:
     case ZYDIS_MNEMONIC_WRUSSQ:
         DO(x_invalid(x, in));
+    case ZYDIS_MNEMONIC_RDPKRU:
+        DO(x_helper(x, in, H_pkru, 0));
+    case ZYDIS_MNEMONIC_WRPKRU:
+        DO(x_helper_end(x, in, H_pkru, 1));
     case ZYDIS_MNEMONIC_VMCALL:
     case ZYDIS_MNEMONIC_VMMCALL:
         DO(x_helper_end(x, in, H_hypercall, 0));
