@@ -78,7 +78,7 @@ static void port_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     sleep = acpi_chip_write(&p->chip, (unsigned)offset, (uint32_t)value, size, tick_now(p));
     schedule(p);
     unlock_and_flush(p);
-    if (sleep == ACPI_PM_SLP_TYP_S5)
+    if (sleep == ACPI_PM_SLP_TYP_S5 || sleep == ACPI_PM_SLP_TYP_UEFI)
         p->cfg.power_off(p->cfg.opaque);
     else if (sleep >= 0)
         log_guest("acpi: there is no sleep state of type %d", sleep);

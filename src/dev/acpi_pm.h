@@ -24,8 +24,9 @@
 #define ACPI_PM_TMR 0x08   /* length 4 */
 #define ACPI_PM_GPE0 0x20  /* length 16: 8 bytes status, 8 bytes enable */
 #define ACPI_PM_GPE0_LEN 16
-#define ACPI_PM_SCI 9        /* IRQ of the SCI: level, active high in the MADT's override */
-#define ACPI_PM_SLP_TYP_S5 5 /* the DSDT's \_S5 is Package { 5, 5, 0, 0 } */
+#define ACPI_PM_SCI 9          /* IRQ of the SCI: level, active high in the MADT's override */
+#define ACPI_PM_SLP_TYP_UEFI 0 /* S5, too: what UEFI takes on these boards, without tables */
+#define ACPI_PM_SLP_TYP_S5 5   /* the DSDT's \_S5 is Package { 5, 5, 0, 0 } */
 #define ACPI_PM_TIMER_HZ 3579545
 
 struct acpi_pm_config {

@@ -21,6 +21,8 @@ enum {
     LAPIC_LINT0 = 0x350,
     LAPIC_LINT1 = 0x360,
     PIRQ_ROUTE = 0x60, /* of the bridge to the legacy devices; bit 7: not routed */
+    /* A bridge to ISA passes everything on; UEFI looks at no device behind one that does not. */
+    ISA_COMMAND = PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER,
     SMI_EN = ACPI_PM_BASE + 0x30,
 };
 
@@ -105,6 +107,7 @@ static int add_ich9(struct machine *m, struct err *e)
 
     if (rc < 0)
         return rc;
+    pci_func_set16(f, PCI_REG_COMMAND, ISA_COMMAND, 0);
     declare_routes(f, PIRQ_ROUTE);
     declare_routes(f, PIRQ_ROUTE + 8);
     pci_func_set32(f, 0x40, ACPI_PM_BASE | 1, 0);
@@ -125,6 +128,7 @@ static int add_piix(struct machine *m, struct err *e)
         rc = add_plain(m, PCI_DEVFN(SLOT_PIIX, 3), &pci_plain_piix4_pm, &pm, e);
     if (rc < 0)
         return rc;
+    pci_func_set16(isa, PCI_REG_COMMAND, ISA_COMMAND, 0);
     declare_routes(isa, PIRQ_ROUTE);
     pci_func_set32(pm, 0x40, ACPI_PM_BASE | 1, 0);
     pci_func_set32(pm, 0x58, 0x02000000, 0);

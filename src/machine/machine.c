@@ -12,13 +12,28 @@
 #include "machine/machine_internal.h"
 #include "machine/smbios.h"
 
+enum { UEFI_PHYS_BITS = 40 };
+
 /* --- creation --- */
+
+/* UEFI maps all addresses that the processor has before it starts anything, with tables in memory
+ * below 4 GB: a gigabyte of them for 48 bits. So it is shown no more bits than a machine of this
+ * size can use. */
+static unsigned phys_max(const struct machine_config *cfg)
+{
+    bool uefi = cfg->firmware.kind == FIRMWARE_UEFI || cfg->firmware.kind == FIRMWARE_FILE;
+
+    return uefi && cfg->memory <= UINT64_C(1) << (UEFI_PHYS_BITS - 1) ? UEFI_PHYS_BITS : 0;
+}
 
 static int create_cpuid(struct machine *m, uint64_t tsc_khz, struct err *e)
 {
     struct cpuid_offer *offer = calloc(1, sizeof(*offer));
-    struct cpuid_request ask = {
-        .tsc_khz = tsc_khz, .vcpus = m->cfg.vcpus, .policy = m->cfg.cpu, .offer = offer};
+    struct cpuid_request ask = {.tsc_khz = tsc_khz,
+                                .vcpus = m->cfg.vcpus,
+                                .phys_max = phys_max(&m->cfg),
+                                .policy = m->cfg.cpu,
+                                .offer = offer};
     int rc = 0;
 
     if (offer == NULL)

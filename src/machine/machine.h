@@ -43,7 +43,7 @@ enum machine_board {
 
 struct machine_config {
     enum machine_board board;
-    struct firmware_config firmware; /* with one there is no kernel */
+    struct firmware_config firmware; /* with one the kernel is for UEFI to start */
     const char *boot_order;          /* with firmware: c disks, n network; NULL: its own */
     bool boot_menu;
     const char *roms[MACHINE_MAX_ROMS]; /* option ROMs, with firmware */
@@ -55,7 +55,7 @@ struct machine_config {
     const struct engine_ops *engine;
     struct loop *loop; /* the main thread's */
     struct machine_hooks hooks;
-    /* Kept; all may be NULL, the kernel with firmware only. */
+    /* All may be NULL, the kernel with firmware only. */
     const char *kernel, *initrd, *append;
     struct boot_module modules[BOOT_MAX_MODULES];
     unsigned module_count;

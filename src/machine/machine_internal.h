@@ -106,6 +106,7 @@ void board_pam(void *opaque, const uint8_t attributes[HOST_BRIDGE_SEGMENTS]);
 /* board_fwcfg.c: what firmware asks. `path` is Open Firmware's below the PCI bus. */
 struct acpi_config board_acpi(struct machine *m);
 int board_create_fwcfg_files(struct machine *m, struct err *e) MUST_CHECK;
+int board_create_kernel(struct machine *m, struct err *e) MUST_CHECK; /* board_kernel.c */
 void board_bootable(struct machine *m, char kind, const char *path);
 int board_boot_order(struct machine *m, struct err *e) MUST_CHECK;
 

@@ -428,6 +428,8 @@ static void build_extended(struct cpuid_table *t, const struct host *h, unsigned
     phys = o.r[EAX] & 0xff;
     if (h->ask->offer != NULL && (offer(h, 0x80000008u, 0).r[EAX] & 0xff) != 0)
         phys = offer(h, 0x80000008u, 0).r[EAX] & 0xff;
+    if (h->ask->phys_max != 0 && phys > h->ask->phys_max)
+        phys = h->ask->phys_max;
     l = leaf_features(t, h, 0x80000008u, 0, false);
     l->eax = (phys < 36 ? 36 : phys > 48 ? 48 : phys) | 48u << 8;
     if (!h->amd)

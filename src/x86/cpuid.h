@@ -58,8 +58,9 @@ struct cpuid_offer {
 };
 
 struct cpuid_request {
-    uint64_t tsc_khz; /* shown in leaves 0x15/0x16 and the hypervisor's timing leaf */
-    unsigned vcpus;   /* for the topology leaves */
+    uint64_t tsc_khz;  /* shown in leaves 0x15/0x16 and the hypervisor's timing leaf */
+    unsigned vcpus;    /* for the topology leaves */
+    unsigned phys_max; /* most guest-physical address bits to show; 0: what there is */
     struct cpuid_policy policy;
     const struct cpuid_offer *offer; /* NULL: the translator, which shows what the host's user mode
                                         executes and what it implements itself */

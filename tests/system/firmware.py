@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Firmware: SeaBIOS boots disks on both boards, runs option ROMs, has a menu; UEFI's variables."""
+"""
+Firmware: SeaBIOS boots disks on both boards, runs option ROMs, has a menu; UEFI boots a disk through
+systemd-boot and a kernel of the command line, and keeps its variables.
+"""
 
 import os
 import shutil
@@ -14,6 +17,8 @@ import vm
 DOPPEL = vm.doppel_binary()
 BIOS = "/usr/share/seabios/bios-256k.bin"
 VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+GUID = "4d1d1ee7-2c43-4a38-9d0e-6f2c2a0d3b11"  # of a vendor who names variables
+SYSTEMD_BOOT = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi"
 
 # A boot sector: reads the second sector by INT 13h, sends its text to COM1, and powers off.
 SECTOR = bytes.fromhex(
@@ -42,6 +47,29 @@ def option_rom(path, text):
     with open(path, "wb") as f:
         f.write(rom)
     return path
+
+
+def efi_disk(path, directory):
+    """A FAT file system with systemd-boot, the kernel and an entry for it."""
+    entry = os.path.join(directory, "entry.conf")
+    with open(entry, "w", encoding="ascii") as f:
+        f.write("title test\nlinux /vmlinuz\ninitrd /initrd\n"
+                "options console=ttyS0 quiet booted.by.disk\n")
+    env = dict(os.environ, MTOOLS_SKIP_CHECK="1", PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    for command in (["truncate", "-s", "64M", path], ["mkfs.vfat", "-F", "32", path],
+                    ["mmd", "-i", path, "::EFI", "::EFI/BOOT", "::loader", "::loader/entries"],
+                    ["mcopy", "-i", path, SYSTEMD_BOOT, "::EFI/BOOT/BOOTX64.EFI"],
+                    ["mcopy", "-i", path, entry, "::loader/entries/test.conf"],
+                    ["mcopy", "-i", path, vm.KERNEL, "::vmlinuz"],
+                    ["mcopy", "-i", path, vm.INITRAMFS, "::initrd"]):
+        subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL)
+    return path
+
+
+def uefi(*args, **kwargs):
+    """A machine that UEFI starts."""
+    options = dict(memory="256M", kernel=None, initrd=None, append=None)
+    return vm.Vm("doppel", extra=["--firmware", *args], **(options | kwargs))
 
 
 def run(*args, limit="60s"):
@@ -102,6 +130,59 @@ class Tests:
         self.check("a file that holds no variables is refused",
                    status == 1 and "does not hold variables" in err, err)
 
+    def shell(self, name, command):
+        """What a command of the EFI shell says, with the variables in the file `name`."""
+        with uefi(f"uefi,vars={name}") as v:
+            v.expect("Press.*ESC", 120)
+            v.send("\x1b")
+            v.expect("Shell> ", 30)
+            v.send(command + "\r")
+            v.expect("Shell> ", 30)
+            said = v.before.decode("latin-1")
+            v.send("reset -s\r")
+            if v.wait(60) != 0:
+                raise vm.VmError("the shell cannot power off")
+            return said
+
+    def uefi_variables(self):
+        name = self.path("kept.vars")
+        try:
+            said = self.shell(name, f"setvar Kept -guid {GUID} -bs -nv =5a17c0de")
+            said += self.shell(name, f"setvar Kept -guid {GUID}")
+        except vm.VmError as e:
+            said = str(e)
+        self.check("a variable is there in the next run", "5A 17 C0 DE" in said, said)
+
+    def boots_linux(self, name, words, v):
+        with v:
+            try:
+                v.prompt(180)
+                out, status = v.run("cat /proc/cmdline; ls /sys/firmware/efi/runtime-map >/dev/null")
+                v.send("poweroff -f\n")
+                ended = v.wait(60)
+            except vm.VmError as e:
+                self.check(name, False, str(e))
+                return
+            self.check(name, status == 0 and words in out and ended == 0, out)
+
+    def uefi(self):
+        if not os.path.exists(VARS):
+            print("skip - UEFI: the package ovmf is not installed")
+            return
+        self.uefi_variables()
+        for board in ("q35", "pc"):
+            self.boots_linux(f"UEFI starts a kernel of the command line, {board}", "by.hand",
+                             uefi("uefi", "--machine", board, kernel=vm.KERNEL,
+                                  initrd=vm.INITRAMFS, append="console=ttyS0 quiet by.hand"))
+        if not os.path.exists(SYSTEMD_BOOT):
+            print("skip - an EFI disk: the package systemd-boot-efi is not installed")
+            return
+        image = efi_disk(self.path("efi.raw"), self.dir)
+        self.boots_linux("UEFI boots a disk through systemd-boot", "booted.by.disk",
+                         uefi("uefi", disks=[image]))
+        self.boots_linux("and with much memory", "booted.by.disk",
+                         uefi("uefi", disks=[image], memory="5G"))
+
     def wrong(self):
         odd = self.path("odd")
         with open(odd, "wb") as f:
@@ -110,6 +191,8 @@ class Tests:
                 ("an odd image", ["--firmware", odd], "made of 4K blocks"),
                 ("no image", ["--firmware", self.path("none")], "cannot open"),
                 ("a kernel beside firmware", ["--firmware", "bios", "--kernel", odd], "drop one"),
+                ("a kernel that UEFI cannot start", ["--firmware", "uefi", "--kernel", odd],
+                 "not a Linux kernel"),
                 ("a boot order without firmware", ["--kernel", odd, "--boot", "order=c"],
                  "add --firmware"),
                 ("an impossible order", ["--firmware", "bios", "--boot", "order=cc"],
@@ -123,10 +206,16 @@ def main():
     if not os.path.exists(BIOS):
         print("the package seabios is not installed")
         return 77
+    try:
+        vm.build_guests("initramfs")
+    except vm.VmError as e:
+        print(e)
+        return 77
     t = Tests()
     try:
         t.bios()
         t.variables()
+        t.uefi()
         t.wrong()
     finally:
         shutil.rmtree(t.dir)

@@ -181,6 +181,16 @@ static void address_width(void **state)
     assert_in_range(cpuid_phys_bits(*state), 36, 48);
 }
 
+static void address_width_limit(void **state)
+{
+    const struct cpuid_request ask = {.tsc_khz = 2000000, .vcpus = 1, .phys_max = 37};
+    struct cpuid_table t;
+    struct err e;
+
+    assert_int_equal(cpuid_table_make(&t, &ask, &e), 0);
+    assert_in_range(cpuid_phys_bits(&t), 36, 37);
+}
+
 /* The engine calls it with the guest's vector registers live. */
 static void keeps_vector_registers(void **state)
 {
@@ -237,6 +247,7 @@ int main(void)
         cmocka_unit_test(xsave_leaves),
         cmocka_unit_test(out_of_range),
         cmocka_unit_test(address_width),
+        cmocka_unit_test(address_width_limit),
         cmocka_unit_test(keeps_vector_registers),
         cmocka_unit_test(many_cpus),
         cmocka_unit_test(reset_state),
