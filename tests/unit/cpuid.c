@@ -63,7 +63,9 @@ static void features(void **state)
     cpuid_execute(*state, &running, 7, 0, g);
     __cpuid_count(7, 0, h[0], h[1], h[2], h[3]);
     assert_int_equal(g[0], 1);
-    assert_int_equal(g[1] & ~h[1] & ~(1u << 1 | 1u << 7 | 1u << 10 | 1u << 20), 0);
+    assert_int_equal(g[1] & ~h[1] & ~(1u << 1 | 1u << 6 | 1u << 7 | 1u << 10 | 1u << 13 | 1u << 20),
+                     0);
+    assert_int_equal(g[1] & (1u << 6 | 1u << 13), 1u << 6 | 1u << 13); /* FDP_EXCPTN_ONLY, no FCS */
     assert_false(g[1] & (1u << 2 | 1u << 4 | 1u << 11 | 1u << 14 | 1u << 25)); /* SGX TSX MPX PT */
     assert_int_equal(g[2] & ~h[2] & ~(1u << 2 | 1u << 3 | 1u << 31), 0);
     assert_int_equal(g[2] & (1u << 3 | 1u << 31), 1u << 3 | 1u << 31);          /* PKU PKS */

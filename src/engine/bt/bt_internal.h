@@ -213,6 +213,7 @@ struct bt_ctx {
     uint64_t df;          /* 1 or -1 */
     uint64_t kernel_gs_base, tsc_offset;
     uint64_t shadow_rip; /* the instruction here runs before an interrupt is taken (STI, MOV SS) */
+    uint32_t x87_last;   /* x87.h */
     uint32_t code_seg;   /* number of CS (codeseg.c); 0: flat */
     int64_t seg_top[2][X86_SEG_COUNT]; /* where reading [0] and writing [1] ends (limits.c) */
 
@@ -472,6 +473,10 @@ struct engine_vcpu {
         bool after_ss;          /* ctx->shadow_rip is behind a load of SS */
         uint64_t rf_rip;        /* no breakpoint counts for the instruction here */
     } dr;
+    struct {
+        uint64_t fip, fdp;
+        uint16_t fop;
+    } x87;                  /* the x87's pointers (x87.h) */
     bool keyed;             /* a page with a protection key was met */
     uint32_t oneshot_id;    /* page of the block entered last from the run loop */
     volatile uint8_t where; /* enum bt_where */

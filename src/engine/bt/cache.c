@@ -15,6 +15,7 @@
 #include "codewrite.h"
 #include "debug.h"
 #include "signal_internal.h"
+#include "x87.h"
 
 /* How much of the cache is used: it starts small, because most of what a boot translates never runs
  * again, and doubles when it fills up soon after it was emptied: then what runs does not fit. */
@@ -192,6 +193,7 @@ void bt_cache_flush(struct translator *en)
     madvise(en->block_hash, sizeof(*en->block_hash) * HASH_SIZE, MADV_DONTNEED);
     for (uint32_t id = 1; id < en->n_page; id++)
         en->rpn_page[en->page[id].rpn] = 0;
+    bt_x87_settle(en->v->ctx);
     bt_wpage_flush(en);
     madvise(en->page, sizeof(*en->page) * BT_MAX_PAGES, MADV_DONTNEED);
     en->n_page = 1;

@@ -53,6 +53,8 @@
     H(xrstor)                                                                    \
     H(fxsave)                                                                    \
     H(fxrstor)                                                                   \
+    H(x87_store) /* 1: with the stack, 2: 16-bit format */                       \
+    H(x87_load)                                                                  \
     H(seg_get)     /* segment, destination */                                    \
     H(seg_set)     /* segment; selector in ctx->temp[1] */                       \
     H(seg_address) /* segment, access << 3, size << 5 */                         \

@@ -7,6 +7,7 @@
 #include "debug.h"
 #include "segment.h"
 #include "trace.h"
+#include "x87.h"
 
 #define SALT_STEP \
     (1ull << 48) /* canonical RIPs differ only below bit 48 or in all bits above it \
@@ -136,6 +137,8 @@ void bt_mode_update(struct bt_ctx *c)
  * helper must not return into it. */
 static void forget(struct bt_ctx *c, uint32_t id)
 {
+    if (id == c->x87_last >> 12)
+        bt_x87_settle(c);
     if (id == c->pc >> 12) {
         c->pc_lin = c->cur_lin[id];
         c->left = 1;
@@ -193,6 +196,8 @@ static void set_lin(struct bt_ctx *c, uint32_t id, uint64_t lin, bool global)
 {
     if (c->cur_lin[id] != BT_NO_LIN) {
         if (c->cur_lin[id] != lin) {
+            if (id == c->x87_last >> 12)
+                bt_x87_settle(c);
             salt_bump(c, c->v->en->page[id].mode);
             c->cur_host[id] = bt_view_near(c, id, lin);
         }

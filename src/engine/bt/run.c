@@ -18,6 +18,7 @@
 #include "segment.h"
 #include "signal_internal.h"
 #include "trace.h"
+#include "x87.h"
 #include "xlate.h"
 
 __thread struct bt_ctx *bt_current;
@@ -260,8 +261,6 @@ static int bt_vcpu_create(struct engine *m, unsigned index, struct engine_vcpu *
     return 0;
 }
 
-/* ---- state ----------------------------------------------------------------------------------- */
-
 /* struct x86_cpu -> context. */
 static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
 {
@@ -289,14 +288,16 @@ static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
     c->shadow_rip = cpu->interrupt_shadow ? c->rip : ~0ull;
     v->dr.rf_rip = cpu->rflags >> 16 & 1 ? c->rip : ~0ull;
     v->halted = cpu->mp_state == X86_MP_HALTED;
+    bt_x87_loaded(c, v->cpu.xsave, true);
     v->loaded = true;
 }
 
 /* context -> struct x86_cpu. */
-static void save_state(struct engine_vcpu *v, const struct bt_ctx *c)
+static void save_state(struct engine_vcpu *v, struct bt_ctx *c)
 {
     struct x86_cpu *cpu = &v->cpu;
 
+    bt_x87_saved(c, cpu->xsave, true);
     memcpy(cpu->gpr, c->gpr, sizeof(c->gpr));
     cpu->rip = bt_eip(c, c->rip);
     cpu->rflags = bt_rflags(c);
@@ -309,7 +310,7 @@ static void save_state(struct engine_vcpu *v, const struct bt_ctx *c)
     cpu->mp_state = v->halted ? X86_MP_HALTED : X86_MP_RUNNABLE;
 }
 
-/* Makes the calling thread the one that runs this vCPU: signal stack, GS. */
+/* The calling thread is to run this vCPU: signal stack, GS. */
 static int bind(struct engine_vcpu *v)
 {
     if (bt_current == v->ctx)
@@ -404,6 +405,7 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
     c->rip = c->cur_lin[id] + (rec->goff & 0x1fff);
     if (!(c->mode_key & MODE_L))
         c->rip &= 0xffffffff;
+    bt_x87_settle(c);
     if (direct && !c->fault_guest) {
         direct_fault(v, c, b, rec);
         return;
@@ -534,8 +536,7 @@ static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool a
     return b;
 }
 
-/* A block of one instruction ran with TF set: the trap follows it unless an exception came instead.
- */
+/* A block of one instruction ran with TF set: the trap follows it unless there was an exception. */
 static void single_step(struct engine_vcpu *v, struct bt_ctx *c, uint64_t exceptions)
 {
     if (v->en->stat.exc + v->en->stat.irq == exceptions)

@@ -8,6 +8,7 @@
 
 #include "codewrite.h"
 #include "debug.h"
+#include "x87.h"
 #include "xlate.h"
 
 #define ROOM (96u << 10) /* more than any block needs */
@@ -379,6 +380,28 @@ static bool is_bit_string(const struct insn *in)
     }
 }
 
+/* What the x87's pointers follow: all but control instructions (x87.h). */
+static uint32_t x87_last(const struct xlate *x, const struct insn *in)
+{
+    if (in->z.meta.isa_ext != ZYDIS_ISA_EXT_X87)
+        return X87_NOTHING;
+    switch (in->z.mnemonic) {
+    case ZYDIS_MNEMONIC_FNINIT:
+        return X87_INIT;
+    case ZYDIS_MNEMONIC_FLDCW:
+    case ZYDIS_MNEMONIC_FNSTCW:
+    case ZYDIS_MNEMONIC_FNSTSW:
+    case ZYDIS_MNEMONIC_FNCLEX:
+    case ZYDIS_MNEMONIC_FWAIT:
+    case ZYDIS_MNEMONIC_FENI8087_NOP:
+    case ZYDIS_MNEMONIC_FDISI8087_NOP:
+    case ZYDIS_MNEMONIC_FSETPM287_NOP:
+        return X87_NOTHING;
+    default:
+        return x->id << 12 | in->off;
+    }
+}
+
 static void plain(struct xlate *x, struct insn *in)
 {
     struct access a;
@@ -406,6 +429,9 @@ static void plain(struct xlate *x, struct insn *in)
         x_record(x, in); /* what the tables call harmless may be undefined on the host */
         copy_bytes(x, in);
     }
+    uint32_t last = x87_last(x, in);
+    if (last != X87_NOTHING)
+        x_store_imm(x, last, CTX_OFF(x87_last));
     x_written(x, in->full);
 }
 

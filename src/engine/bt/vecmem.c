@@ -82,26 +82,30 @@ static void vec_zero_above(struct bt_ctx *c, unsigned reg, unsigned from)
         *vec_byte(c, reg, i) = 0;
 }
 
-static int fetch_insn(struct bt_ctx *c, struct insn *in)
+int bt_vec_fetch(struct bt_ctx *c, uint64_t rip, uint32_t mode_key, struct insn *in)
 {
     struct insn_decoder d;
     uint8_t buf[16] = {0};
-    uint64_t rip = bt_helper_rip(c);
-    unsigned bits = c->mode_key & MODE_L ? 64 : c->mode_key & MODE_D ? 32 : 16, n = 0;
+    unsigned bits = mode_key & MODE_L ? 64 : mode_key & MODE_D ? 32 : 16, n = 0;
 
     for (; n < 15; n++) { /* the code page is mapped: it is running */
         struct bt_walk w;
         uint32_t rpn;
         bool rom;
-        if (bt_walk(c, rip + n, ACC_X, c->mode_key & MODE_USER ? MMU_USER : MMU_KERNEL, &w))
+        if (bt_walk(c, rip + n, ACC_X, mode_key & MODE_USER ? MMU_USER : MMU_KERNEL, &w))
             break;
         const uint8_t *p = bt_ram_page(c->v->en, w.gpa, &rpn, &rom);
         if (p == NULL)
             break;
         buf[n] = p[w.gpa & 0xfff];
     }
-    insn_decoder_init(&d, bits, c->mode_key & MODE_LMA, NULL);
+    insn_decoder_init(&d, bits, mode_key & MODE_LMA, NULL);
     return insn_decode(&d, buf, n, in) == INSN_OK ? 0 : -1;
+}
+
+static int fetch_insn(struct bt_ctx *c, struct insn *in)
+{
+    return bt_vec_fetch(c, bt_helper_rip(c), c->mode_key, in);
 }
 
 static unsigned vec_number(ZydisRegister r)

@@ -17,6 +17,11 @@ int bt_vec_maskmov(struct bt_ctx *c);
  * byte i. */
 uint64_t bt_vec_active(struct bt_ctx *c);
 
+/* Decodes the instruction at a linear address in the mode of a key; -1: there is none. The vector
+ * state is saved. */
+struct insn;
+int bt_vec_fetch(struct bt_ctx *c, uint64_t rip, uint32_t mode_key, struct insn *in);
+
 /* XRSTOR, FXRSTOR of an untrusted image; 1 if the processor refused it (#GP). entry.S; the signal
  * handler knows them. */
 int bt_try_xrstor(const void *p, uint32_t lo, uint32_t hi, bool wide);

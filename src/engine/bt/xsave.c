@@ -8,6 +8,7 @@
 #include "pkeys.h"
 #include "segment.h"
 #include "vecmem.h"
+#include "x87.h"
 
 #define XSTATE_FP 1u
 #define XSTATE_SSE 2u
@@ -149,6 +150,7 @@ uint64_t bt_h_xsave(struct bt_ctx *c, uint32_t arg)
 
     if (xsave_denied(c))
         return h_fault(c);
+    bt_x87_settle(c);
     unsigned size = cached_size(c, rfbm, compact);
     uint8_t *p = span(c, c->mem_addr, size, ACC_W, &fault), *out = p;
     if (fault)
@@ -167,6 +169,8 @@ uint64_t bt_h_xsave(struct bt_ctx *c, uint32_t arg)
         __asm__ volatile("xsave64 (%0)" : : "r"(p), "a"(lo), "d"(hi) : "memory");
     else
         __asm__ volatile("xsave (%0)" : : "r"(p), "a"(lo), "d"(hi) : "memory");
+    if (rfbm & XSTATE_FP)
+        bt_x87_saved(c, p, wide);
     save_pkru(c, p, rfbm, compact);
     if (out == NULL && bt_copy_out(c, c->mem_addr, p, size, bt_data_mmu(c)))
         return h_fault(c);
@@ -229,6 +233,8 @@ uint64_t bt_h_xrstor(struct bt_ctx *c, uint32_t arg)
         p = without_pkru(c, p, size);
     if (bt_try_xrstor(p, (uint32_t)(rfbm & ~XSTATE_PKRU), (uint32_t)(rfbm >> 32), wide))
         return h_gp0(c);
+    if (rfbm & XSTATE_FP)
+        bt_x87_loaded(c, p, wide);
     if (!(rfbm & XSTATE_PKRU))
         return 0;
     bt_set_pkru(c, pkru);
@@ -254,13 +260,17 @@ uint64_t bt_h_fxsave(struct bt_ctx *c, uint32_t arg)
 {
     uint8_t *p = c->v->xbuf, keep[FX_XMM_END - FX_XMM8];
 
-    if (fx_denied(c) || bt_copy_in(c, c->mem_addr, p, 512, bt_data_mmu(c)))
+    if (fx_denied(c))
+        return h_fault(c);
+    bt_x87_settle(c);
+    if (bt_copy_in(c, c->mem_addr, p, 512, bt_data_mmu(c)))
         return h_fault(c);
     bt_copy(keep, p + FX_XMM8, sizeof(keep));
     if (arg >> 4 & 1)
         __asm__ volatile("fxsave64 (%0)" : : "r"(p) : "memory");
     else
         __asm__ volatile("fxsave (%0)" : : "r"(p) : "memory");
+    bt_x87_put(c, p, arg >> 4 & 1);
     if (!(c->mode_key & MODE_L))
         bt_copy(p + FX_XMM8, keep, sizeof(keep));
     return bt_copy_out(c, c->mem_addr, p, 512, bt_data_mmu(c)) ? h_fault(c) : 0;
@@ -276,7 +286,10 @@ uint64_t bt_h_fxrstor(struct bt_ctx *c, uint32_t arg)
         __asm__ volatile("fxsave64 (%0)" : : "r"(now) : "memory");
         bt_copy(p + FX_XMM8, now + FX_XMM8, FX_XMM_END - FX_XMM8);
     }
-    return bt_try_fxrstor(p, arg >> 4 & 1) ? h_gp0(c) : 0;
+    if (bt_try_fxrstor(p, arg >> 4 & 1))
+        return h_gp0(c);
+    bt_x87_get(c, p, arg >> 4 & 1);
+    return 0;
 }
 
 /* ---- gathers, scatters, byte-masked stores --------------------------------------------------- */

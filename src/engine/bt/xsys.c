@@ -572,6 +572,14 @@ static bool table(struct xlate *x, const struct insn *in)
         DO(with_address(x, in, H_fxrstor, 0, false));
     case ZYDIS_MNEMONIC_FXRSTOR64:
         DO(with_address(x, in, H_fxrstor, 1, false));
+    case ZYDIS_MNEMONIC_FNSTENV:
+        DO(with_address(x, in, H_x87_store, in->mem.size == 14 ? 2 : 0, false));
+    case ZYDIS_MNEMONIC_FNSAVE:
+        DO(with_address(x, in, H_x87_store, in->mem.size == 94 ? 3 : 1, false));
+    case ZYDIS_MNEMONIC_FLDENV:
+        DO(with_address(x, in, H_x87_load, in->mem.size == 14 ? 2 : 0, false));
+    case ZYDIS_MNEMONIC_FRSTOR:
+        DO(with_address(x, in, H_x87_load, in->mem.size == 94 ? 3 : 1, false));
     case ZYDIS_MNEMONIC_LDS:
     case ZYDIS_MNEMONIC_LES:
     case ZYDIS_MNEMONIC_LFS:
