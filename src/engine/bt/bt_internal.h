@@ -12,9 +12,10 @@
  * an entry of the look-up cache (RIP -> block), salted with the current salt of its mode slot,
  * names a block whose page id has cur_lin[id] == page of RIP. Whoever changes cur_lin[id] from one
  * address to another, or to BT_NO_LIN, changes the salt. Invariant 3 a writable entry of the
- * software TLB and a writable mapping of a view never cover a guarded page: one with rpn_page[] !=
- * 0. A page with code that is not guarded is open, and then no block of it is entered, or its
- * blocks are checked: each compares its source at its entry (codewrite.c).
+ * software TLB and a writable mapping of a view never cover a page that is guarded by any vCPU:
+ * one with rpn_page[] != 0 in its translator. A page with code that is not guarded is open, and
+ * then no block of it is entered, or its blocks are checked: each compares its source at its entry
+ * (codewrite.c).
  */
 #ifndef DOPPEL_ENGINE_BT_BT_INTERNAL_H
 #define DOPPEL_ENGINE_BT_BT_INTERNAL_H
@@ -153,6 +154,8 @@ enum bt_exit_reason {
     EXIT_ONESHOT, /* run the instruction at rip alone: it writes its own page */
     EXIT_STALE,   /* ctx->arg: the key of a checked block whose source is new */
     EXIT_DEBUG,   /* a point of the debugger's */
+    EXIT_OPEN,    /* ctx->arg: a page that others guard, and the instruction at rip stores to */
+    EXIT_LOCKED,  /* the instruction at rip is LOCKed over two pages: alone, the others stopped */
     EXIT_ERROR,
     EXIT_COUNT
 };
@@ -230,6 +233,7 @@ struct bt_ctx {
     bool fault_guest; /* a page fault of the guest's, recorded in exc_* */
     uint64_t fault_pc;
     uint64_t fault_error;
+    uint32_t fault_open; /* rpn + 1: a direct store to a page that others guard */
 
     /* A store that did not go to plain RAM: bounce buffer and where its bytes belong. */
     struct {
@@ -378,6 +382,9 @@ struct engine {
     unsigned vcpus;
     struct engine_vcpu *vcpu[BT_MAX_VCPUS];
     uint64_t tsc_khz;
+    _Atomic uint32_t cross;      /* lock: one vCPU acts on others (smp.c) */
+    uint64_t *guarded, *written; /* rpn -> bits of vCPUs */
+    uint32_t n_rpn;
     bool stats; /* count what costs time to count, too */
     struct engine_trace trace;
 };
@@ -426,8 +433,7 @@ struct translator {
     uint32_t n_rec, max_rec;
     struct bt_code_page *page; /* by id */
     uint32_t n_page;
-    uint32_t *rpn_page;   /* rpn -> first live id or 0 */
-    uint8_t *rpn_written; /* rpn may have a writable TLB entry */
+    uint32_t *rpn_page; /* rpn -> first live id or 0 */
     uint32_t n_rpn;
     struct bt_wpage *wpage; /* pages that are written while they hold code (codewrite.c) */
     uint8_t *wpage_copy;
@@ -454,7 +460,13 @@ struct engine_vcpu {
     struct bt_ctx *ctx;
     uint64_t tsc_offset; /* while not loaded */
     _Atomic bool stop;
-    bool flush_wanted; /* the run loop empties the cache before it goes on */
+    _Atomic uint32_t running, hold; /* not at a safe point; another wants it to be at one (smp.c) */
+    uint32_t pauses;                /* times that others may have acted on it */
+    uint32_t spins;                 /* PAUSEs */
+    uint32_t cross;                 /* depth of bt_smp_begin */
+    uint64_t stopped;               /* those that it holds */
+    bool flush_wanted;              /* the run loop empties the cache before it goes on */
+    bool bound;                     /* has run */
     bool loaded;
     bool halted;             /* in HLT: only an interrupt goes on */
     uint64_t left_at;        /* host TSC when `run` returned last */
@@ -492,6 +504,12 @@ struct engine_vcpu {
     uint8_t xinit[X86_XSAVE_SIZE] __attribute__((aligned(64))); /* the vector state C gets */
     char error[160];
 };
+
+/* Does a vCPU guard the page: has code in it that does not look for stores? */
+static inline bool bt_guarded(const struct translator *en, uint32_t rpn)
+{
+    return __atomic_load_n(&en->machine->guarded[rpn], __ATOMIC_RELAXED) != 0;
+}
 
 /* The host address of a page of the backing. */
 static inline uint8_t *bt_rpn_host(const struct translator *en, uint32_t rpn)
@@ -603,6 +621,7 @@ struct bt_branch_site {
 #define INFO_STACK (1u << 20)   /* SS: faults are #SS */
 #define INFO_MASKED (1u << 21)  /* elements that a mask turns off neither move nor fault */
 #define INFO_LIN32 (1u << 22)   /* linear addresses wrap at 4 GB */
+#define INFO_LOCKED (1u << 27)  /* atomic, over two pages, too */
 #define INFO_ALIGNED (1u << 23) /* misalignment is #GP(0), before any page fault */
 
 /* mmu.c: all general registers only */
@@ -649,7 +668,8 @@ void bt_cache_flush(
     struct translator *en); /* drops every translation; no vCPU may be inside translated code */
 bool bt_cache_grow(struct translator *en); /* full: may it use more? If not it is to be emptied. */
 void bt_cache_trim(struct translator *en); /* empties it and gives its memory back to the host */
-/* id, 0: ids exhausted */
+/* id; 0: ids exhausted; or: other vCPUs have to be told first, which is for the run loop. */
+#define BT_PAGE_LATER (~0u)
 uint32_t bt_page_get(struct translator *en, uint32_t rpn, unsigned mode, unsigned code_seg,
                      uint64_t lin);
 /* The block that is current for a key, or NULL. */

@@ -24,7 +24,9 @@ void bt_view_reset(struct bt_ctx *c);  /* another machine begins: nothing is kno
 void bt_view_invlpg(struct bt_ctx *c, uint64_t lin);
 void bt_view_stale(struct bt_ctx *c);                 /* other address spaces were flushed */
 void bt_view_protect(struct bt_ctx *c, uint32_t rpn); /* code appeared in page rpn */
-void bt_view_tick(struct bt_ctx *c);                  /* an interrupt comes: what runs here? */
+/* May a view have it writable? Any thread, between bt_smp_begin and bt_smp_end. */
+bool bt_view_writes(const struct translator *en, uint32_t rpn);
+void bt_view_tick(struct bt_ctx *c); /* an interrupt comes: what runs here? */
 /* Does a view serve the accesses of this mode? If so, fs_base is its base. */
 bool bt_view_select(struct bt_ctx *c);
 /* cur_host[] of a page that code of its mode runs from at `lin`. */

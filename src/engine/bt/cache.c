@@ -15,6 +15,7 @@
 #include "codewrite.h"
 #include "debug.h"
 #include "signal_internal.h"
+#include "smp.h"
 #include "x87.h"
 
 /* How much of the cache is used: it starts small, because most of what a boot translates never runs
@@ -106,7 +107,7 @@ int bt_cache_create(struct translator *en, struct err *e)
     r = bt_branch_create(en, e);
     if (r < 0)
         return r;
-    en->n_rpn = (uint32_t)(ram_total(en->ram) >> 12);
+    en->n_rpn = en->machine->n_rpn;
     en->max_block = MAX_BLOCKS;
     en->hash_size = HASH_SIZE;
     en->max_rec = MAX_RECORDS;
@@ -119,10 +120,9 @@ int bt_cache_create(struct translator *en, struct err *e)
     en->miss_link = reserve(sizeof(*en->miss_link) * BT_MISS_LINKS);
     en->page = reserve(sizeof(*en->page) * BT_MAX_PAGES);
     en->rpn_page = reserve(sizeof(*en->rpn_page) * en->n_rpn);
-    en->rpn_written = reserve(en->n_rpn);
     en->stale = reserve((en->n_rpn / 64 + 1) * 8);
-    if (!en->block || !en->block_hash || !en->rec || !en->page || !en->rpn_page ||
-        !en->rpn_written || !en->stale || !en->unsaved || !en->miss_link || bt_wpage_create(en) < 0)
+    if (!en->block || !en->block_hash || !en->rec || !en->page || !en->rpn_page || !en->stale ||
+        !en->unsaved || !en->miss_link || bt_wpage_create(en) < 0)
         return err_set(e, ENOMEM, "cannot reserve memory for the translation tables");
     en->n_page = 1;
     en->hot = en->stub_end;
@@ -151,7 +151,6 @@ void bt_cache_destroy(struct translator *en)
     release(en->miss_link, sizeof(*en->miss_link) * BT_MISS_LINKS);
     release(en->page, sizeof(*en->page) * BT_MAX_PAGES);
     release(en->rpn_page, sizeof(*en->rpn_page) * en->n_rpn);
-    release(en->rpn_written, en->n_rpn);
     release((void *)en->stale, (en->n_rpn / 64 + 1) * 8);
     bt_wpage_destroy(en);
 }
@@ -192,7 +191,10 @@ void bt_cache_flush(struct translator *en)
     en->emptied = bt_tsc();
     madvise(en->block_hash, sizeof(*en->block_hash) * HASH_SIZE, MADV_DONTNEED);
     for (uint32_t id = 1; id < en->n_page; id++)
-        en->rpn_page[en->page[id].rpn] = 0;
+        if (en->rpn_page[en->page[id].rpn] != 0) {
+            en->rpn_page[en->page[id].rpn] = 0;
+            bt_guard_note(en, en->page[id].rpn);
+        }
     bt_x87_settle(en->v->ctx);
     bt_wpage_flush(en);
     madvise(en->page, sizeof(*en->page) * BT_MAX_PAGES, MADV_DONTNEED);
@@ -217,28 +219,61 @@ void bt_cache_flush(struct translator *en)
 /* ---- pages --------------------------------------------------------------------------------------
  * -------------------- */
 
-uint32_t bt_page_get(struct translator *en, uint32_t rpn, unsigned mode, unsigned code_seg,
-                     uint64_t lin)
+/* What tells the ids of a page apart. */
+struct id_key {
+    unsigned mode, code_seg;
+    uint64_t lin;
+};
+
+/* The id among those that may run now, 0: none. */
+static uint32_t id_of(const struct translator *en, uint32_t ids, const struct id_key *k)
+{
+    for (uint32_t id = ids; id != 0; id = en->page[id].next)
+        if (en->page[id].mode == k->mode && en->page[id].code_seg == k->code_seg &&
+            (k->code_seg == 0 || en->page[id].lin == k->lin))
+            return id;
+    return 0;
+}
+
+/* A new id. Others may have to be told: between bt_smp_begin and bt_smp_end. */
+static uint32_t id_new(struct translator *en, uint32_t rpn, const struct id_key *k)
 {
     bool checked;
-    uint32_t *ids = bt_wpage_ids(en, rpn, &checked), first = *ids;
+    uint32_t *ids = bt_wpage_ids(en, rpn, &checked), first = *ids, id = id_of(en, first, k);
 
-    for (uint32_t id = first; id != 0; id = en->page[id].next)
-        if (en->page[id].mode == mode && en->page[id].code_seg == code_seg &&
-            (code_seg == 0 || en->page[id].lin == lin))
-            return id;
+    if (id != 0)
+        return id;
     if (en->n_page == BT_MAX_PAGES)
         return 0;
-    uint32_t id = en->n_page++;
+    id = en->n_page++;
     en->page[id] = (struct bt_code_page){.rpn = rpn,
-                                         .mode = (uint8_t)mode,
-                                         .code_seg = (uint16_t)code_seg,
-                                         .lin = (uint32_t)lin,
+                                         .mode = (uint8_t)k->mode,
+                                         .code_seg = (uint16_t)k->code_seg,
+                                         .lin = (uint32_t)k->lin,
                                          .checked = checked,
                                          .next = first};
     __atomic_store_n(ids, id, __ATOMIC_SEQ_CST);
-    if (!checked && first == 0)
-        bt_tlb_protect(en->v->ctx, rpn);
+    if (!checked && first == 0) {
+        bt_guard_note(en, rpn);
+        bt_guard_protect(en, rpn);
+    }
+    return id;
+}
+
+uint32_t bt_page_get(struct translator *en, uint32_t rpn, unsigned mode, unsigned code_seg,
+                     uint64_t lin)
+{
+    const struct id_key key = {.mode = mode, .code_seg = code_seg, .lin = lin};
+    struct engine_vcpu *v = en->v;
+    uint32_t id = id_of(en, bt_wpage_peek(en, rpn), &key);
+
+    if (id != 0)
+        return id;
+    if (v->machine->vcpus > 1 && v->where == WHERE_GUEST)
+        return BT_PAGE_LATER;
+    bt_smp_begin(v);
+    id = id_new(en, rpn, &key);
+    bt_smp_end(v);
     return id;
 }
 
@@ -250,6 +285,7 @@ static void retire(struct translator *en, uint32_t rpn)
         bt_exec_drop(en->v->ctx, id);
     }
     en->rpn_page[rpn] = 0;
+    bt_guard_note(en, rpn);
     bt_wpage_forget(en, rpn);
 }
 

@@ -21,8 +21,8 @@
  */
 #include <sys/mman.h>
 
-#include "bt_internal.h"
 #include "codewrite.h"
+#include "smp.h"
 
 enum { WPAGE_FREE, WPAGE_IDLE, WPAGE_OPEN, WPAGE_CHECKED };
 
@@ -143,6 +143,7 @@ static void open_page(struct translator *en, struct bt_wpage *w)
     w->ids = en->rpn_page[w->rpn];
     w->state = WPAGE_OPEN;
     __atomic_store_n(&en->rpn_page[w->rpn], 0, __ATOMIC_SEQ_CST);
+    bt_guard_note(en, w->rpn);
     park(en, w->ids);
 }
 
@@ -217,7 +218,8 @@ static void close_page(struct translator *en, struct bt_wpage *w)
     __atomic_store_n(list, first, __ATOMIC_SEQ_CST);
     if (first == 0)
         return;
-    bt_tlb_protect(en->v->ctx, w->rpn);
+    bt_guard_note(en, w->rpn);
+    bt_guard_protect(en, w->rpn);
     for (unsigned i = 0; i < 64; i++)
         if (!same(page + i * 64, copy + i * 64, 64))
             lines |= 1ull << i;
@@ -228,6 +230,16 @@ static void close_page(struct translator *en, struct bt_wpage *w)
             link = &en->page[id].next;
         else
             *link = en->page[id].next; /* never found again */
+    bt_guard_note(en, w->rpn);
+}
+
+uint32_t bt_wpage_peek(const struct translator *en, uint32_t rpn)
+{
+    const struct bt_wpage *w = &en->wpage[en->rpn_wpage[rpn]];
+
+    if (w->state == WPAGE_OPEN)
+        return 0;
+    return w->state == WPAGE_CHECKED ? w->checked : en->rpn_page[rpn];
 }
 
 uint32_t *bt_wpage_ids(struct translator *en, uint32_t rpn, bool *checked)
@@ -273,6 +285,7 @@ void bt_wpage_quiet(struct translator *en)
     if (en->n_checked == 0 || (bt_tsc() - en->wpage_scan) >> TICK_SHIFT == 0)
         return;
     en->wpage_scan = bt_tsc();
+    bt_smp_begin(en->v);
     for (unsigned i = 1; i < en->n_wpage; i++) {
         struct bt_wpage *w = &en->wpage[i];
         if (w->state != WPAGE_CHECKED)
@@ -288,6 +301,13 @@ void bt_wpage_quiet(struct translator *en)
         park(en, w->checked);
         close_page(en, w);
     }
+    bt_smp_end(en->v);
+}
+
+void bt_wpage_open(struct translator *en, uint32_t rpn)
+{
+    if (en->rpn_page[rpn] != 0)
+        open_page(en, record(en, rpn, 0));
 }
 
 /* ---- stores ---------------------------------------------------------------------------------- */

@@ -8,7 +8,10 @@
 int bt_wpage_create(struct translator *en);
 void bt_wpage_destroy(struct translator *en);
 void bt_wpage_flush(struct translator *en);
-/* The list of the ids of rpn that may run now; an open page is guarded or checked afterwards. */
+/* The first id of rpn that may run now, 0: there is none, or the page is open. */
+uint32_t bt_wpage_peek(const struct translator *en, uint32_t rpn);
+/* The list of those ids; an open page is guarded or checked afterwards. Between bt_smp_begin and
+ * bt_smp_end. */
 uint32_t *bt_wpage_ids(struct translator *en, uint32_t rpn, bool *checked);
 void bt_wpage_forget(struct translator *en, uint32_t rpn); /* its bytes changed unseen */
 void bt_wpage_quiet(struct translator *en);                /* looks for pages that need no check */
@@ -16,6 +19,7 @@ void bt_wpage_quiet(struct translator *en);                /* looks for pages th
 bool bt_same_source(const struct translator *en, const struct bt_block *b);
 /* Does the block end after the instruction at this offset of a checked page? */
 bool bt_wpage_cut(const struct translator *en, uint32_t rpn, unsigned off);
+void bt_wpage_open(struct translator *en, uint32_t rpn); /* another vCPU stores to it */
 /* Before a store of c->pc to [off, off + size) of page rpn, of which bt_code_in says that it has
  * code: by a helper, after which c->left says that the rest of its block may have changed; by a
  * block whose slow path is at c->site. True: the rest of that block changes, so the instruction

@@ -38,6 +38,7 @@
     H(mov_to_cr)                                                                 \
     H(mov_from_dr)                                                               \
     H(mov_to_dr)                                                                 \
+    H(pause)                                                                     \
     H(clts)                                                                      \
     H(lmsw)         /* source in ctx->temp[1] */                                 \
     H(store_system) /* what: SMSW SLDT STR; destination */                       \

@@ -8,6 +8,7 @@
 #include "paging.h"
 #include "pkeys.h"
 #include "segment.h"
+#include "smp.h"
 #include "trace.h"
 #include "vecmem.h"
 
@@ -234,13 +235,16 @@ void bt_tlb_invlpg(struct bt_ctx *c, uint64_t lin)
     }
 }
 
-/* Code appeared in page rpn: stores to it must take the slow path from now on (invariant 3). */
+/* Code appeared in page rpn: stores to it must take the slow path from now on (invariant 3). The
+ * vCPU's own thread, or it is stopped. */
 void bt_tlb_protect(struct bt_ctx *c, uint32_t rpn)
 {
-    if (!c->v->en->rpn_written[rpn])
-        return;
-    c->v->en->rpn_written[rpn] = 0;
+    uint64_t own = bt_smp_bit(c->v), *written = &c->v->machine->written[rpn];
+
     bt_view_protect(c, rpn);
+    if (!(__atomic_load_n(written, __ATOMIC_RELAXED) & own))
+        return;
+    __atomic_fetch_and(written, ~own, __ATOMIC_SEQ_CST);
     for (unsigned m = 0; m < MMU_COUNT; m++)
         for (unsigned kind = 0; kind < 2; kind++)
             for (unsigned k = 0; k < c->tlb[m].n_fill[kind]; k++) {
@@ -283,10 +287,8 @@ static enum fill_result tlb_fill(struct bt_ctx *c, uint64_t lin, unsigned access
         t->fill[w.global][t->n_fill[w.global]++] = (uint16_t)i;
     }
     t->tag_r[i] = lin & BT_PAGE_MASK;
-    bool store = w.writable && w.dirty && !rom && en->rpn_page[*rpn] == 0;
+    bool store = w.writable && w.dirty && !rom && bt_guard_fill(c, *rpn);
     t->tag_w[i] = store ? t->tag_r[i] : no_match(i);
-    if (store)
-        en->rpn_written[*rpn] = 1;
     t->host[i] = (uint64_t)page;
     t->rpn[i] = *rpn;
     if (w.page_bits == 21)
@@ -312,8 +314,7 @@ static enum fill_result page_for(struct bt_ctx *c, uint64_t lin, unsigned access
     return tlb_fill(c, lin, access, mmu, host, gpa, rpn);
 }
 
-/* ---- accesses of helpers
- * ------------------------------------------------------------------------------------------ */
+/* ---- accesses of helpers -------------------------------------------------------------------- */
 
 static bool crosses(uint64_t lin, unsigned size)
 {
@@ -359,14 +360,26 @@ int bt_copy_in(struct bt_ctx *c, uint64_t lin, void *buf, unsigned len, unsigned
     return 0;
 }
 
-static void ram_store(struct bt_ctx *c, uint8_t *host, uint32_t rpn, const void *buf, unsigned n)
+/* A helper is about to store to a page. */
+static void store_begins(struct bt_ctx *c, uint32_t rpn)
 {
+    while (!bt_guard_store(c, rpn)) {
+        c->v->en->stat.smp_open++;
+        bt_guard_open(c, rpn);
+    }
     if (bt_code_in(c, rpn))
         bt_code_store(c, rpn);
+}
+
+static void ram_store(struct bt_ctx *c, uint8_t *host, uint32_t rpn, const void *buf, unsigned n)
+{
+    store_begins(c, rpn);
     if (n == 8)
         *(volatile uint64_t *)host = *(const uint64_t *)buf;
     else if (n == 4)
         *(volatile uint32_t *)host = *(const uint32_t *)buf;
+    else if (n == 2)
+        *(volatile uint16_t *)host = *(const uint16_t *)buf;
     else
         bt_copy_few(host, buf, n);
 }
@@ -441,8 +454,8 @@ void *bt_host(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned access, un
         *fault = 1;
     if (r != FILL_RAM || (bt_watching(c) && bt_watch_page(c, lin)))
         return NULL;
-    if ((access & ACC_W) && bt_code_in(c, rpn))
-        bt_code_store(c, rpn);
+    if (access & ACC_W)
+        store_begins(c, rpn);
     return host;
 }
 
@@ -496,10 +509,10 @@ static bool hits_running_code(struct bt_ctx *c, uint32_t rpn, unsigned off, unsi
     return bt_code_in(c, rpn) && bt_code_store_site(c, rpn, off, size);
 }
 
-static uint64_t oneshot(struct bt_ctx *c)
+static uint64_t leave(struct bt_ctx *c, enum bt_exit_reason why)
 {
     precise_state(c);
-    c->exit_reason = EXIT_ONESHOT;
+    c->exit_reason = why;
     return 1;
 }
 
@@ -522,6 +535,20 @@ uint64_t bt_seg_slow(struct bt_ctx *c)
         return 0;
     precise_state(c);
     return bt_exception(c);
+}
+
+static uint64_t oneshot(struct bt_ctx *c)
+{
+    return leave(c, EXIT_ONESHOT);
+}
+
+/* True: others guard the page, and the run loop has to tell them first. */
+static bool foreign(struct bt_ctx *c, uint32_t rpn)
+{
+    if (bt_guard_store(c, rpn))
+        return false;
+    c->arg = rpn;
+    return true;
 }
 
 struct piece {
@@ -608,6 +635,9 @@ static uint64_t masked_access(struct bt_ctx *c, struct piece *p, unsigned n, uns
         if (any[i] && watched(c, &used[i], access))
             return oneshot(c);
     for (unsigned i = 0; i < n; i++)
+        if ((access & ACC_W) && any[i] && used[i].host != NULL && foreign(c, used[i].rpn))
+            return leave(c, EXIT_OPEN);
+    for (unsigned i = 0; i < n; i++)
         if ((access & ACC_W) && any[i] && used[i].host != NULL &&
             hits_running_code(c, used[i].rpn, (unsigned)(used[i].lin & 0xfff), used[i].len))
             return oneshot(c);
@@ -628,7 +658,7 @@ static void count_reason(struct bt_ctx *c, const struct piece *p, unsigned n, un
         en->stat.slow_cross++;
     else if (p->host == NULL)
         en->stat.slow_device++;
-    else if ((access & ACC_W) && en->rpn_page[p->rpn] != 0)
+    else if ((access & ACC_W) && bt_guarded(en, p->rpn))
         en->stat.slow_code++;
     else
         en->stat.slow_fill++;
@@ -656,6 +686,8 @@ uint64_t bt_mem_slow(struct bt_ctx *c)
     }
     if (c->mem_info & INFO_MASKED)
         return masked_access(c, p, n, size, access, mmu);
+    if (n == 2 && (c->mem_info & INFO_LOCKED) && c->v->cross == 0)
+        return leave(c, EXIT_LOCKED);
     /* A write access checks write permission first, as the processor does for read-modify-write. */
     for (unsigned i = 0; i < n; i++)
         if (locate(c, &p[i], access & ACC_W ? ACC_W : ACC_R, mmu))
@@ -664,6 +696,10 @@ uint64_t bt_mem_slow(struct bt_ctx *c)
         if (watched(c, &p[i], access))
             return oneshot(c);
     count_reason(c, p, n, access);
+    if (access & ACC_W)
+        for (unsigned i = 0; i < n; i++)
+            if (p[i].host != NULL && foreign(c, p[i].rpn))
+                return leave(c, EXIT_OPEN);
     if (access & ACC_W)
         for (unsigned i = 0; i < n; i++)
             if (p[i].host != NULL &&

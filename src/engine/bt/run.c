@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The engine behind the seam: creation, the run loop, CPU state in and out. */
+/* The engine behind the seam: the run loop, CPU state in and out. */
 #include <asm/prctl.h>
 #include <errno.h>
 #include <stdio.h>
@@ -11,12 +11,14 @@
 #include <unistd.h>
 
 #include "codewrite.h"
+#include "create.h"
 #include "debug.h"
 #include "dr.h"
 #include "event.h"
 #include "helpers.h"
 #include "segment.h"
 #include "signal_internal.h"
+#include "smp.h"
 #include "trace.h"
 #include "x87.h"
 #include "xlate.h"
@@ -47,219 +49,7 @@ AT(fs_base, CTX_FS_BASE);
 AT(fs_loaded, CTX_FS_LOADED);
 AT(fs_host, CTX_FS_HOST);
 
-/* x87, SSE, AVX, AVX-512; never PKRU (it guards the monitor's own memory) nor AMX (needs a
- * permission). */
-#define XCOMPONENTS 0xe7ull
-
-static uint64_t host_xcr0(void)
-{
-    uint32_t lo, hi;
-    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-    return (uint64_t)hi << 32 | lo;
-}
-
-static int bt_probe(struct err *e)
-{
-    if (!__builtin_cpu_supports("sse4.2"))
-        return err_set(e, ENODEV, "the translator needs a processor with SSE4.2 and XSAVE");
-    uint32_t a = 1, b, cx = 0, d;
-    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(cx), "=d"(d));
-    if (!(cx >> 27 & 1))
-        return err_set(e, ENODEV,
-                       "the translator needs XSAVE, which this processor or kernel does not offer");
-    return 0;
-}
-
-static uint64_t measure_tsc_khz(void)
-{
-    struct timespec a, b;
-    uint64_t t0, t1, ns;
-
-    clock_gettime(CLOCK_MONOTONIC_RAW, &a);
-    t0 = bt_tsc();
-    do {
-        clock_gettime(CLOCK_MONOTONIC_RAW, &b);
-        ns = (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000ull + (uint64_t)(b.tv_nsec - a.tv_nsec);
-    } while (ns < 10000000);
-    t1 = bt_tsc();
-    return (t1 - t0) * 1000000ull / ns;
-}
-
-static void bt_destroy(struct engine *m)
-{
-    free(m);
-}
-
-static int bt_create(const struct engine_config *cfg, struct engine **out, struct err *e)
-{
-    struct engine *m;
-
-    if (cfg->vcpus != 1)
-        return err_set(e, EINVAL, "the translator runs one virtual CPU, not %u; use --cpus 1",
-                       cfg->vcpus);
-    m = calloc(1, sizeof(*m));
-    if (m == NULL)
-        return err_set(e, ENOMEM, "out of memory");
-    m->ram = cfg->ram;
-    m->host = cfg->host;
-    m->cpuid = cfg->cpuid;
-    m->vcpus = cfg->vcpus;
-    m->stats = cfg->stats;
-    m->trace = cfg->trace;
-    m->tsc_khz = measure_tsc_khz();
-    if (ram_listen(cfg->ram, bt_code_dma, m) < 0) {
-        free(m);
-        return err_set(e, ENOSPC, "too many listeners on guest memory");
-    }
-    *out = m;
-    return 0;
-}
-
-static void translator_destroy(struct translator *en)
-{
-    if (en == NULL)
-        return;
-    bt_cache_destroy(en);
-    free(en);
-}
-
-static int translator_create(struct engine *m, struct translator **out, struct err *e)
-{
-    struct translator *en = calloc(1, sizeof(*en));
-    struct cpuid_dynamic dyn = {0};
-    uint32_t id[4];
-
-    if (en == NULL)
-        return err_set(e, ENOMEM, "out of memory");
-    en->machine = m;
-    en->branch_fd = -1;
-    en->ram = m->ram;
-    en->host = m->host;
-    en->cpuid = m->cpuid;
-    en->stats = m->stats;
-    en->trace = m->trace;
-    en->tsc_khz = m->tsc_khz;
-    en->backing = ram_backing(m->ram);
-    bt_regions_load(en);
-    en->phys_mask = (1ull << cpuid_phys_bits(m->cpuid)) - 1;
-    cpuid_execute(m->cpuid, &dyn, 0, 0, id);
-    en->amd = id[2] == 0x444d4163; /* "cAMD" */
-    cpuid_execute(m->cpuid, &dyn, 0x80000021, 0, id);
-    en->efer_mask = 0xd01 | (id[0] >> 8 & 1 ? 1u << 21 : 0); /* SCE LME LMA NXE; AIBRSE */
-    en->host_xcr0 = host_xcr0();
-    en->cr4_mask = bt_cr4_mask(m->cpuid);
-    en->bmi2 = __builtin_cpu_supports("bmi2");
-    int rc = bt_cache_create(en, e);
-    if (rc == 0)
-        rc = bt_views_create(en, e);
-    if (rc < 0) {
-        translator_destroy(en);
-        return rc;
-    }
-    *out = en;
-    return 0;
-}
-
-static struct bt_ctx *context_create(struct engine_vcpu *v)
-{
-    bool direct = v->en->views != NULL;
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    struct bt_ctx *c = mmap(NULL, direct ? LOW_WINDOW_END : sizeof(*c), PROT_NONE, flags, -1, 0);
-    uint64_t mask = host_xcr0() & XCOMPONENTS;
-
-    if (c == MAP_FAILED && direct) { /* a limit of address space: without direct access, then */
-        bt_views_destroy(v->en);
-        direct = false;
-        c = mmap(NULL, sizeof(*c), PROT_NONE, flags, -1, 0);
-    }
-    if (c == MAP_FAILED)
-        return NULL;
-    if (mprotect(c, (sizeof(*c) + 4095) & ~4095ul, PROT_READ | PROT_WRITE) < 0) {
-        munmap(c, direct ? LOW_WINDOW_END : sizeof(*c));
-        return NULL;
-    }
-    c->direct = direct;
-    c->low_base = (uint64_t)c + LOW_WINDOW;
-    memset(c->indirect, 1, sizeof(c->indirect));
-    c->v = v;
-    c->self = c;
-    c->calls = v->en->stat.helper_calls;
-    c->outside = 1;
-    c->code_base = (uint64_t)v->en->code_rx;
-    c->xsave = v->cpu.xsave;
-    c->xmask_lo = (uint32_t)mask;
-    c->xmask_hi = (uint32_t)(mask >> 32);
-    c->xinit = v->xinit;
-    memset(v->xinit, 0, sizeof(v->xinit));
-    v->xinit[24] = 0x80; /* MXCSR 1F80: restored from the image even when SSE is initial */
-    v->xinit[25] = 0x1f;
-    if (bt_branch_map(c) < 0) {
-        bt_branch_unmap(c);
-        munmap(c, direct ? LOW_WINDOW_END : sizeof(*c));
-        return NULL;
-    }
-    bt_tlb_init(c);
-    for (uint32_t id = 0; id < BT_MAX_PAGES; id++)
-        c->cur_lin[id] = BT_NO_LIN;
-    return c;
-}
-
-static void context_destroy(struct engine_vcpu *v)
-{
-    if (v->ctx == NULL)
-        return;
-    if (bt_current == v->ctx)
-        bt_current = NULL;
-    bt_branch_unmap(v->ctx);
-    munmap(v->ctx, v->ctx->direct ? LOW_WINDOW_END : sizeof(*v->ctx));
-}
-
-static void bt_vcpu_destroy(struct engine_vcpu *v)
-{
-    if (v == NULL)
-        return;
-    v->machine->vcpu[v->index] = NULL;
-    bt_sample_unbind(v);
-    if (v->altstack != NULL)
-        munmap(v->altstack, BT_ALTSTACK);
-    context_destroy(v);
-    translator_destroy(v->en);
-    free(v->xlate);
-    insn_cache_destroy(v->insn_cache);
-    free(v->xbuf);
-    free(v);
-}
-
-static int bt_vcpu_create(struct engine *m, unsigned index, struct engine_vcpu **out, struct err *e)
-{
-    struct engine_vcpu *v = aligned_alloc(64, (sizeof(*v) + 63) & ~63ul);
-
-    if (v == NULL)
-        return err_set(e, ENOMEM, "out of memory");
-    memset(v, 0, sizeof(*v));
-    v->machine = m;
-    v->index = index;
-    int rc = translator_create(m, &v->en, e);
-    if (rc < 0) {
-        bt_vcpu_destroy(v);
-        return rc;
-    }
-    v->en->v = v;
-    v->xlate = malloc(sizeof(struct xlate));
-    v->insn_cache = insn_cache_create();
-    v->xbuf = aligned_alloc(4096, 4096);
-    v->ctx = context_create(v);
-    if (v->xlate == NULL || v->insn_cache == NULL || v->xbuf == NULL || v->ctx == NULL) {
-        bt_vcpu_destroy(v);
-        return err_set(e, ENOMEM, "out of memory");
-    }
-    x86_cpu_reset(&v->cpu);
-    v->left_at = v->window = bt_tsc();
-    v->tsc_offset = 0 - v->left_at;
-    m->vcpu[index] = v;
-    *out = v;
-    return 0;
-}
+/* ---- state ----------------------------------------------------------------------------------- */
 
 /* struct x86_cpu -> context. */
 static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
@@ -310,11 +100,24 @@ static void save_state(struct engine_vcpu *v, struct bt_ctx *c)
     cpu->mp_state = v->halted ? X86_MP_HALTED : X86_MP_RUNNABLE;
 }
 
+/* The tables that begin with other values than 0, when the vCPU runs for the first time: one that
+ * never does costs no memory for them. */
+static void fill_context(struct bt_ctx *c)
+{
+    memset(c->indirect, 1, sizeof(c->indirect));
+    bt_tlb_init(c);
+    for (uint32_t id = 0; id < BT_MAX_PAGES; id++)
+        c->cur_lin[id] = BT_NO_LIN;
+}
+
 /* The calling thread is to run this vCPU: signal stack, GS. */
 static int bind(struct engine_vcpu *v)
 {
     if (bt_current == v->ctx)
         return 0;
+    if (!v->bound)
+        fill_context(v->ctx);
+    v->bound = true;
     int r = bt_signal_thread(v);
     if (r < 0)
         return r;
@@ -330,6 +133,21 @@ static int bind(struct engine_vcpu *v)
 static void bt_get_state(struct engine_vcpu *v, struct x86_cpu *cpu)
 {
     *cpu = v->cpu;
+    cpu->tsc = bt_tsc() + v->tsc_offset;
+}
+
+/* States that were made at one time are set one after the other: their TSCs stay synchronous. */
+static uint64_t tsc_offset_for(const struct engine_vcpu *v, uint64_t tsc)
+{
+    const struct engine_vcpu *first = v->machine->vcpu[0];
+    uint64_t offset = tsc - bt_tsc();
+
+    if (first == NULL || first == v)
+        return offset;
+    int64_t differ = (int64_t)(offset - first->tsc_offset);
+    if (differ < 0)
+        differ = -differ;
+    return (uint64_t)differ < v->machine->tsc_khz * 1000 ? first->tsc_offset : offset;
 }
 
 static int bt_set_state(struct engine_vcpu *v, const struct x86_cpu *cpu, struct err *e)
@@ -339,10 +157,10 @@ static int bt_set_state(struct engine_vcpu *v, const struct x86_cpu *cpu, struct
     uint64_t *hdr = (uint64_t *)(v->cpu.xsave + 512);
     v->cpu = *cpu;
     /* The image is run through XRSTOR: what that refuses is corrected here. */
-    hdr[0] &= host_xcr0() & XCOMPONENTS;
+    hdr[0] &= bt_host_components();
     memset(hdr + 1, 0, 56);
     *(uint32_t *)(v->cpu.xsave + 24) &= 0xffff;
-    v->tsc_offset = cpu->tsc - bt_tsc();
+    v->tsc_offset = tsc_offset_for(v, cpu->tsc);
     v->loaded = false;
     return 0;
 }
@@ -406,6 +224,11 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
     if (!(c->mode_key & MODE_L))
         c->rip &= 0xffffffff;
     bt_x87_settle(c);
+    if (direct && c->fault_open != 0) {
+        c->arg = c->fault_open - 1;
+        c->exit_reason = EXIT_OPEN;
+        return;
+    }
     if (direct && !c->fault_guest) {
         direct_fault(v, c, b, rec);
         return;
@@ -522,6 +345,8 @@ static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool a
             return NULL;
         }
         if (b == NULL) {
+            if (c->exc_vector == 0xfd) /* others acted meanwhile */
+                return NULL;
             if (c->exc_vector == 0xfe) {
                 v->flush_wanted = true;
                 return NULL;
@@ -552,6 +377,8 @@ static bool ran(const struct bt_ctx *c)
     case EXIT_TLB:
     case EXIT_STALE:
     case EXIT_DEBUG:
+    case EXIT_OPEN:
+    case EXIT_LOCKED:
         return false;
     default:
         return true;
@@ -585,16 +412,60 @@ static void rest(struct engine_vcpu *v)
     }
 }
 
+/* ---- start-up (Intel SDM vol. 3, 9.4.4) ------------------------------------------------------ */
+
+static void leave(struct engine_vcpu *v)
+{
+    v->left_at = bt_tsc();
+    v->where = WHERE_OUTSIDE;
+    bt_sample_run(v, false);
+    bt_smp_leave(v);
+}
+
+/* An INIT that arrived ends what the vCPU is at. */
+static bool take_init(struct engine_vcpu *v, struct bt_ctx *c)
+{
+    const struct engine_host *h = v->en->host;
+
+    if (h->init_take == NULL || !h->init_take(h->opaque, v->index))
+        return false;
+    save_state(v, c);
+    x86_cpu_init(&v->cpu);
+    v->loaded = false;
+    leave(v);
+    return true;
+}
+
+/* After INIT: until a start-up message says where to begin. */
+static bool waits_for_startup(struct engine_vcpu *v)
+{
+    const struct engine_host *h = v->en->host;
+    int vector;
+
+    if (v->cpu.mp_state != X86_MP_INIT)
+        return false;
+    (void)h->init_take(h->opaque, v->index);
+    vector = h->sipi_take(h->opaque, v->index);
+    if (vector < 0)
+        return true;
+    x86_cpu_sipi(&v->cpu, (uint8_t)vector);
+    v->loaded = false;
+    return false;
+}
+
 static enum engine_exit bt_run(struct engine_vcpu *v)
 {
     struct bt_ctx *c = v->ctx;
     struct translator *en = v->en;
     enum engine_exit why = ENGINE_EXIT_KICKED;
 
+    if (waits_for_startup(v))
+        return ENGINE_EXIT_HALT;
     if (bind(v) < 0) {
         snprintf(v->error, sizeof(v->error), "cannot set up the signal stack");
         return ENGINE_EXIT_ERROR;
     }
+    bt_smp_enter(v);
     bt_sample_run(v, true);
     v->where = WHERE_LOOP;
     if (!v->loaded)
@@ -611,8 +482,9 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             why = ENGINE_EXIT_SHUTDOWN;
             break;
         }
-        bool alone = c->exit_reason == EXIT_ONESHOT, chain = c->exit_reason == EXIT_CHAIN,
-             stale = c->exit_reason == EXIT_STALE;
+        bool open = c->exit_reason == EXIT_OPEN, locked = c->exit_reason == EXIT_LOCKED;
+        bool alone = c->exit_reason == EXIT_ONESHOT || open || locked,
+             chain = c->exit_reason == EXIT_CHAIN, stale = c->exit_reason == EXIT_STALE;
         uint32_t form = c->exit_reason == EXIT_VARIANT ? BT_KEY_VARIANT
                         : c->exit_reason == EXIT_TLB   ? BT_KEY_TLB
                         : stale                        ? c->arg & BT_KEY_FORM
@@ -628,6 +500,11 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             v->first_look = true;
         if (atomic_exchange(&v->stop, false))
             break;
+        bt_smp_poll(v);
+        if (open) {
+            en->stat.smp_open++;
+            bt_guard_open(c, c->arg);
+        }
         bt_code_stale(en);
         bt_wpage_quiet(en);
         if (bt_remap_code(c)) {
@@ -643,6 +520,8 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             if (!alone) {
                 uint64_t rip = c->rip;
                 c->exit_reason = EXIT_LOOKUP;
+                if (take_init(v, c))
+                    return ENGINE_EXIT_KICKED;
                 if (take_events(v, c))
                     v->halted = false;
                 if (c->exit_reason == EXIT_SHUTDOWN) {
@@ -675,8 +554,15 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         if (form == BT_KEY_TLB && !stale && c->exit_site != 0 && !v->flush_wanted)
             form = bt_miss_form(c, &link);
         uint64_t rip = c->rip, exceptions = en->stat.exc;
+        if (locked) {
+            en->stat.smp_locked++;
+            bt_smp_begin(v);
+            bt_smp_stop(v, bt_smp_others(v));
+        }
         struct bt_block *b = code_for(v, c, alone, alone ? 0 : form, stale && !alone);
         if (b == NULL) {
+            if (locked)
+                bt_smp_end(v);
             if (c->exit_reason == EXIT_SHUTDOWN) {
                 why = ENGINE_EXIT_SHUTDOWN;
                 break;
@@ -712,6 +598,8 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         v->where = WHERE_GUEST;
         bt_enter();
         v->where = WHERE_LOOP;
+        if (locked)
+            bt_smp_end(v);
         en->stat.exits[c->exit_reason]++;
         c->flags = (c->flags & 0x8d5) | 0x202;
         if (c->exit_reason == EXIT_FAULT)
@@ -748,9 +636,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         }
     }
     save_state(v, c);
-    v->left_at = bt_tsc();
-    v->where = WHERE_OUTSIDE;
-    bt_sample_run(v, false);
+    leave(v);
     return why;
 }
 

@@ -22,7 +22,7 @@ static struct sigaction previous[5];
 static _Atomic uint64_t code_range[CODE_RANGES] = {[0 ... CODE_RANGES - 1] = CODE_NONE};
 static uint64_t code_range_size; /* the same for all */
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t installing = PTHREAD_MUTEX_INITIALIZER;
 
 static void chain(int sig, siginfo_t *info, void *uc)
 {
@@ -91,6 +91,7 @@ static void handler(int sig, siginfo_t *info, void *ucv)
         return;
     }
     c->fault_guest = false;
+    c->fault_open = 0;
     c->fault_pc = pc;
     if (g[REG_TRAPNO] == 14 && c->direct && (c->mode_key & MODE_DIRECT)) {
         int r = bt_view_fill(c, (uint64_t)g[REG_CR2], g[REG_ERR] & 2);
@@ -104,14 +105,21 @@ static void handler(int sig, siginfo_t *info, void *ucv)
     g[REG_RIP] = (greg_t)bt_stub_exit;
 }
 
+/* Whoever has put a handler of his own in the place of ours meanwhile is asked after us. */
 static void install(void)
 {
     struct sigaction sa = {.sa_sigaction = handler,
                            .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
     sigemptyset(&sa.sa_mask);
-    for (unsigned i = 0; i < 5; i++)
-        sigaction(signals[i], &sa, &previous[i]);
+    pthread_mutex_lock(&installing);
+    for (unsigned i = 0; i < 5; i++) {
+        struct sigaction now;
+        sigaction(signals[i], NULL, &now);
+        if (!(now.sa_flags & SA_SIGINFO) || now.sa_sigaction != handler)
+            sigaction(signals[i], &sa, &previous[i]);
+    }
+    pthread_mutex_unlock(&installing);
 }
 
 int bt_signal_thread(struct engine_vcpu *v)
@@ -119,7 +127,7 @@ int bt_signal_thread(struct engine_vcpu *v)
     stack_t ss = {.ss_size = BT_ALTSTACK};
     sigset_t all;
 
-    pthread_once(&once, install);
+    install();
     v->altstack =
         mmap(NULL, ss.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (v->altstack == MAP_FAILED) {

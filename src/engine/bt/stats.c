@@ -21,6 +21,8 @@ static const char *const exit_name[EXIT_COUNT] = {
     [EXIT_ONESHOT] = "store to own page",
     [EXIT_STALE] = "source of a block changed",
     [EXIT_DEBUG] = "debugger",
+    [EXIT_OPEN] = "store to a page of another vCPU",
+    [EXIT_LOCKED] = "LOCK over two pages",
     [EXIT_ERROR] = "error",
 };
 _Static_assert(EXIT_COUNT <= BT_STAT_EXITS, "room for all exit reasons");

@@ -54,6 +54,10 @@
     S(flush_space, "address spaces", "flushes, all but global", "")         \
     S(flush_all, "address spaces", "flushes, global too", "")               \
     S(invlpg, "address spaces", "flushes of one page", "")                  \
+    S(smp_stop, "other virtual CPUs", "stopped", "")                        \
+    S(smp_wait, "other virtual CPUs", "waited for", "")                     \
+    S(smp_open, "other virtual CPUs", "stores to their code pages", "")     \
+    S(smp_locked, "other virtual CPUs", "LOCK over two pages", "")          \
     S(mmio, "events", "memory-mapped accesses to devices", "")              \
     S(pio, "events", "port accesses", "")                                   \
     S(irq, "events", "interrupts and INT instructions", "")                 \

@@ -619,6 +619,10 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->page2 = 0;
     x->twice = false;
     x->bytes = bt_rpn_host(en, en->page[id].rpn);
+    if (en->page[id].checked && en->machine->vcpus > 1) { /* others may write it meanwhile */
+        memcpy(x->copy, x->bytes, BT_PAGE_SIZE);
+        x->bytes = x->copy;
+    }
     x->key = c->mode_key;
     x->mode = c->mode;
     x->long64 = bits == 64;
@@ -721,7 +725,12 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
         x->direct = false;
         x->single = true;
     }
+    uint32_t pauses = c->v->pauses;
     enum insn_result r = decode_block(x, rip);
+    if (c->v->pauses != pauses) { /* others may have written its page */
+        c->exc_vector = 0xfd;
+        return NULL;
+    }
     if (r == INSN_MORE)
         return NULL;
     if (!place(x)) {

@@ -23,6 +23,7 @@
 
 #include "codewrite.h"
 #include "pkeys.h"
+#include "smp.h"
 #include "view.h"
 
 /* Raw: FS may not be the host's here, and errno is thread-local. */
@@ -252,12 +253,12 @@ static void protect_code(struct bt_ctx *c, uint64_t host, const struct piece_of 
     uint32_t first = (uint32_t)(p->backing >> 12), n = (uint32_t)(p->len >> 12), k = 0;
 
     while (k < n) {
-        if (en->rpn_page[first + k] == 0) {
+        if (!bt_guarded(en, first + k)) {
             k++;
             continue;
         }
         uint32_t s = k;
-        while (k < n && en->rpn_page[first + k] != 0)
+        while (k < n && bt_guarded(en, first + k))
             k++;
         bt_protect(c, host + (uint64_t)s * BT_PAGE_SIZE, (uint64_t)(k - s) * BT_PAGE_SIZE,
                    PROT_READ);
@@ -280,10 +281,9 @@ static bool map_range(struct bt_ctx *c, const struct view *v, uint64_t lin, uint
         if (r < 0 && r > -4096)
             return false;
         en->views->maps++;
-        if (w && p.len > BT_PAGE_SIZE)
+        if (w) /* others may guard a page meanwhile */
             protect_code(c, host, &p);
-        if (w)
-            bt_fill(en->rpn_written + (p.backing >> 12), 1, p.len >> 12);
+        en->views->kernel_full |= en->views->full && v->index == 0;
     }
     return true;
 }
@@ -585,7 +585,7 @@ struct view *bt_view_now(const struct bt_ctx *c)
 
 /* Neighbouring entries that go on where this one ends come along: [*first, *end). */
 static void extend(const struct translator *en, const struct leaf *l, const uint64_t *pte,
-                   bool write, unsigned i, unsigned *first, unsigned *end)
+                   uint64_t own, bool write, unsigned i, unsigned *first, unsigned *end)
 {
     uint32_t rpn;
     bool rom;
@@ -594,17 +594,17 @@ static void extend(const struct translator *en, const struct leaf *l, const uint
     *end = i + 1;
     while (*end < 512 && *end - i < 32) {
         uint64_t e = __atomic_load_n(&pte[*end], __ATOMIC_RELAXED);
-        if (e != pte[i] + (uint64_t)(*end - i) * BT_PAGE_SIZE || bit(l->mapped, *end) ||
+        if (e != own + (uint64_t)(*end - i) * BT_PAGE_SIZE || bit(l->mapped, *end) ||
             bt_ram_page(en, bt_entry_gpa(1, e), &rpn, &rom) == NULL || rom ||
-            (write && en->rpn_page[rpn] != 0))
+            (write && bt_guarded(en, rpn)))
             break;
         ++*end;
     }
     while (*first > 0 && i - *first < 16) {
         uint64_t e = __atomic_load_n(&pte[*first - 1], __ATOMIC_RELAXED);
-        if (e != pte[i] - (uint64_t)(i - *first + 1) * BT_PAGE_SIZE || bit(l->mapped, *first - 1) ||
+        if (e != own - (uint64_t)(i - *first + 1) * BT_PAGE_SIZE || bit(l->mapped, *first - 1) ||
             bt_ram_page(en, bt_entry_gpa(1, e), &rpn, &rom) == NULL || rom ||
-            (write && en->rpn_page[rpn] != 0))
+            (write && bt_guarded(en, rpn)))
             break;
         --*first;
     }
@@ -655,9 +655,13 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
     }
     if (bt_ram_page(en, w.gpa, &rpn, &rom) == NULL || (rom && write) || !bt_keys_plain(c, w.entry))
         return -1;
-    if (write && en->rpn_page[rpn] != 0 && !bt_code_store_direct(c, rpn))
+    if (write && bt_guard_foreign(c, rpn)) {
+        c->fault_open = rpn + 1;
         return -1;
-    bool code = en->rpn_page[rpn] != 0, writable = w.writable && w.dirty && !rom;
+    }
+    if (write && bt_guarded(en, rpn) && !bt_code_store_direct(c, rpn))
+        return -1;
+    bool code = bt_guarded(en, rpn), writable = w.writable && w.dirty && !rom;
     unsigned level = (w.page_bits - 12u) / 9 + 1, i = lin >> leaf_shift(level) & 511;
     if (level == 1 && code)
         writable = false;
@@ -680,18 +684,16 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
     if (level > 1 && bit(l->mapped, i) && l->pte[i] == w.entry && bit(l->writable, i) && write) {
         /* code went away from a page of a large one */
         bt_protect(c, bt_host_of(c, v, lin & BT_PAGE_MASK), BT_PAGE_SIZE, PROT_READ | PROT_WRITE);
-        en->rpn_written[rpn] = 1;
         bt_view_settle(c);
         return 0;
     }
-    uint32_t page_rpn = rpn;
     unsigned first = i, end = i + 1;
     if (bit(l->mapped, i)) { /* other rights now, or another page: it was not flushed */
         if (bit(l->writable, i))
             rmap_update(en, l, i, false);
     } else if (level == 1) {
         uint8_t *table = bt_ram_page(en, w.table, &rpn, &rom);
-        extend(en, l, (const uint64_t *)(void *)table, writable, i, &first, &end);
+        extend(en, l, (const uint64_t *)(void *)table, w.entry, writable, i, &first, &end);
     }
     uint64_t size = 1ull << leaf_shift(level);
     bool same = end == i + 1 && first == i && level == 1 && bit(l->mapped, i) &&
@@ -706,11 +708,10 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
         if (v->index == 0 && !w.global)
             v->not_global = true;
     }
+    atomic_thread_fence(memory_order_seq_cst); /* who guards a page now sees what may write it */
     if (same) {
         bt_protect(c, bt_host_of(c, v, lin & BT_PAGE_MASK), BT_PAGE_SIZE,
-                   PROT_READ | (writable ? PROT_WRITE : 0));
-        if (writable)
-            en->rpn_written[page_rpn] = 1;
+                   PROT_READ | (writable && !bt_guarded(en, rpn) ? PROT_WRITE : 0));
         bool refused = vs->full;
         bt_view_settle(c);
         return refused ? -1 : 0;

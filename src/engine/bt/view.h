@@ -83,6 +83,7 @@ struct views {
     uint32_t maps, max_maps;       /* at most so many since all were taken away; when they are */
     bool full;                     /* the host refused one, */
     bool kernel_full;              /* and the kernel has rights that it should have lost */
+    unsigned n_view;               /* in use, the kernel's included */
     uint32_t free_leaf, free_node; /* lists, 0: empty; then those never used come */
     uint32_t fresh_leaf, fresh_node, free_nodes;
     struct leaf *leaf;

@@ -40,6 +40,15 @@ static void note_own(struct views *vs)
     fclose(f);
 }
 
+/* The vCPUs of a machine share the host's address space: 2,048 regions, of which a view takes some
+ * six. */
+static unsigned view_limit(unsigned vcpus)
+{
+    unsigned n = 160 / vcpus;
+
+    return n > VIEWS - 1 ? VIEWS : n + 1;
+}
+
 /* Three quarters of the mappings that a process may have are ours. */
 static uint32_t map_limit(void)
 {
@@ -68,7 +77,8 @@ int bt_views_create(struct translator *en, struct err *e)
     en->views = vs;
     vs->fd = fd;
     vs->eager = direct != NULL && strcmp(direct, "eager") == 0;
-    vs->max_maps = map_limit();
+    vs->max_maps = map_limit() / en->machine->vcpus;
+    vs->n_view = view_limit(en->machine->vcpus);
     vs->leaf = tables(sizeof(*vs->leaf) * LEAVES);
     vs->node = tables(sizeof(*vs->node) * NODES);
     vs->rmap = tables(sizeof(*vs->rmap) * en->n_rpn);

@@ -211,8 +211,17 @@ void bt_view_protect(struct bt_ctx *c, uint32_t rpn)
                 bt_protect(c, bt_host_of(c, &vs->view[l->view], leaf_lin(l, i) + (p.gpa - gpa) + o),
                            BT_PAGE_SIZE, PROT_READ);
         }
+        vs->kernel_full |= vs->full && l->view == 0;
     }
     bt_view_settle(c);
+}
+
+bool bt_view_writes(const struct translator *en, uint32_t rpn)
+{
+    const struct views *vs = en->views;
+
+    return vs != NULL && (__atomic_load_n(&vs->rmap[rpn], __ATOMIC_RELAXED) |
+                          __atomic_load_n(&vs->rmap_large[rpn >> 9], __ATOMIC_RELAXED)) != 0;
 }
 
 /* ---- address spaces -------------------------------------------------------------------------- */
@@ -265,7 +274,7 @@ static struct view *view_new(struct bt_ctx *c)
     struct views *vs = c->v->en->views;
     struct view *old = NULL;
 
-    for (unsigned i = 1; old == NULL && i < VIEWS; i++)
+    for (unsigned i = 1; old == NULL && i < vs->n_view; i++)
         if (!vs->view[i].used)
             old = &vs->view[i];
     if (old == NULL) {

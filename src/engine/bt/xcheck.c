@@ -112,7 +112,7 @@ static void check_source(struct xlate *x, uint32_t key, unsigned n)
     const uint8_t *fail = fail_code(x, key);
     unsigned here = off + n <= BT_PAGE_SIZE ? n : BT_PAGE_SIZE - off;
     if (x->verify) {
-        x_mov_imm(x, t1, (uint64_t)x->bytes);
+        x_mov_imm(x, t1, (uint64_t)bt_rpn_host(x->en, x->en->page[x->id].rpn));
         compare(x, t1, t2, off, s->bytes, here, fail);
     }
     if (page2_checked(x)) {

@@ -66,8 +66,9 @@ struct xlate {
     struct translator *en;
     uint32_t id;          /* page */
     uint32_t page2;       /* second page of an instruction that straddles two */
-    const uint8_t *bytes; /* host address of the page */
-    uint32_t key;         /* mode */
+    const uint8_t *bytes; /* of the page */
+    uint8_t copy[BT_PAGE_SIZE];
+    uint32_t key; /* mode */
     unsigned mode;
     bool long64;
     const struct bt_code_seg *cs; /* the code's segment unless it is flat, */

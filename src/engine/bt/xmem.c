@@ -220,6 +220,13 @@ uint16_t x_access_avoid(const struct insn *in, const struct insn_mem *m)
     return avoid;
 }
 
+/* Where there are others to see the difference. XCHG needs no prefix. */
+static bool locked(const struct xlate *x, const struct insn *in)
+{
+    return x->en->machine->vcpus > 1 &&
+           ((in->z.attributes & ZYDIS_ATTRIB_HAS_LOCK) || in->z.mnemonic == ZYDIS_MNEMONIC_XCHG);
+}
+
 static void access_host(struct xlate *x, const struct insn *in, const struct insn_mem *m,
                         uint16_t avoid, struct access *a)
 {
@@ -242,7 +249,8 @@ static void access_host(struct xlate *x, const struct insn *in, const struct ins
     a->op = x->out;
     a->info = size | (uint32_t)m->access << 12 | x->mmu << 16 |
               (m->seg == X86_SS ? INFO_STACK : 0) | (x->long64 ? 0 : INFO_LIN32) |
-              (in->masked ? INFO_MASKED : 0) | (in->aligned ? INFO_ALIGNED : 0);
+              (in->masked ? INFO_MASKED : 0) | (in->aligned ? INFO_ALIGNED : 0) |
+              (locked(x, in) ? INFO_LOCKED : 0);
     a->spilled = x->spilled;
     a->flags_saved = x->flags_saved;
     x_record(x, in);

@@ -23,10 +23,14 @@ static uint8_t *span(struct bt_ctx *c, uint64_t lin, unsigned len, unsigned acce
 
     if (first > len)
         first = len;
-    p = bt_host(c, lin, first, access, mmu, fault);
-    if (p == NULL || first == len)
-        return p;
-    q = bt_host(c, lin + first, len - first, access, mmu, fault);
+    uint32_t pauses;
+    do { /* others may guard the first page while the second one waits for them */
+        pauses = c->v->pauses;
+        p = bt_host(c, lin, first, access, mmu, fault);
+        if (p == NULL || first == len)
+            return p;
+        q = bt_host(c, lin + first, len - first, access, mmu, fault);
+    } while (c->v->pauses != pauses);
     return q == p + first ? p : NULL;
 }
 

@@ -401,6 +401,15 @@ static bool hidden(const struct insn *in)
     }
 }
 
+/* Who waits for another vCPU lets it run: there may be more of them than host processors. */
+static void pause_here(struct xlate *x, const struct insn *in)
+{
+    if (x->en->machine->vcpus > 1)
+        x_helper(x, in, H_pause, 0);
+    else
+        ebytes(x, in->raw, in->len);
+}
+
 /* x NULL: only says whether the instruction belongs here. */
 static bool table(struct xlate *x, const struct insn *in)
 {
@@ -517,6 +526,8 @@ static bool table(struct xlate *x, const struct insn *in)
         DO(x_helper(x, in, H_rdtsc, 1));
     case ZYDIS_MNEMONIC_RDPMC:
         DO(x_helper(x, in, H_rdpmc, 0));
+    case ZYDIS_MNEMONIC_PAUSE:
+        DO(pause_here(x, in));
     case ZYDIS_MNEMONIC_CLTS:
         DO(x_helper_end(x, in, H_clts, 0));
     case ZYDIS_MNEMONIC_LMSW:
