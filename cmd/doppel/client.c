@@ -94,14 +94,41 @@ static int broken(struct client *c, int rc, struct err *e)
     return err_set(e, EPROTO, "the machine %s does not speak the control protocol", c->name);
 }
 
+static int send_all(struct client *c, const char *text, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = send(c->fd, text, len, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -EPIPE;
+        text += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
 int client_execute(struct client *c, const char *command, json_t **ret, struct err *e)
 {
-    long until = now_ms() + PATIENCE_MS;
-    char line[128];
-    int n = snprintf(line, sizeof(line), "{\"execute\":\"%s\"}\n", command), rc;
+    return client_execute_with(c, command, json_object(), ret, e);
+}
 
-    if (send(c->fd, line, (size_t)n, MSG_NOSIGNAL) != n)
-        return broken(c, -EPIPE, e);
+int client_execute_with(struct client *c, const char *command, json_t *args, json_t **ret,
+                        struct err *e)
+{
+    long until = now_ms() + PATIENCE_MS;
+    json_t *whole = json_pack("{s:s,s:o}", "execute", command, "arguments", args);
+    char *line = whole != NULL ? json_dumps(whole, JSON_COMPACT) : NULL;
+    int rc;
+
+    json_decref(whole);
+    if (line == NULL)
+        return err_set(e, EINVAL, "what the machine %s is to be told is no UTF-8 text", c->name);
+    rc = send_all(c, line, strlen(line));
+    free(line);
+    if (rc < 0)
+        return broken(c, rc, e);
     for (;;) {
         json_t *m = next_message(c, until, &rc), *got, *desc;
 

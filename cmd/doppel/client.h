@@ -30,6 +30,9 @@ int client_open_path(struct client *c, const char *name, const char *path,
 void client_close(struct client *c);
 /* One command without arguments. *ret, if `ret` is not NULL, is the caller's then. */
 int client_execute(struct client *c, const char *command, json_t **ret, struct err *e) MUST_CHECK;
+/* With arguments, which it takes. */
+int client_execute_with(struct client *c, const char *command, json_t *args, json_t **ret,
+                        struct err *e) MUST_CHECK;
 /* Waits until the machine has ended. -ETIMEDOUT (no sentence); timeout_ms -1: forever. */
 int client_wait_end(struct client *c, int timeout_ms) MUST_CHECK;
 

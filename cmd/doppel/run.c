@@ -27,7 +27,7 @@ struct run {
     const char *accel;
     struct err passed; /* why `auto` did not take what is better */
     char *image;
-    bool serial_given, board_given;
+    bool serial_given, board_given, vga_given;
     const char *publish[NET_MAX_FORWARDS];
     unsigned publish_count;
     char *trace_words; /* of --trace; NULL: none */
@@ -192,6 +192,14 @@ static int set_name(void *opaque, const char *option, char *value, struct err *e
     return option_name(option, value, e);
 }
 
+static int set_vga(void *opaque, const char *option, char *value, struct err *e)
+{
+    struct run *r = opaque;
+
+    r->vga_given = true;
+    return option_vga(option, value, &r->cfg.vga, e);
+}
+
 static int set_no_reboot(void *opaque, const char *option, char *value, struct err *e)
 {
     ((struct run *)opaque)->cfg.no_reboot = true;
@@ -286,6 +294,7 @@ static const struct arg_option options[] = {
     {"serial", 0, "stdio|socket|file:F|unix:F|pty|none", "serial port (default stdio)", set_serial},
     {"console", 0, "stdio|socket|file:F|unix:F|pty|none", "virtio console (default none)",
      set_console},
+    {"vga", 0, "std|none", "screen (default std with firmware, else none)", set_vga},
     {"name", 0, "NAME", "name of the machine, for the guest and for 'doppel list'", set_name},
     {"control", 0, "SOCKET", "path of the control socket (default by --name)", set_control},
     {"detach", 'd', NULL, "run in the background; needs --name or --control", set_detach},
@@ -383,6 +392,8 @@ static int check_firmware(struct run *r, struct err *e)
         return err_usage(e, "--kernel: a BIOS starts no kernel; drop one of the two, or use uefi");
     if (c->module_count > 0)
         return err_usage(e, "--module: firmware starts no multiboot kernel; drop --firmware");
+    if (!r->vga_given)
+        c->vga = true;
     if (c->boot_order == NULL)
         c->boot_order = "cn";
     if (!r->board_given && c->firmware.kind == FIRMWARE_BIOS)

@@ -216,7 +216,7 @@ static uint64_t place_bar(const struct pci_bar *bar, struct pci_windows *w)
         return at;
     }
     at = take(&w->mem32_base, &w->mem32_size, bar->size);
-    if (at == 0 && bar->type != PCI_BAR_MEM32)
+    if (at == 0 && (bar->type == PCI_BAR_MEM64 || bar->type == PCI_BAR_MEM64_PREFETCH))
         at = take(&w->mem64_base, &w->mem64_size, bar->size);
     return at;
 }

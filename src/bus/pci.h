@@ -37,6 +37,7 @@ enum pci_reg {
     PCI_REG_COMMAND = 0x04,
     PCI_REG_STATUS = 0x06,
     PCI_REG_BAR0 = 0x10,
+    PCI_REG_ROM = 0x30,
     PCI_REG_CAPS = 0x34,
     PCI_REG_INT_LINE = 0x3c,
     PCI_REG_INT_PIN = 0x3d,
@@ -49,7 +50,14 @@ enum pci_command {
     PCI_CMD_INTX_OFF = 1 << 10,
 };
 
-enum pci_bar_type { PCI_BAR_MEM32, PCI_BAR_MEM64, PCI_BAR_MEM64_PREFETCH, PCI_BAR_IO };
+enum pci_bar_type {
+    PCI_BAR_MEM32,
+    PCI_BAR_MEM32_PREFETCH,
+    PCI_BAR_MEM64,
+    PCI_BAR_MEM64_PREFETCH,
+    PCI_BAR_IO,
+    PCI_BAR_ROM, /* in the slot behind the others */
+};
 
 struct pci_bus;
 
@@ -126,6 +134,8 @@ struct pci_bar {
     enum pci_bar_type type;
     uint64_t size; /* 0: there is none */
     const struct bus_ops *ops;
+    /* Instead of ops: told where the BAR is now, or PCI_UNMAPPED. */
+    void (*placed)(void *opaque, uint64_t base);
     void *opaque;
     uint64_t mapped; /* where it is mapped, or PCI_UNMAPPED; lock */
 };
@@ -139,9 +149,9 @@ struct pci_func {
     unsigned devfn;
     const struct pci_func_hooks *hooks;
     void *opaque;
-    struct pci_bar bars[PCI_BARS];
-    uint8_t next_cap;  /* where the next capability goes */
-    uint8_t last_next; /* the link that will point to it */
+    struct pci_bar bars[PCI_BARS + 1]; /* the last is the expansion ROM */
+    uint8_t next_cap;                  /* where the next capability goes */
+    uint8_t last_next;                 /* the link that will point to it */
     uint8_t msi_cap, msix_cap;
     uint8_t msi_vectors, msix_vectors;
     uint8_t *wmask;           /* PCI_CONFIG_SIZE bytes each: writable bits, */
@@ -166,6 +176,13 @@ void pci_func_finish(struct pci_func *f); /* removed from its bus before */
  * `ops` gets offsets into the BAR. */
 void pci_func_bar(struct pci_func *f, unsigned bar, enum pci_bar_type type, uint64_t size,
                   const struct bus_ops *ops, void *opaque);
+
+/* A memory BAR whose place is for somebody else to serve, as with memory that is RAM: `placed` is
+ * called when it moves, one call at a time, with no lock held. */
+void pci_func_bar_placed(struct pci_func *f, unsigned bar, enum pci_bar_type type, uint64_t size,
+                         void (*placed)(void *opaque, uint64_t base), void *opaque);
+/* The expansion ROM; `size` is a power of two, at least 2 KB. */
+void pci_func_rom(struct pci_func *f, uint64_t size, const struct bus_ops *ops, void *opaque);
 
 /* Adds a capability of `len` bytes including its two header bytes; body and wmask (may be NULL:
  * read-only) cover the bytes after the header. Returns its offset. */

@@ -57,7 +57,7 @@ int pci_func_init(struct pci_func *f, const struct pci_func_info *info,
     f->next_cap = FIRST_CAP;
     f->last_next = PCI_REG_CAPS;
     header_init(f, info);
-    for (unsigned i = 0; i < PCI_BARS; i++)
+    for (unsigned i = 0; i <= PCI_BARS; i++)
         f->bars[i].mapped = PCI_UNMAPPED;
     return 0;
 }
@@ -94,14 +94,19 @@ void pci_func_bar(struct pci_func *f, unsigned bar, enum pci_bar_type type, uint
 {
     unsigned reg = PCI_REG_BAR0 + 4 * bar;
     uint64_t mask = ~(size - 1);
-    f->bars[bar] = (struct pci_bar){type, size, ops, opaque, PCI_UNMAPPED};
+    f->bars[bar] = (struct pci_bar){
+        .type = type, .size = size, .ops = ops, .opaque = opaque, .mapped = PCI_UNMAPPED};
     switch (type) {
     case PCI_BAR_IO:
         pci_func_set32(f, reg, 1, (uint32_t)mask & 0xfffc);
         f->wmask[PCI_REG_COMMAND] |= PCI_CMD_IO;
         return;
+    case PCI_BAR_ROM:
+        pci_func_set32(f, PCI_REG_ROM, 0, ((uint32_t)mask & 0xfffff800) | 1);
+        break;
     case PCI_BAR_MEM32:
-        pci_func_set32(f, reg, 0, (uint32_t)mask);
+    case PCI_BAR_MEM32_PREFETCH:
+        pci_func_set32(f, reg, type == PCI_BAR_MEM32 ? 0 : 8, (uint32_t)mask);
         break;
     case PCI_BAR_MEM64:
     case PCI_BAR_MEM64_PREFETCH:
@@ -110,6 +115,18 @@ void pci_func_bar(struct pci_func *f, unsigned bar, enum pci_bar_type type, uint
         break;
     }
     f->wmask[PCI_REG_COMMAND] |= PCI_CMD_MEM;
+}
+
+void pci_func_bar_placed(struct pci_func *f, unsigned bar, enum pci_bar_type type, uint64_t size,
+                         void (*placed)(void *opaque, uint64_t base), void *opaque)
+{
+    pci_func_bar(f, bar, type, size, NULL, opaque);
+    f->bars[bar].placed = placed;
+}
+
+void pci_func_rom(struct pci_func *f, uint64_t size, const struct bus_ops *ops, void *opaque)
+{
+    pci_func_bar(f, PCI_BARS, PCI_BAR_ROM, size, ops, opaque);
 }
 
 unsigned pci_func_cap(struct pci_func *f, uint8_t id, const void *body, const void *wmask,
@@ -135,7 +152,7 @@ unsigned pci_func_cap(struct pci_func *f, uint8_t id, const void *body, const vo
 static uint64_t bar_wanted(const struct pci_func *f, unsigned i)
 {
     const struct pci_bar *bar = &f->bars[i];
-    const uint8_t *reg = f->config + PCI_REG_BAR0 + 4 * i;
+    const uint8_t *reg = f->config + (i < PCI_BARS ? PCI_REG_BAR0 + 4 * i : PCI_REG_ROM);
     uint64_t base = pci_get32(reg);
     if (bar->size == 0 || f->bus == NULL)
         return PCI_UNMAPPED;
@@ -146,9 +163,11 @@ static uint64_t bar_wanted(const struct pci_func *f, unsigned i)
             return PCI_UNMAPPED;
         return base;
     }
-    if (bar->type != PCI_BAR_MEM32)
+    if (bar->type == PCI_BAR_ROM && !(base & 1))
+        return PCI_UNMAPPED;
+    if (bar->type == PCI_BAR_MEM64 || bar->type == PCI_BAR_MEM64_PREFETCH)
         base |= (uint64_t)pci_get32(reg + 4) << 32;
-    base &= ~UINT64_C(15);
+    base &= bar->type == PCI_BAR_ROM ? ~UINT64_C(2047) : ~UINT64_C(15);
     uint64_t last = base + bar->size - 1;
     if ((f->config[PCI_REG_COMMAND] & PCI_CMD_MEM) == 0 || base == 0 || last < base ||
         last == UINT32_MAX)
@@ -164,9 +183,11 @@ static void bar_move(struct pci_func *f, struct pci_bar *bar, uint64_t want)
     bar->mapped = want;
     lock_drop(&f->lock);
     int r = 0;
-    if (have != PCI_UNMAPPED)
+    if (bar->placed != NULL)
+        bar->placed(bar->opaque, want);
+    else if (have != PCI_UNMAPPED)
         bus_unmap(space, have, bar->ops, bar->opaque);
-    if (want != PCI_UNMAPPED)
+    if (want != PCI_UNMAPPED && bar->placed == NULL)
         r = bus_map(space, want, bar->size, bar->ops, bar->opaque);
     lock_take(&f->lock);
     if (r < 0) /* outside the address space: it decodes nothing */
@@ -182,7 +203,7 @@ void pci_func_remap(struct pci_func *f)
     while (f->map_again && !f->map_busy) {
         f->map_busy = true;
         f->map_again = false;
-        for (unsigned i = 0; i < PCI_BARS; i++) {
+        for (unsigned i = 0; i <= PCI_BARS; i++) {
             uint64_t want = bar_wanted(f, i);
             if (f->bars[i].size != 0 && want != f->bars[i].mapped)
                 bar_move(f, &f->bars[i], want);
@@ -235,7 +256,8 @@ void pci_func_write(struct pci_func *f, unsigned reg, unsigned size, uint32_t va
     }
     lock_drop(&f->lock);
     if (pci_touches(reg, size, PCI_REG_COMMAND, 2) ||
-        pci_touches(reg, size, PCI_REG_BAR0, 4 * PCI_BARS))
+        pci_touches(reg, size, PCI_REG_BAR0, 4 * PCI_BARS) ||
+        pci_touches(reg, size, PCI_REG_ROM, 4))
         pci_func_remap(f);
     if (pci_touches(reg, size, PCI_REG_COMMAND, 2))
         pci_intx_update(f);

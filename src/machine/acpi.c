@@ -238,7 +238,7 @@ static uint8_t *put_fadt(struct area *a, const uint8_t *facs, const uint8_t *dsd
     st_le16(t + FADT_C2_LATENCY, 0xfff); /* there is no C2, */
     st_le16(t + FADT_C3_LATENCY, 0xfff); /* no C3 */
     t[FADT_CENTURY] = RTC_CENTURY;
-    st_le16(t + FADT_BOOT_ARCH, LEGACY_DEVICES | KBD_8042 | NO_VGA);
+    st_le16(t + FADT_BOOT_ARCH, (uint16_t)(LEGACY_DEVICES | KBD_8042 | (a->cfg->vga ? 0 : NO_VGA)));
     st_le32(t + FADT_FLAGS,
             WBINVD | PROC_C1 | NO_SLEEP_BUTTON | NO_RTC_WAKE | TMR_VAL_EXT | RESET_REG_SUP);
     put_gas(t + FADT_RESET_REG, 0xcf9, 8, 1);

@@ -28,6 +28,7 @@ struct acpi_config board_acpi(struct machine *m)
                             .pci32_base = LAYOUT_PCI32_BASE,
                             .pci64_base = l->pci64_base,
                             .pci64_size = l->pci64_size,
+                            .vga = m->cfg.vga,
                             .lpc_slot = m->lpc_devfn >> 3,
                             .intx_shift = m->intx_shift};
 
@@ -160,7 +161,7 @@ int board_create_fwcfg_files(struct machine *m, struct err *e)
         rc = fwcfg_add_u16(m->fwcfg, FWCFG_BOOT_MENU, m->cfg.boot_menu);
     if (rc == 0 && m->cfg.boot_menu)
         rc = add_number(m, "etc/boot-menu-wait", MENU_WAIT_MS);
-    if (rc == 0) /* there is no screen: the BIOS speaks through COM1 */
+    if (rc == 0) /* the BIOS speaks through COM1, too: there may be no screen */
         rc = add_number(m, "etc/sercon-port", SERIAL_COM1_PORT);
     return rc == 0 ? add_roms(m, e) : rc;
 }

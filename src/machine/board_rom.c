@@ -11,7 +11,7 @@
 
 enum { AREA_BASE = 0xc0000, AREA_SIZE = 0x40000 };
 
-static void remapped(struct machine *m)
+void board_remapped(struct machine *m)
 {
     if (m->engine != NULL)
         m->cfg.engine->remap(m->engine);
@@ -67,7 +67,7 @@ void board_pam(void *opaque, const uint8_t attributes[HOST_BRIDGE_SEGMENTS])
         atomic_store(&m->pam[i], attributes[i]);
         ram_remap(m->ram, base, offset, mode);
     }
-    remapped(m);
+    board_remapped(m);
     ram_written(m->ram, AREA_BASE, AREA_SIZE); /* what area_write wrote */
 }
 
@@ -79,7 +79,7 @@ static void flash_array(void *opaque, bool on, uint32_t from, uint32_t to)
     gpa_t base = LAYOUT_HIGH_BASE - m->layout.rom_size;
 
     ram_remap(m->ram, base, m->layout.rom_offset, on ? RAM_READONLY : RAM_ABSENT);
-    remapped(m);
+    board_remapped(m);
     if (on)
         ram_written(m->ram, base + from, to - from);
 }

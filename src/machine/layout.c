@@ -103,16 +103,30 @@ static int add_firmware(struct layout *l, struct ram *r, struct err *e)
  * size. */
 _Static_assert(LAYOUT_ROM_SIZE == LAYOUT_VGA_END - LAYOUT_VGA_BASE, "the ROM fills the hole");
 
+/* A screen's memory has no place of its own but where PCI puts it; its first bank may show in the
+ * old window. */
+static int add_video(struct layout *l, struct ram *r, struct err *e)
+{
+    int rc = ram_take(r, l->video_size, &l->video_offset, e);
+
+    if (rc == 0)
+        rc = ram_map_movable(r, l->video_size, l->video_offset, e);
+    return rc == 0 ? ram_map(r, LAYOUT_VGA_BASE, LAYOUT_VGA_BANK, l->video_offset, RAM_ABSENT, e)
+                   : rc;
+}
+
 int layout_create_ram(struct layout *l, struct ram **out, struct err *e)
 {
     struct ram *r;
-    int rc = ram_create(&r, l->memory + l->rom_size, e);
+    int rc = ram_create(&r, l->memory + l->rom_size + l->video_size, e);
 
     if (rc < 0)
         return rc;
     rc = l->rom_size != 0 ? add_firmware(l, r, e) : add_direct(l, r, e);
     if (rc == 0 && l->high_end > LAYOUT_HIGH_BASE)
         rc = ram_add(r, LAYOUT_HIGH_BASE, l->high_end - LAYOUT_HIGH_BASE, false, e);
+    if (rc == 0 && l->video_size != 0)
+        rc = add_video(l, r, e);
     if (rc < 0) {
         ram_destroy(r);
         return rc;

@@ -29,6 +29,7 @@
 #include "mem/ram.h"
 
 #define LAYOUT_VGA_BASE 0xa0000u
+#define LAYOUT_VGA_BANK 0x10000u
 #define LAYOUT_VGA_END 0xc0000u
 #define LAYOUT_LOW_MAX 0xb0000000u   /* a machine with less memory has all of it below */
 #define LAYOUT_LOW_SPLIT 0x80000000u /* a larger one goes on above 4 GB from here */
@@ -69,6 +70,7 @@ struct layout {
     uint64_t rom_size, vars_size; /* of firmware, and of the part of it at its start that is flash
                                      for variables; 0: there is none */
     uint64_t rom_offset;          /* of firmware in the backing; layout_create_ram */
+    uint64_t video_size, video_offset; /* of a screen's memory, likewise; size 0: none */
 };
 
 #define LAYOUT_SHADOW_ROM 0x20000u /* of the firmware's end, below 1 MB */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "dev/vga.h"
 #include "machine/acpi.h"
 #include "machine/boot.h"
 #include "machine/machine_internal.h"
@@ -90,6 +91,7 @@ static int create_memory(struct machine *m, struct err *e)
     if (rc == 0 && firmware_size(f) != 0)
         layout_firmware(&m->layout, firmware_size(f), firmware_vars_size(f),
                         cpuid_phys_bits(&m->cpuid));
+    m->layout.video_size = m->cfg.vga ? VGA_MEMORY_SIZE : 0;
     if (rc == 0)
         rc = layout_create_ram(&m->layout, &m->ram, e);
     return rc == 0 && firmware_size(f) != 0 ? firmware_load(f, &m->layout, m->ram, e) : rc;
@@ -141,6 +143,7 @@ static void destroy_engine(struct machine *m)
         if (m->vcpu[i] != NULL)
             m->cfg.engine->vcpu_destroy(m->vcpu[i]);
     m->cfg.engine->destroy(m->engine);
+    m->engine = NULL;
 }
 
 void machine_destroy(struct machine *m)

@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "block/block.h"
 #include "dev/serial.h"
+#include "dev/video.h"
 #include "engine/engine.h"
 #include "loop/loop.h"
 #include "machine/boot.h"
@@ -59,6 +60,7 @@ struct machine_config {
     const char *kernel, *initrd, *append;
     struct boot_module modules[BOOT_MAX_MODULES];
     unsigned module_count;
+    bool vga;         /* a screen */
     bool debug_exit;  /* a port 0xf4 device */
     bool test_device; /* the ports of dev/test_device.h */
     bool stats;       /* count what costs time to count, too */
@@ -104,7 +106,8 @@ struct engine *machine_engine(struct machine *m);
 struct engine_vcpu *machine_vcpu(struct machine *m, unsigned vcpu);
 struct serial *machine_serial(struct machine *m);
 struct vclock *machine_clock(struct machine *m);
-void machine_power_button(struct machine *m); /* any thread */
+const struct video *machine_video(struct machine *m); /* NULL: there is no screen */
+void machine_power_button(struct machine *m);         /* any thread */
 /* What the engine counts, and with `stats` the accesses to devices. Any thread, while vCPUs run or
  * not. */
 void machine_counters(struct machine *m, counter_fn *fn, void *opaque);

@@ -19,6 +19,7 @@
 #include "dev/pit.h"
 #include "dev/reset_ports.h"
 #include "dev/rtc.h"
+#include "dev/video.h"
 #include "machine/acpi.h"
 #include "machine/firmware.h"
 #include "machine/iostat.h"
@@ -80,7 +81,8 @@ struct machine {
     unsigned boot_count;
     bool boot_ordered; /* the firmware's list is made */
     unsigned disks;
-    void *console; /* the virtio console, or NULL */
+    void *console;      /* the virtio console, or NULL */
+    struct video video; /* self NULL: there is no screen */
 
     struct device devices[MACHINE_DEVICES]; /* in the order of creation */
     unsigned device_count;
@@ -101,7 +103,10 @@ uint8_t board_pirq(struct machine *m, unsigned line); /* its ISA interrupt, 0: n
 
 /* board_rom.c: memory that the chipset switches. */
 int board_create_rom(struct machine *m, struct err *e) MUST_CHECK;
+void board_remapped(struct machine *m); /* regions show something else: the engine is told */
 void board_pam(void *opaque, const uint8_t attributes[HOST_BRIDGE_SEGMENTS]);
+
+int board_create_video(struct machine *m, struct err *e) MUST_CHECK; /* board_video.c */
 
 /* board_fwcfg.c: what firmware asks. `path` is Open Firmware's below the PCI bus. */
 struct acpi_config board_acpi(struct machine *m);

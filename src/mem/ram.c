@@ -28,8 +28,9 @@ struct listener {
 
 /* A region; what it shows is one word, so that readers see no mixture. */
 struct place {
-    gpa_t base;
+    _Atomic gpa_t base;
     uint64_t size;
+    gpa_t home;             /* of one that may move, where it is when it is nowhere; else 0 */
     _Atomic uint64_t shown; /* offset in the backing | enum ram_mode */
 };
 
@@ -144,10 +145,19 @@ int ram_take(struct ram *r, uint64_t size, uint64_t *offset, struct err *e)
     return 0;
 }
 
+static void put(struct place *p, const struct place *from)
+{
+    atomic_store(&p->base, atomic_load(&from->base));
+    p->size = from->size;
+    p->home = from->home;
+    atomic_store(&p->shown, atomic_load(&from->shown));
+}
+
 int ram_map(struct ram *r, gpa_t base, uint64_t size, uint64_t offset, enum ram_mode mode,
             struct err *e)
 {
     int rc = check_region(r, base, size, e);
+    struct place new = {.base = base, .size = size, .shown = offset | mode};
     unsigned i = r->regions;
 
     if (rc < 0)
@@ -155,16 +165,56 @@ int ram_map(struct ram *r, gpa_t base, uint64_t size, uint64_t offset, enum ram_
     if (!is_aligned(offset, RAM_PAGE_SIZE) || !range_inside(offset, size, 0, r->used))
         return err_set(e, EINVAL, "memory region %#llx shows what was not taken",
                        (unsigned long long)base);
-    for (; i > 0 && r->region[i - 1].base > base; i--) {
-        r->region[i].base = r->region[i - 1].base;
-        r->region[i].size = r->region[i - 1].size;
-        atomic_store(&r->region[i].shown, atomic_load(&r->region[i - 1].shown));
-    }
-    r->region[i].base = base;
-    r->region[i].size = size;
-    atomic_store(&r->region[i].shown, offset | mode);
+    for (; i > 0 && r->region[i - 1].base > base; i--)
+        put(&r->region[i], &r->region[i - 1]);
+    put(&r->region[i], &new);
     r->regions++;
     return 0;
+}
+
+/* The end of the address space stands for nowhere: nothing else is there. */
+int ram_map_movable(struct ram *r, uint64_t size, uint64_t offset, struct err *e)
+{
+    gpa_t base = -(size + RAM_PAGE_SIZE);
+    int rc;
+
+    for (unsigned i = 0; i < r->regions; i++)
+        if (r->region[i].home != 0)
+            base -= r->region[i].size;
+    rc = ram_map(r, base, size, offset, RAM_ABSENT, e);
+    for (unsigned i = 0; i < r->regions && rc == 0; i++)
+        if (r->region[i].base == base)
+            r->region[i].home = base;
+    return rc;
+}
+
+static bool is_free(const struct ram *r, gpa_t base, uint64_t size, const struct place *but)
+{
+    uint64_t end;
+
+    if (base == RAM_NOWHERE || !is_aligned(base, RAM_PAGE_SIZE) || !checked_add(base, size, &end))
+        return false;
+    for (unsigned i = 0; i < r->regions; i++)
+        if (&r->region[i] != but && range_overlap(base, size, r->region[i].base, r->region[i].size))
+            return false;
+    return true;
+}
+
+void ram_move(struct ram *r, uint64_t offset, gpa_t base)
+{
+    for (unsigned i = 0; i < r->regions; i++) {
+        struct place *p = &r->region[i];
+
+        if (p->home == 0 || (atomic_load(&p->shown) & ~(uint64_t)(RAM_PAGE_SIZE - 1)) != offset)
+            continue;
+        atomic_store(&p->shown, offset | RAM_ABSENT); /* nobody finds it on its way */
+        if (is_free(r, base, p->size, p)) {
+            atomic_store(&p->base, base);
+            atomic_store(&p->shown, offset | RAM_WRITABLE);
+        } else {
+            atomic_store(&p->base, p->home);
+        }
+    }
 }
 
 int ram_add(struct ram *r, gpa_t base, uint64_t size, bool readonly, struct err *e)
@@ -241,7 +291,7 @@ bool ram_find(const struct ram *r, gpa_t gpa, struct ram_region *out)
     if (p == NULL)
         return false;
     *out = look(r, p);
-    return !out->absent;
+    return !out->absent && gpa - out->base < out->size; /* it may just move */
 }
 
 /* Is every byte of the range backed (and writable)? Neighbouring regions count as one. */
@@ -293,6 +343,8 @@ static void transfer(const struct ram *r, gpa_t gpa, uint8_t *buf, uint64_t len,
         if (p == NULL)
             return;
         reg = look(r, p);
+        if (gpa - reg.base >= reg.size)
+            return;
         rest = reg.size - (gpa - reg.base);
         n = len < rest ? len : rest;
         host = reg.host + (gpa - reg.base);

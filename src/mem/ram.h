@@ -5,10 +5,11 @@
  *
  * The RAM of a machine is one memfd (or anonymous memory where memfds are refused), the backing. At
  * most RAM_MAX_REGIONS guest-physical regions show parts of it. Regions are laid out before the
- * first vCPU runs; where they lie and how large they are never changes, so lookups take no lock.
- * What a region shows and how may change at any time (ram_remap), as chipsets switch ROM and RAM:
- * two regions may show the same part. ROM images are regions with `readonly` set: vCPU writes to
- * them go to the devices, which usually drop them.
+ * first vCPU runs; how many there are and how large never changes, so lookups take no lock. What a
+ * region shows and how may change at any time (ram_remap), as chipsets switch ROM and RAM: two
+ * regions may show the same part. Those that were made for it may move, as PCI BARs do
+ * (ram_move). ROM images are regions with `readonly` set: vCPU writes to them go to the devices,
+ * which usually drop them.
  *
  * Every write announces itself to the listeners (translated code is invalidated, pages become
  * dirty). A device never keeps a host pointer beyond the request that it belongs to.
@@ -71,8 +72,15 @@ int ram_map(struct ram *r, gpa_t base, uint64_t size, uint64_t offset, enum ram_
  * else was written to the backing meanwhile is announced with ram_written after that. */
 void ram_remap(struct ram *r, gpa_t base, uint64_t offset, enum ram_mode mode);
 
-/* The regions at this moment, sorted by base, absent ones included; returns how many. Number and
- * places are always the same. */
+/* A region of bytes of the backing that were taken which has no place at first, for memory on a PCI
+ * device. ram_move puts it somewhere, writable: RAM_NOWHERE, or where it would overlap another
+ * region, takes it away again. Before the machine runs, and as ram_remap. */
+#define RAM_NOWHERE UINT64_MAX
+int ram_map_movable(struct ram *r, uint64_t size, uint64_t offset, struct err *e) MUST_CHECK;
+void ram_move(struct ram *r, uint64_t offset, gpa_t base);
+
+/* The regions at this moment, absent ones included; returns how many. Their number and order are
+ * always the same, and those that cannot move are sorted by base. */
 unsigned ram_regions(const struct ram *r, struct ram_region out[RAM_MAX_REGIONS]);
 int ram_fd(const struct ram *r);         /* the memfd, or -1 for anonymous memory */
 uint64_t ram_total(const struct ram *r); /* bytes of the backing, and where it is */

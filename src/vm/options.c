@@ -235,3 +235,11 @@ int option_name(const char *option, const char *text, struct err *e)
                          option, text);
     return 0;
 }
+
+int option_vga(const char *option, const char *value, bool *out, struct err *e)
+{
+    *out = strcmp(value, "std") == 0;
+    if (*out || strcmp(value, "none") == 0)
+        return 0;
+    return err_usage(e, "%s: '%s' is unknown; use std or none", option, value);
+}

@@ -40,4 +40,7 @@ int option_machine(const char *option, const char *text, enum machine_board *out
 /* A machine's name: 1 to 63 letters, digits, '-', '_' or '.', the first a letter or digit. */
 int option_name(const char *option, const char *text, struct err *e) MUST_CHECK;
 
+/* std or none. */
+int option_vga(const char *option, const char *value, bool *out, struct err *e) MUST_CHECK;
+
 #endif

@@ -202,6 +202,7 @@ static int create_machine(struct vm *vm, struct err *e)
         .kernel = c->kernel,
         .initrd = c->initrd,
         .append = c->append,
+        .vga = c->vga,
         .debug_exit = c->debug_exit,
         .test_device = c->test_device,
         .module_count = c->module_count,

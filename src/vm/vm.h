@@ -47,6 +47,7 @@ struct vm_config {
     /* See struct chardev_config; for the one of serial and console that is stdio. */
     size_t (*filter)(void *opaque, uint8_t *buf, size_t len);
     void *opaque;
+    bool vga;            /* a screen */
     bool no_reboot;      /* a reset by the guest ends the machine */
     bool debug_exit;     /* the port 0xf4 device */
     bool test_device;    /* the ports of dev/test_device.h */

@@ -26,6 +26,8 @@ struct env {
     unsigned cf9_writes;
     struct pci_func f;
     uint64_t last_offset, last_value;
+    uint64_t placed; /* what the BAR that others serve was told last */
+    unsigned places;
 };
 
 static void on_pin(void *opaque, unsigned line, bool level)
@@ -53,6 +55,13 @@ static void bar_write(void *opaque, uint64_t offset, uint64_t value, unsigned si
     struct env *v = opaque;
     v->last_offset = offset;
     v->last_value = value;
+}
+
+static void on_placed(void *opaque, uint64_t base)
+{
+    struct env *v = opaque;
+    v->placed = base;
+    v->places++;
 }
 
 static uint64_t cf9_read(void *opaque, uint64_t offset, unsigned size)
@@ -378,6 +387,39 @@ static void random_accesses(void **state)
     assert_int_equal(cfg_get(v, 0, 4), 0x56781234);
 }
 
+/* A BAR that somebody else serves, and the expansion ROM with its own enable bit. */
+static void memory_and_rom(void **state)
+{
+    struct env *v = *state;
+    struct pci_func f;
+    unsigned devfn = PCI_DEVFN(4, 0);
+    assert_int_equal(pci_func_init(&f, &info, NULL, v), 0);
+    pci_func_bar_placed(&f, 0, PCI_BAR_MEM32_PREFETCH, 0x1000000, on_placed, v);
+    pci_func_rom(&f, 0x10000, &bar_ops, v);
+    assert_int_equal(pci_add(v->bus, devfn, &f, NULL), 0);
+    assert_int_equal(v->places, 0);
+    pci_config_write(v->bus, 0, devfn, 0x10, 4, 0xffffffff);
+    assert_int_equal(pci_config_read(v->bus, 0, devfn, 0x10, 4), 0xff000008);
+    pci_config_write(v->bus, 0, devfn, 0x30, 4, 0xfffff800);
+    assert_int_equal(pci_config_read(v->bus, 0, devfn, 0x30, 4), 0xffff0000);
+    pci_config_write(v->bus, 0, devfn, 0x10, 4, 0xd0000000);
+    pci_config_write(v->bus, 0, devfn, 0x30, 4, 0xd2000000);
+    pci_config_write(v->bus, 0, devfn, 0x04, 2, PCI_CMD_MEM);
+    assert_int_equal(v->placed, 0xd0000000);
+    assert_int_equal(bus_read(v->mmio, 0xd0000000, 4), 0xffffffff); /* not the bus's */
+    assert_int_equal(bus_read(v->mmio, 0xd2000000, 4), 0xffffffff);
+    pci_config_write(v->bus, 0, devfn, 0x30, 4, 0xd2000001);
+    assert_int_equal(bus_read(v->mmio, 0xd2000010, 8), 0x1122334455667788u + 0x10);
+    pci_config_write(v->bus, 0, devfn, 0x10, 4, 0xe0000000);
+    assert_int_equal(v->placed, 0xe0000000);
+    pci_config_write(v->bus, 0, devfn, 0x04, 2, 0);
+    assert_int_equal(v->placed, PCI_UNMAPPED);
+    assert_int_equal(bus_read(v->mmio, 0xd2000010, 4), 0xffffffff);
+    assert_int_equal(v->places, 3);
+    pci_remove(&f);
+    pci_func_finish(&f);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -392,6 +434,7 @@ int main(void)
         T(msix),
         T(saved_state),
         T(plain_functions),
+        T(memory_and_rom),
         T(random_accesses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

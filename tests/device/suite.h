@@ -52,7 +52,8 @@
     X(virtio_net)        \
     X(pci_plain)         \
     X(host_bridge)       \
-    X(pflash)
+    X(pflash)            \
+    X(vga)
 
 #define SUITE_RAM_SIZE (4u << 20) /* guest RAM from address 0 */
 #define SUITE_RANGES 6

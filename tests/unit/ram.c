@@ -192,6 +192,51 @@ static void test_remap(void **state)
     ram_destroy(r);
 }
 
+/* Memory of a PCI device: nowhere, where it is put, and never over anything else. */
+static void test_move(void **state)
+{
+    struct ram *r;
+    uint64_t plain, card;
+    uint8_t byte = 7, in = 0;
+    struct ram_region all[RAM_MAX_REGIONS];
+    struct err e;
+
+    assert_int_equal(ram_create(&r, 6 * PAGE, &e), 0);
+    assert_int_equal(ram_take(r, 2 * PAGE, &plain, &e), 0);
+    assert_int_equal(ram_map(r, 0, 2 * PAGE, plain, RAM_WRITABLE, &e), 0);
+    assert_int_equal(ram_take(r, 2 * PAGE, &card, &e), 0);
+    assert_int_equal(ram_map_movable(r, 2 * PAGE, card, &e), 0);
+    assert_int_equal(ram_map(r, 0x200000, PAGE, card, RAM_ABSENT, &e), 0);
+    assert_int_equal(ram_regions(r, all), 3);
+    assert_true(all[2].absent);
+
+    ram_move(r, card, 0x100000);
+    assert_int_equal(ram_write(r, 0x100000, &byte, 1), 0);
+    assert_int_equal(ram_backing(r)[card], 7);
+    ram_move(r, card, 0x300000);
+    assert_int_equal(ram_read(r, 0x100000, &in, 1), -EFAULT);
+    assert_int_equal(ram_read(r, 0x300000, &in, 1), 0);
+    assert_int_equal(in, 7);
+    assert_int_equal(ram_regions(r, all), 3);
+    assert_int_equal(all[2].base, 0x300000); /* its place in the list is the same */
+
+    ram_move(r, card, PAGE); /* other memory is there */
+    assert_int_equal(ram_read(r, 0x300000, &in, 1), -EFAULT);
+    assert_int_equal(ram_read(r, PAGE, &in, 1), 0);
+    assert_int_equal(in, 0);
+    ram_move(r, card, 0x1ff000); /* an absent region keeps its place */
+    assert_int_equal(ram_read(r, 0x1ff000, &in, 1), -EFAULT);
+    ram_move(r, card, UINT64_MAX - PAGE + 1);
+    assert_int_equal(ram_read(r, UINT64_MAX - PAGE + 1, &in, 1), -EFAULT);
+    ram_move(r, card, 0x100800);
+    assert_int_equal(ram_read(r, 0x100800, &in, 1), -EFAULT);
+    ram_move(r, card, 2 * PAGE);
+    assert_int_equal(ram_write(r, 2 * PAGE - 1, "ab", 2), 0); /* beside the other */
+    ram_move(r, card, RAM_NOWHERE);
+    assert_int_equal(ram_write(r, 2 * PAGE - 1, "ab", 2), -EFAULT);
+    ram_destroy(r);
+}
+
 static void test_listeners(void **state)
 {
     struct seen s = {0};
@@ -214,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_copy),   cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_rom),    cmocka_unit_test(test_fd),
         cmocka_unit_test(test_remap),  cmocka_unit_test(test_listeners),
+        cmocka_unit_test(test_move),
     };
 
     int failed = cmocka_run_group_tests_name("all system calls", tests, NULL, NULL);

@@ -526,9 +526,7 @@ static inline uint8_t *bt_ram_page(const struct translator *en, uint64_t gpa, ui
 {
     for (unsigned i = 0; i < en->n_region; i++) {
         const struct ram_region *r = &en->region[i];
-        if (gpa - r->base < r->size) {
-            if (r->absent)
-                return NULL;
+        if (gpa - r->base < r->size && !r->absent) {
             uint64_t o = (gpa - r->base) & BT_PAGE_MASK;
             *rpn = (uint32_t)((r->offset + o) >> 12);
             *rom = r->readonly;

@@ -198,7 +198,8 @@ bool bt_next_piece(const struct translator *en, uint64_t gpa, uint64_t end, stru
 
     for (unsigned i = 0; i < en->n_region; i++) {
         const struct ram_region *r = &en->region[i];
-        if (r->base + r->size > gpa && r->base < end && (best == NULL || r->base < best->base))
+        if (!r->absent && r->base + r->size > gpa && r->base < end &&
+            (best == NULL || r->base < best->base))
             best = r;
     }
     if (best == NULL || gpa >= end)

@@ -35,7 +35,8 @@ static int update(struct engine *en, uint32_t i, const struct ram_region *now)
     bool was = old->size != 0 && !old->absent;
     int rc = 0;
 
-    if (was && (now->absent || now->host != old->host || now->readonly != old->readonly)) {
+    if (was && (now->absent || now->base != old->base || now->host != old->host ||
+                now->readonly != old->readonly)) {
         rc = set_slot(en, i, old, false);
         was = false;
     }

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Commands of the screen. */
+#include <errno.h>
+#include <string.h>
+
+#include "display/picture.h"
+#include "vm/qmp.h"
+#include "vm/vm_internal.h"
+
+static int picture_format(json_t *args, enum picture_format *out, struct err *e)
+{
+    const char *name = "ppm";
+    int rc = 0;
+
+    if (json_object_get(args, "format") != NULL)
+        rc = qmp_arg_string(args, "format", &name, e);
+    if (rc < 0)
+        return rc;
+    *out = strcmp(name, "png") == 0 ? PICTURE_PNG : PICTURE_PPM;
+    if (*out == PICTURE_PPM && strcmp(name, "ppm") != 0)
+        return err_set(e, EINVAL, "Parameter 'format' does not accept value '%.40s'", name);
+    return 0;
+}
+
+static int screendump(struct vm *vm, json_t *args, json_t **ret, struct err *e)
+{
+    static const char *const names[] = {"filename", "format", NULL};
+    const struct video *v = machine_video(vm->machine);
+    enum picture_format format;
+    const char *path;
+    int rc = qmp_args_only(args, names, e);
+
+    if (rc == 0)
+        rc = qmp_arg_string(args, "filename", &path, e);
+    if (rc == 0)
+        rc = picture_format(args, &format, e);
+    if (rc < 0)
+        return rc;
+    if (v == NULL)
+        return err_set(e, ENODEV, "the machine has no screen; start it with --vga std");
+    return picture_write(v, path, format, e);
+}
+
+const struct qmp_command qmp_display_commands[] = {
+    {"screendump", screendump},
+    {NULL},
+};

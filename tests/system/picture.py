@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Pictures of a guest's screen: a decoder for our PNG files, and of text by its glyphs."""
+
+import struct
+import zlib
+
+VGA_ROM = "/usr/share/seabios/vgabios-stdvga.bin"
+
+# The first lines of the characters 0 and 1 of the 8x16 font that every video BIOS has.
+FONT_START = bytes(16) + bytes.fromhex("00007e81a58181bd9981817e")
+
+
+class Picture:
+    """Pixels by pixel[y][x], as (red, green, blue)."""
+
+    def __init__(self, path):
+        with open(path, "rb") as f:
+            data = f.read()
+        assert data[:8] == b"\x89PNG\r\n\x1a\n", data[:16]
+        at, packed = 8, b""
+        while at < len(data):
+            length, kind = struct.unpack_from(">I4s", data, at)
+            body = data[at + 8:at + 8 + length]
+            assert zlib.crc32(kind + body) == struct.unpack_from(">I", data, at + 8 + length)[0]
+            if kind == b"IHDR":
+                self.width, self.height, depth, color = struct.unpack_from(">IIBB", body)
+                assert (depth, color) == (8, 2), (depth, color)
+            if kind == b"IDAT":
+                packed += body
+            at += 12 + length
+        self.rows = self._unfilter(zlib.decompress(packed))
+
+    def _unfilter(self, raw):
+        rows, size = [], 3 * self.width + 1
+        for y in range(self.height):
+            kind, row = raw[y * size], bytearray(raw[y * size + 1:(y + 1) * size])
+            assert kind in (0, 1), kind
+            if kind == 1:
+                for i in range(3, len(row)):
+                    row[i] = (row[i] + row[i - 3]) & 0xff
+            rows.append(bytes(row))
+        return rows
+
+    def pixel(self, x, y):
+        return tuple(self.rows[y][3 * x:3 * x + 3])
+
+    def colors(self):
+        return len({self.pixel(x, y) for y in range(0, self.height, 4)
+                    for x in range(0, self.width, 4)})
+
+    def text(self, width=9, height=16):
+        """Lines of text: each cell is the glyph whose dots have the brighter of its colours."""
+        glyphs = font()
+        lines = []
+        for top in range(0, self.height - height + 1, height):
+            line = ""
+            for left in range(0, self.width - width + 1, width):
+                line += self._character(glyphs, left, top, height)
+            lines.append(line.rstrip())
+        return lines
+
+    def _character(self, glyphs, left, top, height):
+        cells = [[sum(self.pixel(left + x, top + y)) for x in range(8)] for y in range(height)]
+        dim = min(map(min, cells))
+        dots = bytes(sum((v > dim) << (7 - x) for x, v in enumerate(row)) for row in cells)
+        return glyphs.get(dots, " " if dots == bytes(height) else "?")
+
+
+def font():
+    """Glyphs of the video BIOS, as a dictionary from their rows to the character."""
+    with open(VGA_ROM, "rb") as f:
+        rom = f.read()
+    at = rom.index(FONT_START)
+    return {rom[at + 16 * c:at + 16 * c + 16]: chr(c) for c in range(127, 31, -1)}
