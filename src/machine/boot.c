@@ -137,14 +137,16 @@ static int load_by_content(struct boot *b)
 }
 
 int boot_load(const struct boot_config *cfg, const struct layout *l, struct ram *ram,
-              struct x86_cpu *cpu, struct err *e)
+              struct x86_cpu *cpu, bool *bios, struct err *e)
 {
     struct boot b = {.cfg = cfg, .layout = l, .ram = ram, .cpu = cpu, .e = e};
     int rc = file_open(&b.kernel, "--kernel", cfg->kernel, e);
 
+    *bios = false;
     if (rc < 0)
         return rc;
     rc = load_by_content(&b);
     file_close(&b.kernel);
+    *bios = b.bios;
     return rc;
 }

@@ -34,9 +34,9 @@ struct boot_config {
     gpa_t rsdp; /* where the ACPI root pointer is */
 };
 
-/* Loads everything. `cpu` has its reset state and gets the entry state. The sentence of an error
- * names the option and the file. */
+/* Loads everything. `cpu` has its reset state and gets the entry state. *bios: the kernel expects
+ * the chips as a BIOS leaves them. The sentence of an error names the option and the file. */
 int boot_load(const struct boot_config *cfg, const struct layout *l, struct ram *ram,
-              struct x86_cpu *cpu, struct err *e) MUST_CHECK;
+              struct x86_cpu *cpu, bool *bios, struct err *e) MUST_CHECK;
 
 #endif

@@ -15,6 +15,7 @@ struct boot {
     uint64_t kernel_base, kernel_end; /* guest-physical range that the kernel needs at start */
     uint64_t initrd_base, initrd_size;
     bool low;            /* the kernel may lie below the first megabyte, too */
+    bool bios;           /* it expects the chips as a BIOS leaves them */
     uint64_t files_base; /* of what boot_load_file put there last, 0: nothing */
     struct err *e;
 };

@@ -216,6 +216,7 @@ int boot_multiboot(struct boot *b, const struct boot_multiboot *m, gpa_t entry)
     rc = put_info(b);
     if (rc == 0)
         boot_protected_cpu(b->cpu, entry);
+    b->bios = true;
     if (rc == 0) {
         b->cpu->gpr[X86_RAX] = BOOT_MAGIC;
         b->cpu->gpr[X86_RBX] = LAYOUT_MULTIBOOT_INFO;

@@ -15,6 +15,7 @@
  *
  * The first megabyte of a machine whose kernel is loaded directly:
  *
+ *   00000 vectors of real mode    ffe00 handlers of real mode
  *   00500 GDT   06000 PVH start info   07000 Linux zero page   08ff0 stack   09000 page tables
  *   20000 command line   9e000 multiboot information   9fc00 reserved as by a BIOS (EBDA)
  *   e0000 ACPI tables    f0000 SMBIOS

@@ -225,6 +225,8 @@ static int write_tables(struct machine *m, struct err *e)
     memcpy(sm.uuid, m->uuid, sizeof(sm.uuid));
     if (rc == 0)
         rc = smbios_write(&sm, &m->layout, m->ram, e);
+    if (rc == 0)
+        rc = board_bios_memory(m, e);
     return rc == 0 ? write_rom(m, e) : rc;
 }
 
@@ -250,6 +252,7 @@ static int boot(struct machine *m, struct err *e)
                               .module_count = m->cfg.module_count,
                               .rsdp = ACPI_RSDP_ADDR};
     struct x86_cpu *cpu = aligned_alloc(64, sizeof(*cpu));
+    bool bios;
     int rc;
 
     if (cpu == NULL)
@@ -258,9 +261,11 @@ static int boot(struct machine *m, struct err *e)
     x86_cpu_reset(cpu);
     set_mtrrs(m, cpu);
     set_fpu(cpu);
-    rc = boot_load(&cfg, &m->layout, m->ram, cpu, e);
+    rc = boot_load(&cfg, &m->layout, m->ram, cpu, &bios, e);
     if (rc == 0)
         rc = set_cpus(m, cpu, e);
+    if (rc == 0 && bios)
+        board_bios_chips(m);
     free(cpu);
     return rc;
 }

@@ -99,6 +99,11 @@ int board_create_rng(struct machine *m, struct err *e) MUST_CHECK; /* board_virt
 /* What firmware does: addresses for BARs, edge/level control, virtual-wire mode. */
 int board_firmware(struct machine *m, struct err *e) MUST_CHECK;
 
+/* board_bios.c: real mode's vectors, and the chips, as a BIOS leaves them for a kernel that it
+ * starts. */
+int board_bios_memory(struct machine *m, struct err *e) MUST_CHECK;
+void board_bios_chips(struct machine *m);
+
 uint8_t board_pirq(struct machine *m, unsigned line); /* its ISA interrupt, 0: none */
 
 /* board_rom.c: memory that the chipset switches. */

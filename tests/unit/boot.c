@@ -20,6 +20,7 @@ struct fixture {
     struct ram *ram;
     struct x86_cpu cpu;
     struct err e;
+    bool bios;
     char kernel[32], initrd[32];
     _Alignas(16) uint8_t file[KERNEL_SIZE];
     struct boot_config cfg;
@@ -74,7 +75,7 @@ static int load(struct fixture *f, size_t len)
     write_file(f->kernel, f->file, len);
     f->e = (struct err){0};
     x86_cpu_reset(&f->cpu);
-    return boot_load(&f->cfg, &f->layout, f->ram, &f->cpu, &f->e);
+    return boot_load(&f->cfg, &f->layout, f->ram, &f->cpu, &f->bios, &f->e);
 }
 
 static void expect_refused(struct fixture *f, size_t len, const char *word)

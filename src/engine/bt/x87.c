@@ -148,7 +148,7 @@ void bt_x87_settle_now(struct bt_ctx *c)
     replace(c);
 }
 
-/* ---- environments: SDM vol. 1, figures 8-9 to 8-12 ---------------------------------------------- */
+/* ---- environments: SDM vol. 1, figures 8-9 to 8-12 */
 
 static bool real_format(const struct bt_ctx *c)
 {
