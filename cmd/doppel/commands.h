@@ -9,7 +9,8 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 extern const struct arg_command command_run, command_doctor, command_version, command_console,
-    command_list, command_stop, command_pause, command_resume, command_reset, command_screenshot;
+    command_list, command_stop, command_pause, command_resume, command_reset, command_screenshot,
+    command_image;
 
 /* Prints an error as one line; the exit status that goes with it. */
 int report(const struct err *e);

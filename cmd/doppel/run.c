@@ -284,7 +284,7 @@ static const struct arg_option options[] = {
     {"initrd", 0, "FILE", "initial RAM disk", set_initrd},
     {"module", 0, "FILE[,TEXT]", "module for a multiboot kernel; may be repeated", add_module},
     {"append", 0, "TEXT", "kernel command line (default console=ttyS0)", set_append},
-    {"disk", 0, "FILE[,readonly][,snapshot]", "virtio disk; may be repeated", set_disk},
+    {"disk", 0, "FILE[,format=F][,readonly][,snapshot]", "virtio disk; may be repeated", set_disk},
     {"firmware", 0, "bios|uefi[,vars=FILE]|FILE", "boot from the disks by firmware", set_firmware},
     {"machine", 0, "pc|q35", "board: 440FX and PIIX, or Q35 and ICH9", set_machine},
     {"boot", 0, "[order=LETTERS][,menu=on]", "what firmware tries: c disk, n network", set_boot},
@@ -330,9 +330,10 @@ static int use_image(struct run *r, struct err *e)
         r->cfg.kernel = r->image;
         return 0;
     case IMAGE_FOREIGN:
-        return err_set(e, ENOTSUP,
-                       "IMAGE: %s is in %s format, only raw images can be used; convert it first",
-                       r->image, format);
+        return err_set(
+            e, ENOTSUP,
+            "IMAGE: %s is in %s format, which machines cannot use; see doppel image convert",
+            r->image, format);
     case IMAGE_ISO:
     case IMAGE_DISK:
         break;

@@ -10,6 +10,7 @@
 #define DOPPEL_BASE_LOCK_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Outermost first. */
@@ -65,6 +66,15 @@ static inline void lock_take(struct lock *l)
 {
     lock_check_take(l->rank);
     pthread_mutex_lock(&l->mutex);
+}
+
+/* false: somebody else holds it. */
+static inline bool lock_try(struct lock *l)
+{
+    if (pthread_mutex_trylock(&l->mutex) != 0)
+        return false;
+    lock_check_take(l->rank);
+    return true;
 }
 
 static inline void lock_drop(struct lock *l)

@@ -28,11 +28,13 @@
 
 struct block_backend;
 struct block_channel;
+struct block_image;
 
 enum block_aio { BLOCK_AIO_AUTO, BLOCK_AIO_URING, BLOCK_AIO_THREADS };
 
 struct block_options {
     const char *path;
+    const char *format; /* raw or qcow2; NULL: told by the content, see image.h */
     bool readonly;
     /* Writes go to a temporary overlay that vanishes with the back end; the image is opened for
      * reading only. */
@@ -40,8 +42,8 @@ struct block_options {
     enum block_aio aio; /* AUTO: io_uring if it can be set up, silently threads if not */
 };
 
-/* Opens and locks a raw image: a regular file or a block device. A writer excludes every other
- * user of the image, readers exclude writers. -errno with a sentence that names the file. */
+/* Opens and locks an image: a regular file or a block device. A writer excludes every other user of
+ * the image, readers exclude writers. -errno with a sentence that names the file. */
 int block_open(const struct block_options *o, struct block_backend **out, struct err *e) MUST_CHECK;
 void block_close(struct block_backend *b); /* all channels closed before; NULL is fine */
 
@@ -49,6 +51,10 @@ uint64_t block_size(const struct block_backend *b); /* bytes, a multiple of BLOC
 bool block_readonly(const struct block_backend *b); /* for the guest: false with a snapshot */
 unsigned block_physical_size(const struct block_backend *b); /* of a block: 512 to 65536 */
 const char *block_path(const struct block_backend *b);
+const char *block_format(const struct block_backend *b);
+const struct block_image *block_image_of(const struct block_backend *b);
+/* More bytes at the end; while requests are under way, too. The devices have to be told. */
+int block_grow(struct block_backend *b, uint64_t size, struct err *e) MUST_CHECK;
 
 enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_WRITE_ZEROES };
 

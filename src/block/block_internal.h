@@ -2,9 +2,11 @@
 /*
  * What the files of the block layer share.
  *
- *   raw.c      opens images            exec.c   carries out one request, synchronously
+ *   backend.c  opens, closes           exec.c   carries out one request, synchronously
  *   overlay.c  snapshot overlay        pool.c   threads that call block_exec
  *   channel.c  queueing, completion    uring.c  io_uring
+ *
+ * What is below, images and formats, is in image.h.
  */
 #ifndef DOPPEL_BLOCK_BLOCK_INTERNAL_H
 #define DOPPEL_BLOCK_BLOCK_INTERNAL_H
@@ -14,22 +16,19 @@
 
 #include "base/lock.h"
 #include "block/block.h"
+#include "block/image.h"
 
 struct block_overlay;
 struct block_pool;
 struct block_ring;
 
 struct block_backend {
-    char *path;
-    int fd;
-    uint64_t size; /* rounded up to whole sectors; what lies beyond the file's end reads as 0 */
-    bool readonly;
-    unsigned physical;
+    struct block_image *image;
+    bool readonly, snapshot;
     enum block_aio aio;
     struct block_overlay *overlay; /* NULL: no snapshot */
     struct block_pool *pool;
-    /* What the host's file system turned out not to do. */
-    _Atomic bool no_punch, no_zero_range, no_nowait_read, no_nowait_write;
+    _Atomic bool no_nowait_read, no_nowait_write; /* the host's file system cannot do it */
 };
 
 /* A list of requests, first in first out. */
@@ -81,15 +80,17 @@ struct block_channel {
 int block_exec(struct block_backend *b, const struct block_req *r);
 /* One attempt at a transfer that must not block; true: done, *result says how. */
 bool block_try(struct block_backend *b, const struct block_req *r, int *result);
-/* The file that a transfer goes to, if it is one file all the way; else -1. */
-int block_single_fd(struct block_backend *b, const struct block_req *r);
+/* The file and the place there that a transfer goes to, or a flush, if that is all that there is to
+ * it: never waits. false: it is not. */
+bool block_direct(struct block_backend *b, const struct block_req *r, struct block_file **f,
+                  uint64_t *at);
 /* Notes that a write of the range has reached the file. */
 void block_wrote(struct block_backend *b, uint64_t offset, uint64_t bytes);
 
 /* --- overlay.c --- */
 int block_overlay_create(uint64_t size, struct block_overlay **out, struct err *e);
 void block_overlay_destroy(struct block_overlay *o);
-int block_overlay_fd(const struct block_overlay *o);
+struct block_file *block_overlay_file(struct block_overlay *o);
 /* How many of the bytes from `offset` on (at most `bytes`) are all in the overlay, or all not. */
 uint64_t block_overlay_run(const struct block_overlay *o, uint64_t offset, uint64_t bytes,
                            bool *inside);

@@ -48,8 +48,9 @@ static int check(const struct block_backend *b, const struct block_req *r)
 {
     if (r->op == BLOCK_FLUSH)
         return 0;
-    if ((r->offset | r->bytes) % BLOCK_SECTOR != 0 || r->offset > b->size ||
-        r->bytes > b->size - r->offset || r->iov_count > IOV_MAX)
+    uint64_t size = block_size(b);
+    if ((r->offset | r->bytes) % BLOCK_SECTOR != 0 || r->offset > size ||
+        r->bytes > size - r->offset || r->iov_count > IOV_MAX)
         return -EINVAL;
     return b->readonly && r->op != BLOCK_READ ? -EROFS : 0;
 }
@@ -64,13 +65,18 @@ static uint64_t now(void)
 /* Does a small write at once; false: not one to be done here. */
 static bool write_inline(struct block_channel *c, struct block_req *r, uint64_t *budget)
 {
+    struct block_file *f;
+    uint64_t at;
     if (r->op != BLOCK_WRITE || r->durable || r->bytes > *budget)
         return false;
     uint64_t begin = now();
-    if (begin < c->inline_from)
+    if (begin < c->inline_from || !block_direct(c->backend, r, &f, &at))
         return false;
     *budget -= r->bytes;
-    r->result = block_exec(c->backend, r);
+    struct block_cursor from = {r->iov, r->iov_count, 0};
+    r->result = block_file_writev(f, &from, r->bytes, at, 0);
+    if (r->result == 0)
+        block_wrote(c->backend, r->offset, r->bytes);
     uint64_t end = now();
     if (end - begin > INLINE_SLOW)
         c->inline_from = end + INLINE_AWAY;
@@ -197,8 +203,8 @@ static int watch_events(struct block_channel *c)
         r = loop_watch(c->loop, block_ring_fd(c->ring), LOOP_READ, ring_event, c, &c->ring_watch);
     if (r == 0 || c->backend->aio == BLOCK_AIO_URING)
         return r;
-    log_debug("disk '%s': io_uring is not available (errno %d), using threads", c->backend->path,
-              -r);
+    log_debug("disk '%s': io_uring is not available (errno %d), using threads",
+              block_path(c->backend), -r);
     block_ring_destroy(c->ring);
     c->ring = NULL;
     return 0;

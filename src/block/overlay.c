@@ -19,7 +19,7 @@
 #include "block/block_internal.h"
 
 struct block_overlay {
-    int fd;
+    struct block_file file;
     uint64_t words;
     _Atomic uint64_t *bits;
 };
@@ -67,9 +67,9 @@ int block_overlay_create(uint64_t size, struct block_overlay **out, struct err *
     struct block_overlay *o = calloc(1, sizeof(*o));
     if (o == NULL)
         return err_set(e, ENOMEM, "no memory for the snapshot");
-    o->fd = temporary(size, e);
-    if (o->fd < 0) {
-        int r = o->fd;
+    o->file.fd = temporary(size, e);
+    if (o->file.fd < 0) {
+        int r = o->file.fd;
         free(o);
         return r;
     }
@@ -77,7 +77,7 @@ int block_overlay_create(uint64_t size, struct block_overlay **out, struct err *
     void *bits = mmap(NULL, o->words * 8, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (bits == MAP_FAILED) {
-        close(o->fd);
+        close(o->file.fd);
         free(o);
         return err_set(e, ENOMEM, "no memory for the snapshot of %llu bytes",
                        (unsigned long long)size);
@@ -92,13 +92,13 @@ void block_overlay_destroy(struct block_overlay *o)
     if (o == NULL)
         return;
     munmap((void *)o->bits, o->words * 8);
-    close(o->fd);
+    close(o->file.fd);
     free(o);
 }
 
-int block_overlay_fd(const struct block_overlay *o)
+struct block_file *block_overlay_file(struct block_overlay *o)
 {
-    return o->fd;
+    return &o->file;
 }
 
 uint64_t block_overlay_run(const struct block_overlay *o, uint64_t offset, uint64_t bytes,

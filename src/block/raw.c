@@ -1,164 +1,159 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Raw images: regular files and block devices.
- *
- * Locks are open-file-description locks on the whole file: exclusive for a writer, shared for a
- * reader, so that two machines never write one disk and nobody reads a disk that changes. File
- * systems that have no locks get none.
- */
+/* Raw images: the bytes of a regular file or a block device. */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "block/block_internal.h"
+#include "block/block.h"
+#include "block/image_internal.h"
 
-static int check_type(const char *path, const struct stat *st, struct err *e)
+static int raw_read(struct block_image *im, struct block_cursor *c, uint64_t bytes, uint64_t offset)
 {
-    if (S_ISDIR(st->st_mode))
-        return err_set(e, EISDIR, "disk '%s' is a directory; give an image file", path);
-    if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
-        return err_set(e, EINVAL, "disk '%s' is neither a file nor a block device", path);
-    return 0;
+    return block_file_readv(&im->file, c, bytes, offset);
 }
 
-static int open_error(const char *path, bool write, int error, struct err *e)
+/* Does a write make another format's image of one that was only guessed to be raw? */
+static bool disguises(const struct block_image *im, const struct block_cursor *from, uint64_t bytes,
+                      uint64_t offset)
 {
-    bool readable =
-        write && (error == EACCES || error == EROFS || error == EPERM) && access(path, R_OK) == 0;
-    return err_set(e, error, "cannot open disk '%s'%s: %s%s", path, write ? " for writing" : "",
-                   strerror(error), readable ? "; it can be used with readonly or snapshot" : "");
+    uint8_t head[BLOCK_PROBE_BYTES];
+    struct block_cursor c = *from;
+
+    if (!im->guessed || offset != 0 || bytes < sizeof(head))
+        return false;
+    block_cursor_get(&c, head, sizeof(head));
+    const char *format = block_image_probe(head, sizeof(head));
+    if (format != NULL)
+        log_guest("disk '%s': the guest may not write the header of a %s image there, as nobody "
+                  "said format=raw",
+                  im->path, format);
+    return format != NULL;
 }
 
-static int open_image(struct block_backend *b, bool write, struct err *e)
+static int raw_write(struct block_image *im, struct block_cursor *c, uint64_t bytes,
+                     uint64_t offset, int flags)
 {
-    struct stat st;
-    /* Looked at before it is opened: opening a FIFO or a terminal has effects. */
-    if (stat(b->path, &st) < 0)
-        return open_error(b->path, false, errno, e);
-    int r = check_type(b->path, &st, e);
-    if (r < 0)
-        return r;
-    b->fd = open(b->path, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-    if (b->fd < 0)
-        return open_error(b->path, write, errno, e);
-    return 0;
+    if (disguises(im, c, bytes, offset))
+        return -EPERM;
+    return block_file_writev(&im->file, c, bytes, offset, flags);
 }
 
-static int lock_image(const struct block_backend *b, bool write, struct err *e)
+static int raw_zero(struct block_image *im, uint64_t offset, uint64_t bytes, bool unmap)
 {
-    struct flock l = {.l_type = write ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
-    if (fcntl(b->fd, F_OFD_SETLK, &l) == 0)
-        return 0;
-    if (errno == EAGAIN || errno == EACCES)
-        return err_set(e, EBUSY, "disk '%s' is in use by another process%s", b->path,
-                       write ? "; stop it, or use readonly or snapshot if it only reads" : "");
-    log_info("disk '%s' cannot be locked: %s", b->path, strerror(errno));
-    return 0;
+    return block_file_zero(&im->file, offset, bytes, unmap);
 }
 
-static unsigned clamp_block(uint64_t size)
+/* A hint: a host that cannot do it has done enough. */
+static int raw_discard(struct block_image *im, uint64_t offset, uint64_t bytes)
 {
-    unsigned p = BLOCK_SECTOR;
-    while (p < size && p < 65536)
-        p *= 2;
-    return p;
+    int r = block_file_punch(&im->file, offset, bytes);
+
+    return r == -EOPNOTSUPP ? 0 : r;
 }
 
-static int measure(struct block_backend *b, struct err *e)
+static int raw_flush(struct block_image *im)
 {
-    struct stat st;
-    unsigned physical = 0;
-    uint64_t size = 0;
-    if (fstat(b->fd, &st) < 0)
-        return err_set(e, errno, "cannot examine disk '%s': %s", b->path, strerror(errno));
-    int r = check_type(b->path, &st, e);
-    if (r < 0)
-        return r;
-    if (S_ISREG(st.st_mode)) {
-        size = (uint64_t)st.st_size;
-        physical = (unsigned)st.st_blksize;
-    } else if (ioctl(b->fd, BLKGETSIZE64, &size) < 0 || ioctl(b->fd, BLKPBSZGET, &physical) < 0) {
-        return err_set(e, errno, "cannot read the size of disk '%s': %s", b->path, strerror(errno));
+    return im->writable ? block_file_sync(&im->file) : 0;
+}
+
+static int raw_status(struct block_image *im, uint64_t offset, uint64_t bytes, enum block_status *s,
+                      uint64_t *run)
+{
+    off_t data = lseek(im->file.fd, (off_t)offset, SEEK_DATA), hole;
+
+    *s = BLOCK_STATUS_DATA;
+    *run = bytes;
+    if (data < 0 && errno == ENXIO) {
+        *s = BLOCK_STATUS_ZERO;
+    } else if (data > (off_t)offset) {
+        *s = BLOCK_STATUS_ZERO;
+        *run = (uint64_t)data - offset < bytes ? (uint64_t)data - offset : bytes;
+    } else if (data >= 0 && (hole = lseek(im->file.fd, (off_t)offset, SEEK_HOLE)) > data) {
+        *run = (uint64_t)hole - offset < bytes ? (uint64_t)hole - offset : bytes;
     }
+    return 0;
+}
+
+static bool raw_map(struct block_image *im, uint64_t offset, uint64_t bytes, bool write,
+                    bool durable, uint64_t *at)
+{
+    *at = offset;
+    return !write || !im->guessed || offset != 0;
+}
+
+static bool raw_plain_flush(struct block_image *im)
+{
+    return true;
+}
+
+static int raw_resize(struct block_image *im, uint64_t size, bool shrink, struct err *e)
+{
+    int r;
+
+    if (!im->file.regular)
+        return err_set(e, ENOTSUP, "'%s' is a block device, which has the size that it has",
+                       im->path);
+    r = block_file_truncate(&im->file, size);
+    if (r < 0)
+        return err_set(e, -r, "cannot resize '%s': %s", im->path, strerror(-r));
+    atomic_store(&im->size, size);
+    return 0;
+}
+
+static int raw_close(struct block_image *im)
+{
+    block_file_close(&im->file);
+    free(im);
+    return 0;
+}
+
+static const struct block_image_ops raw_ops = {
+    .format = "raw",
+    .read = raw_read,
+    .write = raw_write,
+    .zero = raw_zero,
+    .discard = raw_discard,
+    .flush = raw_flush,
+    .status = raw_status,
+    .map = raw_map,
+    .plain_flush = raw_plain_flush,
+    .resize = raw_resize,
+    .close = raw_close,
+};
+
+/* Rounded up to whole sectors; what lies beyond the file's end reads as 0. */
+static int measure(struct block_image *im, struct err *e)
+{
+    uint64_t size;
+    int r = block_file_size(&im->file, &size);
+
+    if (r < 0)
+        return err_set(e, -r, "cannot read the size of disk '%s': %s", im->path, strerror(-r));
     if (size < BLOCK_SECTOR)
         return err_set(e, EINVAL,
                        "disk '%s' has %llu bytes, a disk needs at least %u; give another image or "
                        "make this one larger with truncate",
-                       b->path, (unsigned long long)size, BLOCK_SECTOR);
-    b->size = (size + BLOCK_SECTOR - 1) / BLOCK_SECTOR * BLOCK_SECTOR;
-    b->physical = clamp_block(physical);
+                       im->path, (unsigned long long)size, BLOCK_SECTOR);
+    atomic_store(&im->size, (size + BLOCK_SECTOR - 1) / BLOCK_SECTOR * BLOCK_SECTOR);
     return 0;
 }
 
-static int prepare(struct block_backend *b, const struct block_options *o, struct err *e)
+int block_raw_open(const struct block_image *base, struct block_image **out, struct err *e)
 {
-    bool write = !o->readonly && !o->snapshot;
-    b->path = strdup(o->path);
-    if (b->path == NULL)
-        return err_set(e, ENOMEM, "no memory for disk '%s'", o->path);
-    int r = open_image(b, write, e);
-    if (r == 0)
-        r = lock_image(b, write, e);
-    if (r == 0)
-        r = measure(b, e);
-    if (r == 0 && o->snapshot && !o->readonly)
-        r = block_overlay_create(b->size, &b->overlay, e);
-    if (r == 0 && block_pool_create(b, &b->pool) < 0)
-        r = err_set(e, ENOMEM, "no memory for disk '%s'", o->path);
-    return r;
-}
+    struct block_image *im = malloc(sizeof(*im));
+    int r;
 
-int block_open(const struct block_options *o, struct block_backend **out, struct err *e)
-{
-    struct block_backend *b = calloc(1, sizeof(*b));
-    if (b == NULL)
-        return err_set(e, ENOMEM, "no memory for disk '%s'", o->path);
-    b->fd = -1;
-    b->readonly = o->readonly;
-    b->aio = o->aio;
-    int r = prepare(b, o, e);
+    if (im == NULL)
+        return err_set(e, ENOMEM, "no memory for disk '%s'", base->path);
+    memcpy(im, base, sizeof(*im));
+    im->ops = &raw_ops;
+    r = measure(im, e);
     if (r < 0) {
-        block_close(b);
+        free(im);
         return r;
     }
-    *out = b;
+    *out = im;
     return 0;
-}
-
-void block_close(struct block_backend *b)
-{
-    if (b == NULL)
-        return;
-    block_pool_destroy(b->pool);
-    block_overlay_destroy(b->overlay);
-    if (b->fd >= 0)
-        close(b->fd);
-    free(b->path);
-    free(b);
-}
-
-uint64_t block_size(const struct block_backend *b)
-{
-    return b->size;
-}
-
-bool block_readonly(const struct block_backend *b)
-{
-    return b->readonly;
-}
-
-unsigned block_physical_size(const struct block_backend *b)
-{
-    return b->physical;
-}
-
-const char *block_path(const struct block_backend *b)
-{
-    return b->path;
 }

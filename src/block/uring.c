@@ -83,11 +83,11 @@ int block_ring_fd(const struct block_ring *g)
 bool block_ring_add(struct block_ring *g, struct block_req *r)
 {
     struct block_backend *b = g->channel->backend;
-    int fd = b->fd;
-    if (r->op == BLOCK_DISCARD || r->op == BLOCK_WRITE_ZEROES)
+    uint64_t at;
+    struct block_file *f;
+    if (!block_direct(b, r, &f, &at))
         return false;
-    if (r->op == BLOCK_FLUSH ? b->overlay != NULL || b->readonly : (fd = block_single_fd(b, r)) < 0)
-        return false;
+    int fd = f->fd;
     struct io_uring_sqe *sqe = io_uring_get_sqe(&g->ring);
     if (sqe == NULL) {
         block_ring_submit(g);
@@ -96,9 +96,9 @@ bool block_ring_add(struct block_ring *g, struct block_req *r)
     if (sqe == NULL)
         return false;
     if (r->op == BLOCK_READ)
-        io_uring_prep_readv(sqe, fd, r->iov, r->iov_count, r->offset);
+        io_uring_prep_readv(sqe, fd, r->iov, r->iov_count, at);
     else if (r->op == BLOCK_WRITE)
-        io_uring_prep_writev(sqe, fd, r->iov, r->iov_count, r->offset);
+        io_uring_prep_writev(sqe, fd, r->iov, r->iov_count, at);
     else
         io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
     if (r->op == BLOCK_WRITE && r->durable && b->overlay == NULL)

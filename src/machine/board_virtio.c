@@ -60,8 +60,14 @@ int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io
     if (rc < 0)
         return rc;
     bootable(m, 'c', "scsi@%x/disk@0,0", SLOT_DISKS + m->disks);
-    m->disks++;
+    m->disk[m->disks++] = d.self;
     return machine_own(m, d, e);
+}
+
+void machine_disk_resized(struct machine *m, const struct block_backend *b)
+{
+    for (unsigned i = 0; i < m->disks; i++)
+        virtio_blk_resized(m->disk[i], b);
 }
 
 int machine_add_net(struct machine *m, const struct net_backend *backend, struct loop *io,

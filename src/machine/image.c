@@ -42,10 +42,10 @@ static const char *foreign(const uint8_t *p)
         const char *magic;
         unsigned len;
         const char *name;
-    } formats[] = {
-        {"QFI\xfb", 4, "qcow2"}, {"KDMV", 4, "VMDK"},      {"# Disk Descriptor", 17, "VMDK"},
-        {"conectix", 8, "VHD"},  {"vhdxfile", 8, "VHDX"},  {"<<< ", 4, "VDI"},
-        {"\x1f\x8b", 2, "gzip"}, {"\xfd\x37zXZ", 5, "xz"}, {"\x28\xb5\x2f\xfd", 4, "zstd"}};
+    } formats[] = {{"KDMV", 4, "VMDK"},      {"# Disk Descriptor", 17, "VMDK"},
+                   {"conectix", 8, "VHD"},   {"vhdxfile", 8, "VHDX"},
+                   {"<<< ", 4, "VDI"},       {"\x1f\x8b", 2, "gzip"},
+                   {"\xfd\x37zXZ", 5, "xz"}, {"\x28\xb5\x2f\xfd", 4, "zstd"}};
 
     for (unsigned i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
         if (memcmp(p, formats[i].magic, formats[i].len) == 0)

@@ -78,6 +78,9 @@ void machine_destroy(struct machine *m); /* NULL is fine */
  * loops belong to I/O threads, not to the main thread. */
 int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io,
                      struct err *e) MUST_CHECK;
+/* The back end has grown. A disk that cannot tell its guest shows it after the next reset. Also
+ * while vCPUs run. */
+void machine_disk_resized(struct machine *m, const struct block_backend *b);
 /* `backend` belongs to `io` and outlives the machine. */
 int machine_add_net(struct machine *m, const struct net_backend *backend, struct loop *io,
                     struct err *e) MUST_CHECK;

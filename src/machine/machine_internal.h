@@ -81,8 +81,9 @@ struct machine {
     unsigned boot_count;
     bool boot_ordered; /* the firmware's list is made */
     unsigned disks;
-    void *console;      /* the virtio console, or NULL */
-    struct video video; /* self NULL: there is no screen */
+    void *disk[MACHINE_MAX_DISKS]; /* the virtio disks */
+    void *console;                 /* the virtio console, or NULL */
+    struct video video;            /* self NULL: there is no screen */
 
     struct device devices[MACHINE_DEVICES]; /* in the order of creation */
     unsigned device_count;

@@ -127,9 +127,12 @@ int option_disk(const char *option, char *text, struct vm_disk *out, struct err 
             out->readonly = true;
         else if (strcmp(word, "snapshot") == 0)
             out->snapshot = true;
+        else if (strcmp(word, "format=raw") == 0 || strcmp(word, "format=qcow2") == 0)
+            out->format = word + 7;
         else
-            return err_usage(e, "%s: '%s' is not a suboption; use readonly or snapshot", option,
-                             word);
+            return err_usage(
+                e, "%s: '%s' is not a suboption; use readonly, snapshot or format=raw|qcow2",
+                option, word);
     }
     if (out->readonly && out->snapshot)
         return err_usage(e, "%s: readonly and snapshot exclude each other; give one", option);

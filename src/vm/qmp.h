@@ -33,6 +33,7 @@ struct qmp_command {
 extern const struct qmp_command *const qmp_tables[];
 extern const struct qmp_command qmp_machine_commands[]; /* qmp_machine.c */
 extern const struct qmp_command qmp_query_commands[];   /* qmp_query.c */
+extern const struct qmp_command qmp_block_commands[];   /* qmp_block.c */
 extern const struct qmp_command qmp_display_commands[]; /* qmp_display.c */
 
 struct qmp_session;

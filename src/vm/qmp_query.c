@@ -51,31 +51,6 @@ static int query_cpus(struct vm *vm, json_t *args, json_t **ret, struct err *e)
     return qmp_args_only(args, no_args, e);
 }
 
-/* A disk's name is that of the guest's kernel. */
-static json_t *disk(const struct vm *vm, unsigned i)
-{
-    const struct block_backend *b = vm->disks[i];
-    const struct vm_disk *d = &vm->cfg.disks[i];
-    char name[] = "vd?";
-    json_t *inserted;
-
-    name[2] = (char)('a' + i);
-    inserted = json_pack("{s:s,s:b,s:s,s:b,s:i,s:s,s:{s:s,s:s,s:I}}", "file", block_path(b), "ro",
-                         block_readonly(b), "drv", "raw", "encrypted", 0, "backing_file_depth",
-                         d->snapshot ? 1 : 0, "detect_zeroes", "off", "image", "filename",
-                         block_path(b), "format", "raw", "virtual-size", (json_int_t)block_size(b));
-    return json_pack("{s:s,s:s,s:b,s:b,s:o}", "device", name, "type", "unknown", "removable", 0,
-                     "locked", 0, "inserted", inserted);
-}
-
-static int query_block(struct vm *vm, json_t *args, json_t **ret, struct err *e)
-{
-    *ret = json_array();
-    for (unsigned i = 0; i < vm->cfg.disk_count; i++)
-        json_array_append_new(*ret, disk(vm, i));
-    return qmp_args_only(args, no_args, e);
-}
-
 static void add_chardev(json_t *list, const char *label, const struct chardev_options *o,
                         const char *where)
 {
@@ -106,11 +81,6 @@ static int query_chardev(struct vm *vm, json_t *args, json_t **ret, struct err *
 }
 
 const struct qmp_command qmp_query_commands[] = {
-    {"query-status", query_status},
-    {"query-name", query_name},
-    {"query-kvm", query_kvm},
-    {"query-cpus-fast", query_cpus},
-    {"query-block", query_block},
-    {"query-chardev", query_chardev},
-    {NULL},
+    {"query-status", query_status},  {"query-name", query_name},       {"query-kvm", query_kvm},
+    {"query-cpus-fast", query_cpus}, {"query-chardev", query_chardev}, {NULL},
 };

@@ -21,6 +21,7 @@
 
 struct vm_disk {
     const char *path;
+    const char *format; /* raw or qcow2; NULL: told by the content */
     bool readonly, snapshot;
 };
 

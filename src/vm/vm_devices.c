@@ -60,7 +60,7 @@ static int attach_disk(struct vm *vm, unsigned i, struct err *e)
 {
     const struct vm_disk *d = &vm->cfg.disks[i];
     const struct block_options o = {
-        .path = d->path, .readonly = d->readonly, .snapshot = d->snapshot};
+        .path = d->path, .format = d->format, .readonly = d->readonly, .snapshot = d->snapshot};
     int rc = block_open(&o, &vm->disks[i], e);
 
     return rc == 0 ? machine_add_disk(vm->machine, vm->disks[i], vm->disk_io.loop, e) : rc;

@@ -133,7 +133,7 @@ WRONG = [
     ("run empty", FAILED, ["empty"]),
     ("run directory", FAILED, ["directory"]),
     ("run fifo", FAILED, ["fifo"]),
-    ("run qcow2 --kernel halt.elf", FAILED, ["qcow2", "raw"]),
+    ("run qcow2 --kernel halt.elf", FAILED, ["qcow2", "version 0"]),
     ("run --kernel halt.elf --initrd nothing", FAILED, ["--initrd", "nothing"]),
     ("run --kernel halt.elf --initrd empty", FAILED, ["--initrd", "empty"]),
     ("run --kernel halt.elf --initrd directory", FAILED, ["--initrd", "directory"]),

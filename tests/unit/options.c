@@ -115,6 +115,9 @@ static void disks(void **state)
         assert_int_equal(d.readonly, good[i].readonly);
         assert_int_equal(d.snapshot, good[i].snapshot);
     }
+    strcpy(text, "a,format=qcow2");
+    assert_int_equal(option_disk("--disk", text, &d, &e), 0);
+    assert_string_equal(d.format, "qcow2");
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         e = (struct err){0};
         strcpy(text, bad[i]);

@@ -110,7 +110,8 @@ struct virtio_blk {
     struct block_backend *backend;
     unsigned queue_count;
     struct blk_queue queues[VIRTIO_BLK_MAX_QUEUES];
-    struct blk_space space; /* all but writeback, constant */
+    struct blk_space space; /* all but capacity and writeback, constant */
+    uint64_t capacity;      /* sectors; atomic accesses */
     char serial[20];
     uint8_t writeback; /* state; atomic accesses */
 };
@@ -205,7 +206,7 @@ static void batch_end(void *opaque)
 
 static bool inside(const struct virtio_blk *b, uint64_t sector, uint64_t bytes)
 {
-    uint64_t capacity = b->space.capacity;
+    uint64_t capacity = __atomic_load_n(&b->capacity, __ATOMIC_RELAXED);
     return bytes % SECTOR == 0 && sector <= capacity && bytes / SECTOR <= capacity - sector;
 }
 
@@ -351,6 +352,7 @@ static void config_read(void *self, uint32_t offset, void *buf, uint32_t len)
 {
     struct virtio_blk *b = self;
     struct blk_space s = b->space;
+    s.capacity = __atomic_load_n(&b->capacity, __ATOMIC_RELAXED);
     s.writeback = writeback(b);
     memcpy(buf, (const uint8_t *)&s + offset, len);
 }
@@ -401,7 +403,6 @@ static void fill_space(struct virtio_blk *b)
 {
     unsigned physical = block_physical_size(b->backend) / SECTOR;
     b->space = (struct blk_space){
-        .capacity = block_size(b->backend) / SECTOR,
         .seg_max = SEG_MAX,
         .blk_size = SECTOR,
         .physical_block_exp = (uint8_t)__builtin_ctz(physical),
@@ -538,6 +539,7 @@ int virtio_blk_create(const struct virtio_blk_config *cfg, struct device *out, s
     b->backend = cfg->backend;
     b->queue_count = cfg->queues < VIRTIO_BLK_MAX_QUEUES ? cfg->queues : VIRTIO_BLK_MAX_QUEUES;
     b->writeback = 1;
+    b->capacity = block_size(b->backend) / SECTOR;
     fill_space(b);
     if (cfg->serial != NULL)
         memcpy(b->serial, cfg->serial, strnlen(cfg->serial, sizeof(b->serial)));
@@ -548,4 +550,13 @@ int virtio_blk_create(const struct virtio_blk_config *cfg, struct device *out, s
     }
     *out = (struct device){&blk_ops, b};
     return 0;
+}
+
+void virtio_blk_resized(void *self, const struct block_backend *backend)
+{
+    struct virtio_blk *b = self;
+    if (b->backend != backend)
+        return;
+    __atomic_store_n(&b->capacity, block_size(backend) / SECTOR, __ATOMIC_RELAXED);
+    virtio_config_changed(&b->vdev);
 }

@@ -23,5 +23,8 @@ struct virtio_blk_config {
 
 int virtio_blk_create(const struct virtio_blk_config *cfg, struct device *out,
                       struct err *e) MUST_CHECK;
+/* The back end has grown: the driver is told. Nothing happens if it is not this disk's. Any
+ * thread. */
+void virtio_blk_resized(void *self, const struct block_backend *backend);
 
 #endif

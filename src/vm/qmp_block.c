@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Commands about disks. A disk's name is that of the guest's kernel. */
+#include <errno.h>
+#include <string.h>
+
+#include "block/qcow2.h"
+#include "vm/qmp.h"
+#include "vm/vm_internal.h"
+
+static json_t *image(const struct block_image *im)
+{
+    json_t *j = json_pack("{s:s,s:s,s:I}", "filename", im->path, "format", im->ops->format,
+                          "virtual-size", (json_int_t)block_image_size(im));
+    struct qcow2_info q;
+
+    if (!qcow2_is(im))
+        return j;
+    qcow2_info(im, &q);
+    json_object_set_new(j, "cluster-size", json_integer((json_int_t)1 << q.cluster_bits));
+    json_object_set_new(j, "dirty-flag", json_boolean(q.dirty));
+    if (im->backing == NULL)
+        return j;
+    json_object_set_new(j, "backing-filename", json_string(im->backing->path));
+    json_object_set_new(j, "backing-image", image(im->backing));
+    return j;
+}
+
+static int depth(const struct block_image *im, bool snapshot)
+{
+    int n = snapshot ? 1 : 0;
+
+    for (; im->backing != NULL; im = im->backing)
+        n++;
+    return n;
+}
+
+static void disk_name(unsigned i, char name[4])
+{
+    memcpy(name, "vd?", 4);
+    name[2] = (char)('a' + i);
+}
+
+static json_t *disk(const struct vm *vm, unsigned i)
+{
+    const struct block_backend *b = vm->disks[i];
+    const struct block_image *im = block_image_of(b);
+    char name[4];
+    json_t *inserted =
+        json_pack("{s:s,s:b,s:s,s:b,s:i,s:s,s:o}", "file", block_path(b), "ro", block_readonly(b),
+                  "drv", block_format(b), "encrypted", 0, "backing_file_depth",
+                  depth(im, vm->cfg.disks[i].snapshot), "detect_zeroes", "off", "image", image(im));
+
+    disk_name(i, name);
+    return json_pack("{s:s,s:s,s:b,s:b,s:o}", "device", name, "type", "unknown", "removable", 0,
+                     "locked", 0, "inserted", inserted);
+}
+
+static int query_block(struct vm *vm, json_t *args, json_t **ret, struct err *e)
+{
+    static const char *const no_args[] = {NULL};
+
+    *ret = json_array();
+    for (unsigned i = 0; i < vm->cfg.disk_count; i++)
+        json_array_append_new(*ret, disk(vm, i));
+    return qmp_args_only(args, no_args, e);
+}
+
+static int find_disk(const struct vm *vm, const char *device, unsigned *out, struct err *e)
+{
+    char name[4];
+
+    for (*out = 0; *out < vm->cfg.disk_count; ++*out) {
+        disk_name(*out, name);
+        if (strcmp(name, device) == 0)
+            return 0;
+    }
+    return err_set(e, ENODEV, "Device '%s' not found", device);
+}
+
+static int block_resize(struct vm *vm, json_t *args, json_t **ret, struct err *e)
+{
+    static const char *const names[] = {"device", "size", NULL};
+    const json_t *size = json_object_get(args, "size");
+    const char *device = NULL;
+    unsigned i = 0;
+    int rc = qmp_args_only(args, names, e);
+
+    if (rc == 0)
+        rc = qmp_arg_string(args, "device", &device, e);
+    if (rc == 0 && (!json_is_integer(size) || json_integer_value(size) < 0))
+        rc = err_set(e, EINVAL, "Parameter 'size' is missing, or not a number of bytes");
+    if (rc == 0)
+        rc = find_disk(vm, device, &i, e);
+    if (rc == 0)
+        rc = block_grow(vm->disks[i], (uint64_t)json_integer_value(size), e);
+    if (rc == 0)
+        machine_disk_resized(vm->machine, vm->disks[i]);
+    return rc;
+}
+
+const struct qmp_command qmp_block_commands[] = {
+    {"query-block", query_block},
+    {"block_resize", block_resize},
+    {NULL},
+};
