@@ -200,6 +200,11 @@ static int set_vga(void *opaque, const char *option, char *value, struct err *e)
     return option_vga(option, value, &r->cfg.vga, e);
 }
 
+static int set_display(void *opaque, const char *option, char *value, struct err *e)
+{
+    return option_display(option, value, &((struct run *)opaque)->cfg.display, e);
+}
+
 static int set_no_reboot(void *opaque, const char *option, char *value, struct err *e)
 {
     ((struct run *)opaque)->cfg.no_reboot = true;
@@ -295,6 +300,8 @@ static const struct arg_option options[] = {
     {"console", 0, "stdio|socket|file:F|unix:F|pty|none", "virtio console (default none)",
      set_console},
     {"vga", 0, "std|none", "screen (default std with firmware, else none)", set_vga},
+    {"display", 0, "none|vnc=unix:F|vnc=HOST:PORT[,password-file=F]",
+     "who is shown the screen (default none)", set_display},
     {"name", 0, "NAME", "name of the machine, for the guest and for 'doppel list'", set_name},
     {"control", 0, "SOCKET", "path of the control socket (default by --name)", set_control},
     {"detach", 'd', NULL, "run in the background; needs --name or --control", set_detach},
@@ -454,6 +461,10 @@ static int check(struct run *r, struct err *e)
     if (r->cfg.serial.kind == CHARDEV_STDIO && r->cfg.console.kind == CHARDEV_STDIO)
         return err_usage(e,
                          "--console: stdio is taken by --serial; give one of them another place");
+    if (!r->vga_given && r->cfg.display.vnc != NULL)
+        r->cfg.vga = true;
+    if (r->cfg.display.vnc != NULL && !r->cfg.vga)
+        return err_usage(e, "--display: the machine has no screen; drop --vga none");
     rc = use_sockets(r, e);
     for (unsigned i = 0; i < r->publish_count && rc == 0; i++)
         rc = net_options_publish(&r->cfg.net, r->publish[i], e);
@@ -574,6 +585,8 @@ static void announce(const struct run *r)
         fprintf(stderr, "doppel: the serial port is %s\n", serial);
     if (console != NULL)
         fprintf(stderr, "doppel: the console is %s\n", console);
+    if (vm_vnc_where(r->vm) != NULL)
+        fprintf(stderr, "doppel: VNC viewers connect to %s\n", vm_vnc_where(r->vm));
     if (vm_gdb_where(r->vm) != NULL)
         fprintf(stderr, "doppel: debuggers connect to %s%s\n", vm_gdb_where(r->vm),
                 r->cfg.gdb_wait ? ", which the machine waits for" : "");

@@ -18,6 +18,7 @@ enum lock_rank {
     LOCK_VM,        /* life cycle of a machine */
     LOCK_VCPU,      /* life cycle of a vCPU's thread */
     LOCK_CHARDEV,   /* a terminal, file or socket */
+    LOCK_INPUT,     /* what a person does at a screen */
     LOCK_DEVICE,    /* a device's registers */
     LOCK_QUEUE,     /* a ring of a device */
     LOCK_INTERRUPT, /* what decides on an interrupt: PCI functions, APICs */

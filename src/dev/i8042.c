@@ -8,13 +8,15 @@
 #include "base/lock.h"
 #include "dev/chip/i8042_chip.h"
 #include "dev/irq_out.h"
+#include "dev/ticks.h"
 
 #define DATA_PORT 0x60
 #define COMMAND_PORT 0x64
 
 struct i8042 {
     struct i8042_config cfg;
-    struct lock lock; /* for all below */
+    struct timer *repeat; /* of the key that is held */
+    struct lock lock;     /* for all below */
     struct i8042_chip chip;
     struct irq_out kbd_irq, aux_irq;
     bool paused;
@@ -117,14 +119,51 @@ static void unlock_after_event(struct i8042 *k)
         unlock_and_flush(k);
 }
 
-bool i8042_key(struct i8042 *k, const uint8_t *set2, size_t len)
+/* Lock held. */
+static void wait_for_repeat(struct i8042 *k, uint64_t ns)
 {
-    bool taken;
+    if (k->chip.keyboard.held == 0)
+        timer_cancel(k->repeat);
+    else if (!k->paused)
+        timer_arm(k->repeat, ticks_later(vclock_now(k->cfg.clock), ns));
+}
+
+static void on_repeat(void *opaque)
+{
+    struct i8042 *k = opaque;
 
     lock_take(&k->lock);
-    taken = len <= PS2_QUEUE_SIZE && ps2_keyboard_key(&k->chip.keyboard, set2, (unsigned)len);
+    if (k->paused) {
+        lock_drop(&k->lock);
+        return;
+    }
+    ps2_keyboard_repeat(&k->chip.keyboard);
+    wait_for_repeat(k, ps2_keyboard_period_ns(&k->chip.keyboard));
+    unlock_and_flush(k);
+}
+
+int i8042_key(struct i8042 *k, unsigned key, bool down)
+{
+    uint8_t held;
+    int rc;
+
+    lock_take(&k->lock);
+    held = k->chip.keyboard.held;
+    rc = ps2_keyboard_key(&k->chip.keyboard, key, down);
+    if (k->chip.keyboard.held != held)
+        wait_for_repeat(k, ps2_keyboard_delay_ns(&k->chip.keyboard));
     unlock_after_event(k);
-    return taken;
+    return rc;
+}
+
+uint8_t i8042_leds(struct i8042 *k)
+{
+    uint8_t leds;
+
+    lock_take(&k->lock);
+    leds = k->chip.keyboard.leds;
+    lock_drop(&k->lock);
+    return leds;
 }
 
 void i8042_mouse(struct i8042 *k, int dx, int dy, int dz, unsigned buttons)
@@ -140,6 +179,7 @@ static void i8042_reset(void *self)
 
     lock_take(&k->lock);
     i8042_chip_reset(&k->chip);
+    timer_cancel(k->repeat);
     unlock_and_flush(k);
 }
 
@@ -149,6 +189,7 @@ static void i8042_pause(void *self)
 
     lock_take(&k->lock);
     k->paused = true;
+    timer_cancel(k->repeat);
     lock_drop(&k->lock);
 }
 
@@ -158,6 +199,7 @@ static void i8042_resume(void *self)
 
     lock_take(&k->lock);
     k->paused = false;
+    wait_for_repeat(k, ps2_keyboard_delay_ns(&k->chip.keyboard));
     unlock_and_flush(k);
 }
 
@@ -177,6 +219,7 @@ static void i8042_destroy(void *self)
 
     if (k == NULL)
         return;
+    timer_destroy(k->repeat);
     lock_finish(&k->lock);
     free(k);
 }
@@ -202,9 +245,15 @@ static const struct device_ops i8042_ops = {
 int i8042_create(const struct i8042_config *cfg, struct i8042 **out)
 {
     struct i8042 *k = calloc(1, sizeof(*k));
+    int rc;
 
     if (k == NULL)
         return -ENOMEM;
+    rc = timer_create_on(cfg->loop, cfg->clock, on_repeat, k, &k->repeat);
+    if (rc < 0) {
+        free(k);
+        return rc;
+    }
     k->cfg = *cfg;
     k->chip.has_aux = !cfg->no_aux;
     lock_init(&k->lock, LOCK_DEVICE);

@@ -8,17 +8,19 @@
 #define DOPPEL_DEV_I8042_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "bus/bus.h"
 #include "bus/pin.h"
 #include "dev/device.h"
+#include "loop/loop.h"
 
 #define I8042_KBD_IRQ 1
 #define I8042_AUX_IRQ 12
 
 struct i8042_config {
+    struct loop *loop; /* where a key that is held repeats, */
+    struct vclock *clock;
     struct pin kbd_irq;
     struct pin aux_irq;
     bool no_aux; /* no mouse port */
@@ -34,9 +36,10 @@ int i8042_create(const struct i8042_config *cfg, struct i8042 **out) MUST_CHECK;
 struct device i8042_device(struct i8042 *k);
 int i8042_map(struct i8042 *k, struct bus *ports) MUST_CHECK;
 
-/* The keyboard sends the bytes of one key event in scan code set 2 (make code, or f0 and make code,
- * with their e0 prefix). false: dropped, the buffer is full or scanning is off. Any thread. */
-bool i8042_key(struct i8042 *k, const uint8_t *set2, size_t len);
+/* A key of the keyboard (KEY_* of Linux) goes down or up. 0, or -EAGAIN: the guest has not taken
+ * what came before. Any thread. */
+int i8042_key(struct i8042 *k, unsigned key, bool down) MUST_CHECK;
+uint8_t i8042_leds(struct i8042 *k); /* bit 0 scroll lock, 1 num lock, 2 caps lock; any thread */
 /* The mouse moved (dy > 0: up, dz > 0: wheel towards the user) or a button changed (bit 0 left, 1
  * right, 2 middle). Any thread. */
 void i8042_mouse(struct i8042 *k, int dx, int dy, int dz, unsigned buttons);

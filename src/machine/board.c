@@ -269,17 +269,18 @@ static int create_serial(struct machine *m, struct err *e)
 
 static int create_keyboard(struct machine *m, struct err *e)
 {
-    const struct i8042_config cfg = {.kbd_irq = gsi_pin(&m->gsi, I8042_KBD_IRQ),
+    const struct i8042_config cfg = {.loop = m->cfg.loop,
+                                     .clock = m->clock,
+                                     .kbd_irq = gsi_pin(&m->gsi, I8042_KBD_IRQ),
                                      .aux_irq = gsi_pin(&m->gsi, I8042_AUX_IRQ),
                                      .reset = guest_reset,
                                      .opaque = m};
-    struct i8042 *k;
-    int rc = i8042_create(&cfg, &k);
+    int rc = i8042_create(&cfg, &m->i8042);
 
     if (rc < 0)
         return failed(e, "keyboard controller", rc);
-    rc = machine_own(m, i8042_device(k), e);
-    return rc == 0 ? i8042_map(k, m->ports) : rc;
+    rc = machine_own(m, i8042_device(m->i8042), e);
+    return rc == 0 ? i8042_map(m->i8042, m->ports) : rc;
 }
 
 static int create_post_ports(struct machine *m, struct err *e)

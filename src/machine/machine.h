@@ -110,7 +110,13 @@ struct engine_vcpu *machine_vcpu(struct machine *m, unsigned vcpu);
 struct serial *machine_serial(struct machine *m);
 struct vclock *machine_clock(struct machine *m);
 const struct video *machine_video(struct machine *m); /* NULL: there is no screen */
-void machine_power_button(struct machine *m);         /* any thread */
+/* Keys are KEY_* of Linux; 0, or -EAGAIN: the guest has not taken what came before. The pointer
+ * moves by dx to the right and dy down, the wheel away from the user; buttons: bit 0 left, 1
+ * right, 2 middle. Lights: bit 0 scroll lock, 1 num lock, 2 caps lock. Any thread. */
+int machine_key(struct machine *m, unsigned key, bool down) MUST_CHECK;
+void machine_mouse(struct machine *m, int dx, int dy, int wheel, unsigned buttons);
+uint8_t machine_leds(struct machine *m);
+void machine_power_button(struct machine *m); /* any thread */
 /* What the engine counts, and with `stats` the accesses to devices. Any thread, while vCPUs run or
  * not. */
 void machine_counters(struct machine *m, counter_fn *fn, void *opaque);

@@ -63,6 +63,7 @@ struct machine {
     struct serial *serial;
     struct acpi_pm *pm;
     struct reset_ports *reset_ports;
+    struct i8042 *i8042;
     struct fwcfg *fwcfg;
     struct pci_bus *pci;
     struct device host_bridge;

@@ -246,3 +246,24 @@ int option_vga(const char *option, const char *value, bool *out, struct err *e)
         return 0;
     return err_usage(e, "%s: '%s' is unknown; use std or none", option, value);
 }
+
+int option_display(const char *option, char *text, struct display_options *out, struct err *e)
+{
+    char *password = strstr(text, ",password-file=");
+
+    *out = (struct display_options){0};
+    if (strcmp(text, "none") == 0)
+        return 0;
+    if (strncmp(text, "vnc=", 4) != 0 || text[4] == '\0')
+        return err_usage(e, "%s: '%s' is unknown; use none or vnc=unix:PATH or vnc=HOST:PORT",
+                         option, text);
+    if (password != NULL) {
+        *password = '\0';
+        out->password_file = password + strlen(",password-file=");
+    }
+    if (strchr(text, ',') != NULL)
+        return err_usage(e, "%s: what follows %s is unknown; use password-file=FILE", option,
+                         strchr(text, ','));
+    out->vnc = text + 4;
+    return 0;
+}

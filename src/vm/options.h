@@ -40,6 +40,12 @@ int option_machine(const char *option, const char *text, enum machine_board *out
 /* A machine's name: 1 to 63 letters, digits, '-', '_' or '.', the first a letter or digit. */
 int option_name(const char *option, const char *text, struct err *e) MUST_CHECK;
 
+/* "none", or "vnc=ADDRESS[,password-file=FILE]" with "unix:PATH", "HOST:PORT" or ":PORT" (of this
+ * host only). Cuts `text`; *out has pieces of it. */
+struct display_options;
+int option_display(const char *option, char *text, struct display_options *out,
+                   struct err *e) MUST_CHECK;
+
 /* std or none. */
 int option_vga(const char *option, const char *value, bool *out, struct err *e) MUST_CHECK;
 

@@ -267,6 +267,10 @@ static int create_parts(struct vm *vm, struct err *e)
     if (rc == 0)
         rc = vm_start_io(vm, e);
     if (rc == 0)
+        rc = vm_input_create(vm, e);
+    if (rc == 0)
+        rc = vm_display_create(vm, e);
+    if (rc == 0)
         rc = vm_debug_create(vm, e);
     return rc == 0 ? machine_reset(vm->machine, e) : rc;
 }
@@ -298,7 +302,9 @@ void vm_destroy(struct vm *vm)
     if (vm->machine != NULL)
         machine_pause(vm->machine);
     vm_debug_destroy(vm);
+    vm_display_destroy(vm);
     vm_stop_io(vm);
+    vm_input_destroy(vm);
     machine_destroy(vm->machine);
     vm_close_devices(vm);
     chardev_destroy(vm->serial);

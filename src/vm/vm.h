@@ -19,6 +19,11 @@
 #include "net/netopt.h"
 #include "vm/chardev.h"
 
+struct display_options {
+    const char *vnc;           /* where viewers connect, as listener_create says; NULL: nowhere */
+    const char *password_file; /* its first line; NULL: no password is asked for */
+};
+
 struct vm_disk {
     const char *path;
     const char *format; /* raw or qcow2; NULL: told by the content */
@@ -48,7 +53,8 @@ struct vm_config {
     /* See struct chardev_config; for the one of serial and console that is stdio. */
     size_t (*filter)(void *opaque, uint8_t *buf, size_t len);
     void *opaque;
-    bool vga;            /* a screen */
+    bool vga; /* a screen */
+    struct display_options display;
     bool no_reboot;      /* a reset by the guest ends the machine */
     bool debug_exit;     /* the port 0xf4 device */
     bool test_device;    /* the ports of dev/test_device.h */
@@ -110,6 +116,7 @@ struct machine *vm_machine(struct vm *vm);
 /* Where a person finds the serial port or the console, or NULL. */
 const char *vm_serial_where(const struct vm *vm);
 const char *vm_console_where(const struct vm *vm);
+const char *vm_vnc_where(const struct vm *vm); /* where viewers connect, or NULL */
 const char *vm_gdb_where(const struct vm *vm); /* where debuggers connect, or NULL */
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/lock.h"
 #include "block/block.h"
+#include "display/input.h"
 #include "net/net.h"
 #include "vm/vcpu.h"
 #include "vm/vm.h"
@@ -49,6 +50,8 @@ struct vm {
     struct vm_control *control; /* NULL: no control socket */
     const char *quit_by;        /* why vm_quit was called, for the event; NULL: a signal */
     struct vm_debug *debug;     /* NULL: no --gdb */
+    struct vm_input *input;
+    struct vm_display *display; /* NULL: nobody is shown the screen */
 
     _Atomic unsigned events; /* EVENT_*, not handled yet */
     _Atomic uint32_t status;
@@ -57,9 +60,10 @@ struct vm {
 
     /* The main thread's. */
     bool ended;
-    bool launched;     /* it has run */
-    unsigned pauses;   /* PAUSE_* */
-    bool console_used; /* by the guest, since the last reset */
+    bool launched;           /* it has run */
+    unsigned pauses;         /* PAUSE_* */
+    bool console_used;       /* by the guest, since the last reset */
+    unsigned script_buttons; /* of the pointer that scripts hold down */
     enum vm_end how;
     int timeout_fd;
     struct loop_watch *timeout_watch;
@@ -85,6 +89,22 @@ int vm_control_create(struct vm *vm, struct err *e) MUST_CHECK;
 void vm_control_destroy(struct vm *vm);
 /* Tells all peers of the control socket. Takes `data`, which may be NULL. */
 void vm_control_event(struct vm *vm, const char *name, json_t *data);
+
+/* vm_input.c: what people and scripts do to keyboard and pointer. */
+int vm_input_create(struct vm *vm, struct err *e) MUST_CHECK;
+void vm_input_destroy(struct vm *vm);
+struct input_sink vm_input_sink(struct vm *vm);
+/* After what was queued before, and a pause of the machine's time. Main thread. -ENOBUFS with a
+ * sentence: too much waits. */
+int vm_input_key(struct vm *vm, unsigned key, bool down, unsigned pause_ms,
+                 struct err *e) MUST_CHECK;
+/* By so many pixels, with these buttons. */
+int vm_input_motion(struct vm *vm, int dx, int dy, int wheel, unsigned buttons,
+                    struct err *e) MUST_CHECK;
+
+/* vm_display.c */
+int vm_display_create(struct vm *vm, struct err *e) MUST_CHECK;
+void vm_display_destroy(struct vm *vm);
 
 /* vm_debug.c */
 int vm_debug_create(struct vm *vm, struct err *e) MUST_CHECK;

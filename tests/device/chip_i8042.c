@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <errno.h>
+#include <linux/input-event-codes.h>
+
 #include <cmocka.h>
 
 #include "dev/chip/i8042_chip.h"
@@ -147,18 +150,120 @@ static void test_translation(void **state)
     struct i8042_chip c = started(true);
 
     (void)state;
-    assert_true(ps2_keyboard_key(&c.keyboard, (uint8_t[]){0x1c}, 1)); /* A */
-    assert_true(ps2_keyboard_key(&c.keyboard, (uint8_t[]){0xf0, 0x1c}, 2));
-    assert_true(ps2_keyboard_key(&c.keyboard, (uint8_t[]){0xe0, 0xf0, 0x75}, 3)); /* up */
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_A, true), 0);
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_A, false), 0);
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_UP, true), 0);
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_UP, true), 0); /* it is already */
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_UP, false), 0);
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_A, false), 0);
     i8042_chip_advance(&c);
     assert_int_equal(next(&c), 0x1e);
     assert_int_equal(next(&c), 0x9e);
+    assert_int_equal(next(&c), 0xe0);
+    assert_int_equal(next(&c), 0x48);
     assert_int_equal(next(&c), 0xe0);
     assert_int_equal(next(&c), 0xc8);
     assert_int_equal(next(&c), -1);
     data(&c, 0xf5); /* scanning off */
     next(&c);
-    assert_false(ps2_keyboard_key(&c.keyboard, (uint8_t[]){0x1c}, 1));
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_A, true), 0);
+    i8042_chip_advance(&c);
+    assert_int_equal(next(&c), -1);
+}
+
+/* What the controller makes of every key in set 2 is what the key sends in set 1. */
+static void test_all_keys(void **state)
+{
+    unsigned keys = 0;
+
+    for (unsigned key = 1; key < PS2_KEYS; key++) {
+        struct i8042_chip c = started(true);
+        uint8_t want[PS2_CODES_MAX];
+
+        for (unsigned up = 0; up < 2; up++) {
+            unsigned n = ps2_key_codes(1, key, !up, want);
+
+            assert_int_equal(ps2_keyboard_key(&c.keyboard, key, !up), 0);
+            i8042_chip_advance(&c);
+            for (unsigned i = 0; i < n; i++)
+                assert_int_equal(next(&c), want[i]);
+            assert_int_equal(next(&c), -1);
+            keys += n > 0 && !up;
+        }
+    }
+    assert_true(keys >= 104);
+}
+
+static void test_scan_sets(void **state)
+{
+    struct i8042_chip c = started(true);
+
+    command(&c, 0x60);
+    data(&c, 0x05); /* no translation */
+    data(&c, 0xf0);
+    assert_int_equal(next(&c), 0xfa);
+    data(&c, 1);
+    assert_int_equal(next(&c), 0xfa);
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_RIGHTCTRL, true), 0);
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_RIGHTCTRL, false), 0);
+    i8042_chip_advance(&c);
+    assert_int_equal(next(&c), 0xe0);
+    assert_int_equal(next(&c), 0x1d);
+    assert_int_equal(next(&c), 0xe0);
+    assert_int_equal(next(&c), 0x9d);
+    data(&c, 0xf0);
+    assert_int_equal(next(&c), 0xfa);
+    data(&c, 3);
+    assert_int_equal(next(&c), 0xfa);
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_RIGHTCTRL, true), 0);
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_RIGHTCTRL, false), 0);
+    i8042_chip_advance(&c);
+    assert_int_equal(next(&c), 0x58);
+    assert_int_equal(next(&c), 0xf0);
+    assert_int_equal(next(&c), 0x58);
+    assert_int_equal(next(&c), -1);
+}
+
+static void test_typematic(void **state)
+{
+    struct i8042_chip c = started(true);
+
+    assert_int_equal(ps2_keyboard_delay_ns(&c.keyboard), 500000000);
+    assert_in_range(ps2_keyboard_period_ns(&c.keyboard), 91000000, 92000000); /* 10.9 a second */
+    data(&c, 0xf3);
+    assert_int_equal(next(&c), 0xfa);
+    data(&c, 0x60);
+    assert_int_equal(next(&c), 0xfa);
+    assert_int_equal(ps2_keyboard_delay_ns(&c.keyboard), 1000000000);
+    assert_in_range(ps2_keyboard_period_ns(&c.keyboard), 33000000, 34000000); /* 30 */
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_A, true), 0);
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_B, true), 0);
+    ps2_keyboard_repeat(&c.keyboard);
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_B, false), 0);
+    ps2_keyboard_repeat(&c.keyboard); /* A is down, but not the last: nothing repeats */
+    i8042_chip_advance(&c);
+    assert_int_equal(next(&c), 0x1e);
+    assert_int_equal(next(&c), 0x30);
+    assert_int_equal(next(&c), 0x30);
+    assert_int_equal(next(&c), 0xb0);
+    assert_int_equal(next(&c), -1);
+}
+
+/* A guest that takes nothing: keys wait for room. */
+static void test_full(void **state)
+{
+    struct i8042_chip c = started(true);
+    unsigned n = 0, got = 0;
+
+    while (ps2_keyboard_key(&c.keyboard, KEY_A + n % 9, n / 9 % 2 == 0) == 0 && n < 1000)
+        n++;
+    assert_in_range(n, 20, 60);
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_Z, true), -EAGAIN);
+    i8042_chip_advance(&c);
+    while (next(&c) >= 0)
+        got++;
+    assert_int_equal(got, n);
+    assert_int_equal(ps2_keyboard_key(&c.keyboard, KEY_Z, true), 0);
 }
 
 static void test_mouse(void **state)
@@ -207,7 +312,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_controller),    cmocka_unit_test(test_aux_loop_and_interrupts),
         cmocka_unit_test(test_reset_and_a20), cmocka_unit_test(test_keyboard_commands),
-        cmocka_unit_test(test_translation),   cmocka_unit_test(test_mouse),
+        cmocka_unit_test(test_translation),   cmocka_unit_test(test_all_keys),
+        cmocka_unit_test(test_scan_sets),     cmocka_unit_test(test_typematic),
+        cmocka_unit_test(test_full),          cmocka_unit_test(test_mouse),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The devices of the PC platform in the generic suite. */
 #include <errno.h>
+#include <linux/input-event-codes.h>
 #include <stdlib.h>
 
 #include "dev/acpi_pm.h"
@@ -409,6 +410,8 @@ const struct suite_class suite_hpet = {
 static int create_i8042(struct suite_env *env, struct device *dev)
 {
     struct i8042_config cfg = {
+        .loop = env->loop,
+        .clock = env->clock,
         .kbd_irq = suite_pin(env, I8042_KBD_IRQ),
         .aux_irq = suite_pin(env, I8042_AUX_IRQ),
         .reset = on_event,
@@ -428,7 +431,8 @@ static void busy_i8042(struct suite_env *env, struct device *dev)
 {
     bus_write(env->ports, 0x64, 0xd4, 1);
     bus_write(env->ports, 0x60, 0xf4, 1);
-    i8042_key(dev->self, (const uint8_t[]){0xe0, 0x75}, 2);
+    if (i8042_key(dev->self, KEY_UP, true) < 0 && i8042_key(dev->self, KEY_UP, false) < 0)
+        suite_activity(env);
     i8042_mouse(dev->self, 1000, -1000, 3, 5);
 }
 

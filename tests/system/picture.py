@@ -54,6 +54,9 @@ class Picture:
         lines = []
         for top in range(0, self.height - height + 1, height):
             line = ""
+            if len(set(self.rows[top:top + height])) == 1 and not any(self.rows[top]):
+                lines.append(line)
+                continue
             for left in range(0, self.width - width + 1, width):
                 line += self._character(glyphs, left, top, height)
             lines.append(line.rstrip())

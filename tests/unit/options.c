@@ -2,6 +2,7 @@
 /* The values of options, and the escape key. */
 #include "test.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -211,16 +212,33 @@ static void escape_key(void **state)
     assert_int_equal(a.count, 4);
 }
 
+static void test_display(void **state)
+{
+    struct display_options d;
+    struct err e = {0};
+    char none[] = "none", path[] = "vnc=unix:/run/x,y", port[] = "vnc=:5901,password-file=/a,b";
+    char bad[] = "gtk", empty[] = "vnc=", more[] = "vnc=:1,websocket=on";
+
+    assert_int_equal(option_display("--display", none, &d, &e), 0);
+    assert_null(d.vnc);
+    assert_int_equal(option_display("--display", port, &d, &e), 0);
+    assert_string_equal(d.vnc, ":5901");
+    assert_string_equal(d.password_file, "/a,b");
+    assert_int_equal(option_display("--display", path, &d, &e), -EINVAL);
+    assert_int_equal(option_display("--display", bad, &d, &e), -EINVAL);
+    assert_int_equal(option_display("--display", empty, &d, &e), -EINVAL);
+    assert_int_equal(option_display("--display", more, &d, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "websocket"));
+    assert_true(e.usage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(durations),
-        cmocka_unit_test(numbers),
-        cmocka_unit_test(disks),
-        cmocka_unit_test(names),
-        cmocka_unit_test(escape_key),
-        cmocka_unit_test(character_back_ends),
+        cmocka_unit_test(test_display), cmocka_unit_test(sizes),
+        cmocka_unit_test(durations),    cmocka_unit_test(numbers),
+        cmocka_unit_test(disks),        cmocka_unit_test(names),
+        cmocka_unit_test(escape_key),   cmocka_unit_test(character_back_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "dev/chip/ps2.h"
 
 #include <errno.h>
+#include <linux/input-event-codes.h>
 #include <string.h>
 
 #define ACK 0xfa
@@ -60,8 +61,10 @@ static const struct state_field keyboard_fields[] = {
     STATE_U8_F(struct ps2_keyboard, last),
     STATE_MAX_F(struct ps2_keyboard, set, STATE_U8, 3),
     STATE_U8_F(struct ps2_keyboard, leds),
-    STATE_U8_F(struct ps2_keyboard, rate),
+    STATE_MAX_F(struct ps2_keyboard, rate, STATE_U8, 0x7f),
     STATE_BOOL_F(struct ps2_keyboard, scanning),
+    STATE_BYTES_F(struct ps2_keyboard, down),
+    STATE_U8_F(struct ps2_keyboard, held),
     STATE_END_F,
 };
 const struct state_table ps2_keyboard_state = {
@@ -219,13 +222,51 @@ void ps2_keyboard_write(struct ps2_keyboard *k, uint8_t byte)
     keyboard_command(k, byte);
 }
 
-bool ps2_keyboard_key(struct ps2_keyboard *k, const uint8_t *codes, unsigned count)
+static int send_key(struct ps2_keyboard *k, unsigned key, bool down)
 {
-    if (!k->scanning || count > event_room(&k->queue))
-        return false;
-    for (unsigned i = 0; i < count; i++)
+    uint8_t codes[PS2_CODES_MAX];
+    unsigned n = k->scanning ? ps2_key_codes(k->set, key, down, codes) : 0;
+
+    if (n > event_room(&k->queue))
+        return -EAGAIN;
+    for (unsigned i = 0; i < n; i++)
         queue_put(&k->queue, codes[i]);
-    return true;
+    return 0;
+}
+
+int ps2_keyboard_key(struct ps2_keyboard *k, unsigned key, bool down)
+{
+    uint8_t *byte = &k->down[key % PS2_KEYS / 8], bit = (uint8_t)(1u << key % 8);
+    int rc;
+
+    if (key == 0 || key >= PS2_KEYS || ((*byte & bit) != 0) == down)
+        return 0;
+    rc = send_key(k, key, down);
+    if (rc < 0)
+        return rc;
+    *byte ^= bit;
+    if (down)
+        k->held = (uint8_t)key;
+    else if (k->held == key)
+        k->held = 0;
+    return 0;
+}
+
+void ps2_keyboard_repeat(struct ps2_keyboard *k)
+{
+    if (k->held != 0 && k->held != KEY_PAUSE)
+        (void)!send_key(k, k->held, true); /* else it is late */
+}
+
+uint64_t ps2_keyboard_delay_ns(const struct ps2_keyboard *k)
+{
+    return ((k->rate >> 5 & 3) + 1) * UINT64_C(250000000);
+}
+
+/* (8 + A) * 2^B / 240 seconds. */
+uint64_t ps2_keyboard_period_ns(const struct ps2_keyboard *k)
+{
+    return ((8 + (k->rate & 7u)) << (k->rate >> 3 & 3)) * UINT64_C(1000000000) / 240;
 }
 
 static void mouse_defaults(struct ps2_mouse *m)

@@ -2,7 +2,8 @@
 /*
  * The two devices behind a PS/2 controller: a keyboard (IBM PS/2 hardware interface technical
  * reference, "Keyboard/Auxiliary device") and a mouse with wheel (Microsoft's IntelliMouse
- * extension). No lock, no time: commands are answered at once.
+ * extension). No lock, no clock: commands are answered at once, and who owns the keyboard says when
+ * a key that is held repeats.
  */
 #ifndef DOPPEL_DEV_CHIP_PS2_H
 #define DOPPEL_DEV_CHIP_PS2_H
@@ -10,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dev/chip/ps2_keys.h"
 #include "state/state.h"
 
 #define PS2_QUEUE_SIZE 64
@@ -26,9 +28,12 @@ struct ps2_keyboard {
     struct ps2_queue queue;
     uint8_t pending; /* command that waits for its parameter, or 0 */
     uint8_t last;    /* last byte sent, for "resend" */
-    uint8_t set;     /* scan code set that the host chose (1 - 3); codes are sent in set 2 */
-    uint8_t leds, rate;
+    uint8_t set;     /* scan code set that the host chose (1 - 3) */
+    uint8_t leds;    /* bit 0 scroll lock, 1 num lock, 2 caps lock */
+    uint8_t rate;    /* as the command says it */
     bool scanning;
+    uint8_t down[PS2_KEYS / 8]; /* keys whose pressing was sent, one bit each */
+    uint8_t held;               /* the last of them: it repeats; or 0 */
 };
 
 struct ps2_mouse {
@@ -48,7 +53,14 @@ extern const struct state_table ps2_mouse_state;
 
 void ps2_keyboard_reset(struct ps2_keyboard *k); /* power-on, without the 0xaa of the self-test */
 void ps2_keyboard_write(struct ps2_keyboard *k, uint8_t byte); /* from the host */
-bool ps2_keyboard_key(struct ps2_keyboard *k, const uint8_t *codes, unsigned count);
+/* A key (KEY_* of Linux) goes down or up. What repeats what is known sends nothing. 0, or -EAGAIN:
+ * there is no room now. While the host has turned the keyboard off nothing is sent. */
+int ps2_keyboard_key(struct ps2_keyboard *k, unsigned key, bool down) MUST_CHECK;
+/* The key that is held repeats. */
+void ps2_keyboard_repeat(struct ps2_keyboard *k);
+/* How long after it was pressed, and then how long from one repetition to the next. */
+uint64_t ps2_keyboard_delay_ns(const struct ps2_keyboard *k);
+uint64_t ps2_keyboard_period_ns(const struct ps2_keyboard *k);
 
 void ps2_mouse_reset(struct ps2_mouse *m);
 void ps2_mouse_write(struct ps2_mouse *m, uint8_t byte);

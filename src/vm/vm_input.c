@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Keyboard and pointer of a machine. What viewers of the screen do comes from their threads and
+ * goes to the devices at once. What scripts do waits in a queue, on the main loop and by the
+ * machine's clock, until the guest takes it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vm/vm_internal.h"
+
+enum {
+    QUEUE = 16384,     /* events */
+    RETRY_NS = 5000000 /* when the guest has not taken what came before */
+};
+
+struct event {
+    uint64_t pause_ns; /* before it */
+    bool motion;
+    /* A key, */
+    uint16_t key;
+    bool down;
+    /* or a motion. */
+    int16_t dx, dy, wheel;
+    uint8_t buttons;
+};
+
+struct vm_input {
+    struct vm *vm;
+    struct timer *timer;
+    unsigned head, count;
+    struct event queue[QUEUE];
+    struct lock lock; /* below: where a viewer's pointer was */
+    bool known;
+    struct input_pointer last;
+};
+
+/* --- scripts --- */
+
+static int send_event(struct vm_input *in, const struct event *ev)
+{
+    if (ev->motion)
+        machine_mouse(in->vm->machine, ev->dx, ev->dy, ev->wheel, ev->buttons);
+    return ev->motion ? 0 : machine_key(in->vm->machine, ev->key, ev->down);
+}
+
+static void wait_for_next(struct vm_input *in, uint64_t ns)
+{
+    timer_arm(in->timer, vclock_now(machine_clock(in->vm->machine)) + ns);
+}
+
+/* Sends what needs no pause. */
+static void on_timer(void *opaque)
+{
+    struct vm_input *in = opaque;
+
+    while (in->count > 0) {
+        struct event *ev = &in->queue[in->head];
+
+        if (send_event(in, ev) < 0) {
+            wait_for_next(in, RETRY_NS);
+            return;
+        }
+        in->head = (in->head + 1) % QUEUE;
+        in->count--;
+        if (in->count > 0 && in->queue[in->head].pause_ns != 0) {
+            wait_for_next(in, in->queue[in->head].pause_ns);
+            return;
+        }
+    }
+}
+
+static int put(struct vm *vm, const struct event *ev, struct err *e)
+{
+    struct vm_input *in = vm->input;
+
+    if (in->count == QUEUE)
+        return err_set(e, ENOBUFS, "the guest has not taken what was typed before");
+    in->queue[(in->head + in->count) % QUEUE] = *ev;
+    if (in->count++ == 0)
+        wait_for_next(in, ev->pause_ns);
+    return 0;
+}
+
+int vm_input_key(struct vm *vm, unsigned key, bool down, unsigned pause_ms, struct err *e)
+{
+    const struct event ev = {
+        .pause_ns = pause_ms * UINT64_C(1000000), .key = (uint16_t)key, .down = down};
+
+    return put(vm, &ev, e);
+}
+
+int vm_input_motion(struct vm *vm, int dx, int dy, int wheel, unsigned buttons, struct err *e)
+{
+    const struct event ev = {.motion = true,
+                             .dx = (int16_t)dx,
+                             .dy = (int16_t)dy,
+                             .wheel = (int16_t)wheel,
+                             .buttons = (uint8_t)buttons};
+
+    return put(vm, &ev, e);
+}
+
+/* --- viewers --- */
+
+static void on_key(void *opaque, unsigned key, bool down)
+{
+    struct vm_input *in = opaque;
+
+    if (machine_key(in->vm->machine, key, down) < 0 && !down) /* a key must not stay down */
+        (void)!machine_key(in->vm->machine, key, false);
+}
+
+/* A mouse knows only how far it moved. */
+static void on_pointer(void *opaque, const struct input_pointer *p)
+{
+    struct vm_input *in = opaque;
+    struct input_pointer last;
+
+    lock_take(&in->lock);
+    last = in->known ? in->last : *p;
+    in->last = *p;
+    in->known = true;
+    lock_drop(&in->lock);
+    machine_mouse(in->vm->machine, (int)p->x - (int)last.x, (int)p->y - (int)last.y, p->wheel,
+                  p->buttons);
+}
+
+static uint8_t on_leds(void *opaque)
+{
+    struct vm_input *in = opaque;
+
+    return machine_leds(in->vm->machine);
+}
+
+struct input_sink vm_input_sink(struct vm *vm)
+{
+    return (struct input_sink){
+        .key = on_key, .pointer = on_pointer, .leds = on_leds, .opaque = vm->input};
+}
+
+/* --- life --- */
+
+int vm_input_create(struct vm *vm, struct err *e)
+{
+    struct vm_input *in = calloc(1, sizeof(*in));
+    int rc;
+
+    if (in == NULL)
+        return err_set(e, ENOMEM, "out of memory");
+    in->vm = vm;
+    lock_init(&in->lock, LOCK_INPUT);
+    rc = timer_create_on(vm->loop, machine_clock(vm->machine), on_timer, in, &in->timer);
+    if (rc < 0) {
+        lock_finish(&in->lock);
+        free(in);
+        return err_set(e, -rc, "cannot create a timer: %s", strerror(-rc));
+    }
+    vm->input = in;
+    return 0;
+}
+
+void vm_input_destroy(struct vm *vm)
+{
+    if (vm->input == NULL)
+        return;
+    timer_destroy(vm->input->timer);
+    lock_finish(&vm->input->lock);
+    free(vm->input);
+    vm->input = NULL;
+}

@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+VNC and scripted keys with the BIOS's boot menu as the guest: our own viewer and one of Debian's
+(vncsnapshot), passwords, browsers' WebSockets.
+"""
+
+import base64
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import picture
+import rfb
+import vm
+
+DOPPEL = vm.doppel_binary()
+ESCAPE = 0xff1b
+
+
+class Tests:
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="doppel-vnc-")
+        self.env = {**os.environ, "XDG_RUNTIME_DIR": self.dir}
+        os.chmod(self.dir, 0o700)
+        self.bad = 0
+        self.disk = self.path("disk")
+        with open(self.disk, "wb") as f:
+            f.truncate(1 << 20)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def check(self, name, good, detail=""):
+        self.bad += not good
+        print(("ok - " if good else "not ok - ") + name, flush=True)
+        if not good:
+            print(str(detail)[-2000:], flush=True)
+
+    def doppel(self, *words):
+        done = subprocess.run([DOPPEL, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=120, env=self.env)
+        return done.returncode, done.stdout
+
+    def launch(self, display):
+        status, out = self.doppel("run", "--name", "v", "--detach", "--net", "none", "-m", "128M",
+                                  "--accel", os.environ.get("DOPPEL_ACCEL", "bt"), "--timeout", "120s",
+                                  "--boot", "menu=on", "--display", display, self.disk)
+        assert status == 0, out
+        return out
+
+    def stop(self):
+        self.doppel("stop", "--force", "v")
+
+    def text(self, word, limit=40):
+        """The lines on the screen as soon as `word` is on it, or the last ones."""
+        end = time.monotonic() + limit
+        while True:
+            status, out = self.doppel("screenshot", "v", "-o", self.path("v.png"))
+            assert status == 0, out
+            lines = picture.Picture(self.path("v.png")).text()
+            if any(word in line for line in lines) or time.monotonic() > end:
+                return "\n".join(lines)
+            time.sleep(0.2)
+
+    def viewer(self):
+        path = self.path("vnc")
+        self.launch("vnc=unix:" + path)
+        self.text("Press ESC for boot menu")
+        v = rfb.Viewer(path).start()
+        self.check("a viewer learns the name", v.name == "v", v.name)
+        v.update(False)
+        shot = picture.Picture(self.path("v.png"))
+        same = v.size == (shot.width, shot.height) and all(
+            v.pixel(x, y) == shot.pixel(x, y) for y in range(0, 64) for x in range(0, 720))
+        self.check("it sees what a screenshot shows", same, v.size)
+        v.press(ESCAPE)
+        out = self.text("Select boot device")
+        self.check("its keys arrive", "Select boot device" in out, out)
+        changed = sum(v.update() for _ in range(2))
+        self.check("it is told what changes", changed > 0, changed)
+        second = rfb.Viewer(path).start()
+        second.update(False)
+        self.check("a second viewer", second.rows[:400] == v.rows[:400] or second.update() > 0)
+        second.pointer(5, 5, 1)
+        second.socket.sendall(b"\xff" * 100)  # no message
+        deadline = time.monotonic() + 10
+        try:
+            while second.file.read(1) and time.monotonic() < deadline:
+                pass
+            hung_up = time.monotonic() < deadline
+        except ConnectionError:
+            hung_up = True
+        self.check("nonsense is hung up on", hung_up)
+        v.press(ord("1"))
+        out = self.text("Booting from Hard Disk")
+        self.check("the first viewer goes on", "Booting from Hard Disk" in out, out)
+        v.close()
+        second.close()
+        self.stop()
+        self.check("the socket is gone", not os.path.exists(path))
+
+    def scripted(self):
+        self.launch("none")
+        self.text("Press ESC for boot menu")
+        status, out = self.doppel("key", "v", "esc")
+        out += self.text("Select boot device")
+        self.check("doppel key", status == 0 and "Select boot device" in out, out)
+        status, out = self.doppel("type", "v", "1")
+        out += self.text("Booting from Hard Disk")
+        self.check("doppel type", status == 0 and "Booting from Hard Disk" in out, out)
+        for words, want in ((("key", "v", "ctrl-nokey"), "The key 'nokey' is unknown"),
+                            (("type", "v", "\u00e4"), "no key"),
+                            (("key", "v"), "nothing was given")):
+            status, out = self.doppel(*words)
+            self.check(f"wrong: {words[2:]}", status in (1, 2) and want in out, out)
+        self.stop()
+
+    @staticmethod
+    def free_port():
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            return s.getsockname()[1]
+
+    def snapshot(self, number):
+        done = subprocess.run(["vncsnapshot", "-quiet", f"127.0.0.1:{number}",
+                               self.path("v.jpg")], stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=60)
+        return done.returncode == 0 and os.path.getsize(self.path("v.jpg")) > 1000
+
+    def password(self):
+        port = self.free_port()
+        with open(self.path("password"), "w", encoding="utf-8") as f:
+            f.write("sesame\n")
+        self.launch(f"vnc=127.0.0.1:{port},password-file={self.path('password')}")
+        v = rfb.Viewer(("127.0.0.1", port))
+        self.check("a password is asked for", v.types == b"\x02", v.types)
+        v.close()
+        self.stop()
+
+    def stock_viewer(self):
+        if shutil.which("vncsnapshot") is None:
+            print("skip - a stock viewer: vncsnapshot is not installed")
+            return
+        port = self.free_port()
+        self.launch(f"vnc=127.0.0.1:{port}")
+        self.text("Press ESC for boot menu")
+        self.check("a stock viewer", self.snapshot(port - 5900))
+        self.stop()
+
+    def browser(self):
+        """What noVNC does first: a WebSocket with binary frames."""
+        port = self.free_port()
+        self.launch(f"vnc=127.0.0.1:{port}")
+        key = base64.b64encode(bytes(range(16)))
+        s = socket.create_connection(("127.0.0.1", port), 20)
+        s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                  b"Sec-WebSocket-Key: " + key + b"\r\nSec-WebSocket-Version: 13\r\n"
+                  b"Origin: http://x\r\nSec-WebSocket-Protocol: binary\r\n\r\n")
+        f = s.makefile("rb")
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            line = f.readline()
+            assert line, head
+            head += line
+        accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
+                                  .digest())
+        hello = f.read(14)
+        self.check("WebSockets", accept in head and hello[:2] == b"\x82\x0c" and
+                   hello[2:] == b"RFB 003.008\n", (head, hello))
+        s.close()
+        self.stop()
+
+
+def main():
+    if not os.path.exists(picture.VGA_ROM):
+        print("the package seabios is not installed")
+        return 77
+    t = Tests()
+    try:
+        t.viewer()
+        t.scripted()
+        t.password()
+        t.stock_viewer()
+        t.browser()
+    finally:
+        t.stop()
+        shutil.rmtree(t.dir)
+    return t.bad != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
