@@ -28,6 +28,7 @@ struct run {
     struct err passed; /* why `auto` did not take what is better */
     char *image;
     bool serial_given, board_given, vga_given;
+    const char *bus; /* of --disk, other than virtio; NULL: none */
     const char *publish[NET_MAX_FORWARDS];
     unsigned publish_count;
     char *trace_words; /* of --trace; NULL: none */
@@ -121,10 +122,26 @@ static int add_disk(struct run *r, const struct vm_disk *d, const char *option, 
 
 static int set_disk(void *opaque, const char *option, char *value, struct err *e)
 {
+    struct run *r = opaque;
+    const char *bus = NULL;
     struct vm_disk d;
-    int rc = option_disk(option, value, &d, e);
+    int rc = option_disk(option, value, &d, &bus, e);
 
-    return rc == 0 ? add_disk(opaque, &d, option, e) : rc;
+    if (rc == 0 && bus != NULL && r->bus != NULL && strcmp(bus, r->bus) != 0)
+        return err_usage(e, "%s: a machine has either an ide or an ahci bus", option);
+    if (bus != NULL)
+        r->bus = bus;
+    return rc == 0 ? add_disk(r, &d, option, e) : rc;
+}
+
+static int set_cdrom(void *opaque, const char *option, char *value, struct err *e)
+{
+    const struct vm_disk d = {.path = strcmp(value, "none") != 0 ? value : NULL,
+                              .format = "raw",
+                              .readonly = true,
+                              .bus = VM_DISK_CDROM};
+
+    return add_disk(opaque, &d, option, e);
 }
 
 static int set_firmware(void *opaque, const char *option, char *value, struct err *e)
@@ -289,10 +306,13 @@ static const struct arg_option options[] = {
     {"initrd", 0, "FILE", "initial RAM disk", set_initrd},
     {"module", 0, "FILE[,TEXT]", "module for a multiboot kernel; may be repeated", add_module},
     {"append", 0, "TEXT", "kernel command line (default console=ttyS0)", set_append},
-    {"disk", 0, "FILE[,format=F][,readonly][,snapshot]", "virtio disk; may be repeated", set_disk},
+    {"disk", 0, "FILE[,format=F][,readonly][,snapshot][,bus=virtio|ide]",
+     "disk, virtio by default; may be repeated", set_disk},
+    {"cdrom", 0, "FILE|none", "CD-ROM drive; may be repeated", set_cdrom},
     {"firmware", 0, "bios|uefi[,vars=FILE]|FILE", "boot from the disks by firmware", set_firmware},
     {"machine", 0, "pc|q35", "board: 440FX and PIIX, or Q35 and ICH9", set_machine},
-    {"boot", 0, "[order=LETTERS][,menu=on]", "what firmware tries: c disk, n network", set_boot},
+    {"boot", 0, "[order=LETTERS][,menu=on]", "what firmware tries: c disk, d CD-ROM, n network",
+     set_boot},
     {"option-rom", 0, "FILE", "option ROM for the firmware; may be repeated", set_option_rom},
     {"net", 0, "user[,hostfwd=...]|none", "network (default user: NAT)", set_net},
     {"publish", 'p', "[ADDR:]PORT:GUESTPORT[/udp]", "forward a port of the host", set_publish},
@@ -345,12 +365,16 @@ static int use_image(struct run *r, struct err *e)
     case IMAGE_DISK:
         break;
     }
-    d.readonly = kind == IMAGE_ISO;
+    if (kind == IMAGE_ISO) {
+        d.format = "raw";
+        d.readonly = true;
+        d.bus = VM_DISK_CDROM;
+    }
     if (r->cfg.kernel == NULL) {
         if (r->cfg.firmware.kind == FIRMWARE_NONE)
             r->cfg.firmware.kind = FIRMWARE_BIOS;
         if (r->cfg.boot_order == NULL)
-            r->cfg.boot_order = "cn";
+            r->cfg.boot_order = kind == IMAGE_ISO ? "dcn" : "cdn";
     }
     if (r->cfg.disk_count == MACHINE_MAX_DISKS)
         return add_disk(r, &d, "IMAGE", e);
@@ -403,10 +427,26 @@ static int check_firmware(struct run *r, struct err *e)
     if (!r->vga_given)
         c->vga = true;
     if (c->boot_order == NULL)
-        c->boot_order = "cn";
+        c->boot_order = "cdn";
     if (!r->board_given && c->firmware.kind == FIRMWARE_BIOS)
         c->board = MACHINE_PC;
     return vars_default(&c->firmware, c->name, e);
+}
+
+/* The board's own adapter is IDE or AHCI. Who asks for one gets its board. */
+static int check_bus(struct run *r, struct err *e)
+{
+    enum machine_board board;
+
+    if (r->bus == NULL)
+        return 0;
+    board = strcmp(r->bus, "ide") == 0 ? MACHINE_PC : MACHINE_Q35;
+    if (!r->board_given)
+        r->cfg.board = board;
+    if (r->cfg.board == board)
+        return 0;
+    return err_usage(e, "--disk: bus=%s is not there on this board; use --machine %s", r->bus,
+                     board == MACHINE_PC ? "pc" : "q35");
 }
 
 /* --serial socket and --console socket: beside the control socket. */
@@ -473,6 +513,8 @@ static int check(struct run *r, struct err *e)
     if (rc < 0)
         return rc;
     rc = check_firmware(r, e);
+    if (rc == 0)
+        rc = check_bus(r, e);
     if (rc < 0)
         return rc;
     rc = check_memory(r->cfg.memory, e);

@@ -98,7 +98,8 @@ void pci_func_bar(struct pci_func *f, unsigned bar, enum pci_bar_type type, uint
         .type = type, .size = size, .ops = ops, .opaque = opaque, .mapped = PCI_UNMAPPED};
     switch (type) {
     case PCI_BAR_IO:
-        pci_func_set32(f, reg, 1, (uint32_t)mask & 0xfffc);
+        /* All 32 bits: firmware takes a BAR's size from all of them. */
+        pci_func_set32(f, reg, 1, (uint32_t)mask & 0xfffffffc);
         f->wmask[PCI_REG_COMMAND] |= PCI_CMD_IO;
         return;
     case PCI_BAR_ROM:
@@ -157,9 +158,9 @@ static uint64_t bar_wanted(const struct pci_func *f, unsigned i)
     if (bar->size == 0 || f->bus == NULL)
         return PCI_UNMAPPED;
     if (bar->type == PCI_BAR_IO) {
-        base &= 0xfffc;
+        base &= 0xfffffffc;
         if ((f->config[PCI_REG_COMMAND] & PCI_CMD_IO) == 0 || base == 0 ||
-            base + bar->size > 0xffff)
+            base + bar->size > 0x10000)
             return PCI_UNMAPPED;
         return base;
     }

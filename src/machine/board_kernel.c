@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A Linux kernel that UEFI starts: kernel, initial RAM disk and command line as items of fw_cfg. The
- * firmware puts the two parts of the kernel together again and starts them as an EFI program.
+ * A Linux kernel that UEFI starts: kernel, initial RAM disk and command line as items of fw_cfg.
+ * The firmware puts the two parts of the kernel together again and starts them as an EFI program.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -225,6 +225,7 @@ int board_firmware(struct machine *m, struct err *e)
         irq[i] = pic_irq[(i + m->intx_shift) % MACHINE_INTX];
     }
     host_bridge_program(&m->host_bridge, LAYOUT_ECAM_BASE);
+    board_storage_program(m);
     virtual_wire(m);
     return pci_bus_assign(m->pci, &w, e);
 }

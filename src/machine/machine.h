@@ -24,6 +24,7 @@
 #include "net/net.h"
 
 #define MACHINE_MAX_DISKS 20
+#define MACHINE_MAX_CDROMS 4
 #define MACHINE_MAX_CPUS 255
 
 /* What the guest asks of whoever runs the machine. From any thread, with no lock held; none of them
@@ -34,6 +35,7 @@ struct machine_hooks {
     void (*power_off)(void *opaque);
     void (*reset)(void *opaque);
     void (*debug_exit)(void *opaque, uint32_t status);
+    void (*ejected)(void *opaque, unsigned cdrom); /* the guest opened a tray; may be NULL */
 };
 
 enum machine_board {
@@ -45,7 +47,7 @@ enum machine_board {
 struct machine_config {
     enum machine_board board;
     struct firmware_config firmware; /* with one the kernel is for UEFI to start */
-    const char *boot_order;          /* with firmware: c disks, n network; NULL: its own */
+    const char *boot_order; /* with firmware: c disks, d CD-ROM drives, n network; NULL: its own */
     bool boot_menu;
     const char *roms[MACHINE_MAX_ROMS]; /* option ROMs, with firmware */
     unsigned rom_count;
@@ -81,6 +83,17 @@ int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io
 /* The back end has grown. A disk that cannot tell its guest shows it after the next reset. Also
  * while vCPUs run. */
 void machine_disk_resized(struct machine *m, const struct block_backend *b);
+/* The same at the board's own adapter: IDE or AHCI. All of them with one loop. */
+int machine_add_ata_disk(struct machine *m, struct block_backend *b, struct loop *io,
+                         struct err *e) MUST_CHECK;
+/* A CD-ROM drive, numbered from 0; without a medium if `b` is NULL. */
+int machine_add_cdrom(struct machine *m, struct block_backend *b, struct loop *io,
+                      struct err *e) MUST_CHECK;
+/* Another medium, or none; also while vCPUs run. The old back end is not used any more then. */
+int machine_change_cdrom(struct machine *m, unsigned cdrom, struct block_backend *b) MUST_CHECK;
+/* Has the guest locked the tray? Tell it that a person wants it open. Also while vCPUs run. */
+bool machine_cdrom_locked(struct machine *m, unsigned cdrom);
+void machine_cdrom_request(struct machine *m, unsigned cdrom);
 /* `backend` belongs to `io` and outlives the machine. */
 int machine_add_net(struct machine *m, const struct net_backend *backend, struct loop *io,
                     struct err *e) MUST_CHECK;

@@ -82,6 +82,9 @@ struct machine {
     unsigned boot_count;
     bool boot_ordered; /* the firmware's list is made */
     unsigned disks;
+    struct device ata;                 /* the adapter for ATA drives; ops NULL: none */
+    uint8_t cdrom[MACHINE_MAX_CDROMS]; /* their places at the adapter */
+    unsigned cdroms;
     void *disk[MACHINE_MAX_DISKS]; /* the virtio disks */
     void *console;                 /* the virtio console, or NULL */
     struct video video;            /* self NULL: there is no screen */
@@ -121,6 +124,8 @@ int board_create_fwcfg_files(struct machine *m, struct err *e) MUST_CHECK;
 int board_create_kernel(struct machine *m, struct err *e) MUST_CHECK; /* board_kernel.c */
 void board_bootable(struct machine *m, char kind, const char *path);
 int board_boot_order(struct machine *m, struct err *e) MUST_CHECK;
+
+void board_storage_program(struct machine *m); /* board_storage.c */
 
 /* platform.c: struct engine_host, and the callbacks of the local APICs. */
 void platform_init(struct machine *m);

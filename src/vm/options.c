@@ -112,8 +112,9 @@ static char *cut(char *text)
     return NULL;
 }
 
-int option_disk(const char *option, char *text, struct vm_disk *out, struct err *e)
+int option_disk(const char *option, char *text, struct vm_disk *out, const char **on, struct err *e)
 {
+    const char *bus = NULL;
     char *next = cut(text);
 
     *out = (struct vm_disk){.path = text};
@@ -129,13 +130,20 @@ int option_disk(const char *option, char *text, struct vm_disk *out, struct err 
             out->snapshot = true;
         else if (strcmp(word, "format=raw") == 0 || strcmp(word, "format=qcow2") == 0)
             out->format = word + 7;
+        else if (strcmp(word, "bus=virtio") == 0 || strcmp(word, "bus=ide") == 0)
+            bus = word + 4;
         else
-            return err_usage(
-                e, "%s: '%s' is not a suboption; use readonly, snapshot or format=raw|qcow2",
-                option, word);
+            return err_usage(e,
+                             "%s: '%s' is not a suboption; use readonly, snapshot, "
+                             "format=raw|qcow2 or bus=virtio|ide",
+                             option, word);
     }
     if (out->readonly && out->snapshot)
         return err_usage(e, "%s: readonly and snapshot exclude each other; give one", option);
+    if (bus != NULL && strcmp(bus, "virtio") != 0) {
+        out->bus = VM_DISK_ATA;
+        *on = bus;
+    }
     return 0;
 }
 
@@ -189,12 +197,13 @@ static int boot_order(const char *option, const char *text, const char **order, 
     size_t n = strlen(text);
 
     for (size_t i = 0; i < n; i++)
-        if (strchr("cn", text[i]) == NULL || strchr(text + i + 1, text[i]) != NULL)
+        if (strchr("cdn", text[i]) == NULL || strchr(text + i + 1, text[i]) != NULL)
             n = 0;
     if (n == 0)
         return err_usage(
-            e, "%s: '%s' is not an order; use c (disk) and n (network), each at most once", option,
-            text);
+            e,
+            "%s: '%s' is not an order; use c (disk), d (CD-ROM) and n (network), each at most once",
+            option, text);
     *order = text;
     return 0;
 }

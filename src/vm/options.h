@@ -18,9 +18,10 @@ int option_duration(const char *option, const char *text, uint64_t *ns, struct e
 /* A whole number from min to max. */
 int option_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *out,
                   struct err *e) MUST_CHECK;
-/* "PATH[,readonly][,snapshot]"; ",," in the path is a comma. Edits `text`, to which out->path
- * points. */
-int option_disk(const char *option, char *text, struct vm_disk *out, struct err *e) MUST_CHECK;
+/* "PATH[,readonly][,snapshot][,bus=virtio|ide]"; ",," in the path is a comma. Edits `text`, to
+ * which out->path points. *on: the board's own adapter that it names, else left alone. */
+int option_disk(const char *option, char *text, struct vm_disk *out, const char **on,
+                struct err *e) MUST_CHECK;
 /* "PATH[,TEXT]"; ",," in the path is a comma. Edits `text`, to which *out points. */
 int option_module(const char *option, char *text, struct boot_module *out,
                   struct err *e) MUST_CHECK;
@@ -30,7 +31,8 @@ int option_gdb(const char *option, char *text, const char **address, bool *wait,
 /* "bios", "uefi[,vars=FILE]" or "FILE", as above. */
 int option_firmware(const char *option, char *text, struct firmware_config *out,
                     struct err *e) MUST_CHECK;
-/* "order=LETTERS", "menu=on|off", or both with a comma: c disks, n network. *order is
+/* "order=LETTERS", "menu=on|off", or both with a comma: c disks, d CD-ROM drives, n
+ * network. *order is
  * left alone where it is not given. */
 int option_boot(const char *option, char *text, const char **order, bool *menu,
                 struct err *e) MUST_CHECK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Commands about disks. A disk's name is that of the guest's kernel. */
+/* Commands about disks. A disk's name is that of the guest's kernel, see vm_disk_name. */
 #include <errno.h>
 #include <string.h>
 
@@ -34,25 +34,28 @@ static int depth(const struct block_image *im, bool snapshot)
     return n;
 }
 
-static void disk_name(unsigned i, char name[4])
+static json_t *inserted(const struct block_backend *b, bool snapshot)
 {
-    memcpy(name, "vd?", 4);
-    name[2] = (char)('a' + i);
+    const struct block_image *im = block_image_of(b);
+
+    return json_pack("{s:s,s:b,s:s,s:b,s:i,s:s,s:o}", "file", block_path(b), "ro",
+                     block_readonly(b), "drv", block_format(b), "encrypted", 0,
+                     "backing_file_depth", depth(im, snapshot), "detect_zeroes", "off", "image",
+                     image(im));
 }
 
-static json_t *disk(const struct vm *vm, unsigned i)
+static json_t *disk(struct vm *vm, unsigned i)
 {
-    const struct block_backend *b = vm->disks[i];
-    const struct block_image *im = block_image_of(b);
-    char name[4];
-    json_t *inserted =
-        json_pack("{s:s,s:b,s:s,s:b,s:i,s:s,s:o}", "file", block_path(b), "ro", block_readonly(b),
-                  "drv", block_format(b), "encrypted", 0, "backing_file_depth",
-                  depth(im, vm->cfg.disks[i].snapshot), "detect_zeroes", "off", "image", image(im));
+    bool cdrom = vm->cfg.disks[i].bus == VM_DISK_CDROM;
+    char name[VM_DISK_NAME];
+    json_t *o;
 
-    disk_name(i, name);
-    return json_pack("{s:s,s:s,s:b,s:b,s:o}", "device", name, "type", "unknown", "removable", 0,
-                     "locked", 0, "inserted", inserted);
+    vm_disk_name(vm, i, name);
+    o = json_pack("{s:s,s:s,s:b,s:b}", "device", name, "type", "unknown", "removable", cdrom,
+                  "locked", cdrom && machine_cdrom_locked(vm->machine, vm_cdrom_number(vm, i)));
+    if (vm->disks[i] != NULL)
+        json_object_set_new(o, "inserted", inserted(vm->disks[i], vm->cfg.disks[i].snapshot));
+    return o;
 }
 
 static int query_block(struct vm *vm, json_t *args, json_t **ret, struct err *e)
@@ -67,10 +70,10 @@ static int query_block(struct vm *vm, json_t *args, json_t **ret, struct err *e)
 
 static int find_disk(const struct vm *vm, const char *device, unsigned *out, struct err *e)
 {
-    char name[4];
+    char name[VM_DISK_NAME];
 
     for (*out = 0; *out < vm->cfg.disk_count; ++*out) {
-        disk_name(*out, name);
+        vm_disk_name(vm, *out, name);
         if (strcmp(name, device) == 0)
             return 0;
     }
@@ -91,6 +94,8 @@ static int block_resize(struct vm *vm, json_t *args, json_t **ret, struct err *e
         rc = err_set(e, EINVAL, "Parameter 'size' is missing, or not a number of bytes");
     if (rc == 0)
         rc = find_disk(vm, device, &i, e);
+    if (rc == 0 && vm->cfg.disks[i].bus == VM_DISK_CDROM)
+        rc = err_set(e, EINVAL, "Device '%s' is not a disk", device);
     if (rc == 0)
         rc = block_grow(vm->disks[i], (uint64_t)json_integer_value(size), e);
     if (rc == 0)

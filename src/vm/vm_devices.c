@@ -4,6 +4,7 @@
  * network one, each with a loop of its own, so that neither waits for the other nor for a vCPU.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "net/slirp.h"
@@ -61,9 +62,19 @@ static int attach_disk(struct vm *vm, unsigned i, struct err *e)
     const struct vm_disk *d = &vm->cfg.disks[i];
     const struct block_options o = {
         .path = d->path, .format = d->format, .readonly = d->readonly, .snapshot = d->snapshot};
-    int rc = block_open(&o, &vm->disks[i], e);
+    struct loop *io = vm->disk_io.loop;
+    int rc = d->path != NULL ? block_open(&o, &vm->disks[i], e) : 0;
 
-    return rc == 0 ? machine_add_disk(vm->machine, vm->disks[i], vm->disk_io.loop, e) : rc;
+    if (rc < 0)
+        return rc;
+    switch (d->bus) {
+    case VM_DISK_ATA:
+        return machine_add_ata_disk(vm->machine, vm->disks[i], io, e);
+    case VM_DISK_CDROM:
+        return machine_add_cdrom(vm->machine, vm->disks[i], io, e);
+    default:
+        return machine_add_disk(vm->machine, vm->disks[i], io, e);
+    }
 }
 
 static int attach_disks(struct vm *vm, struct err *e)
@@ -73,6 +84,32 @@ static int attach_disks(struct vm *vm, struct err *e)
     for (unsigned i = 0; i < vm->cfg.disk_count && rc == 0; i++)
         rc = attach_disk(vm, i, e);
     return rc;
+}
+
+/* How many of its kind come before it. */
+static unsigned number_of(const struct vm *vm, unsigned i)
+{
+    unsigned n = 0;
+
+    for (unsigned k = 0; k < i; k++)
+        n += vm->cfg.disks[k].bus == vm->cfg.disks[i].bus;
+    return n;
+}
+
+unsigned vm_cdrom_number(const struct vm *vm, unsigned i)
+{
+    return number_of(vm, i);
+}
+
+void vm_disk_name(const struct vm *vm, unsigned i, char name[VM_DISK_NAME])
+{
+    unsigned n = number_of(vm, i);
+
+    if (vm->cfg.disks[i].bus == VM_DISK_CDROM)
+        snprintf(name, VM_DISK_NAME, "cd%u", n);
+    else
+        snprintf(name, VM_DISK_NAME, "%s%c", vm->cfg.disks[i].bus == VM_DISK_ATA ? "sd" : "vd",
+                 (char)('a' + n));
 }
 
 /* --- network --- */

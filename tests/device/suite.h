@@ -53,7 +53,8 @@
     X(pci_plain)         \
     X(host_bridge)       \
     X(pflash)            \
-    X(vga)
+    X(vga)               \
+    X(ide)
 
 #define SUITE_RAM_SIZE (4u << 20) /* guest RAM from address 0 */
 #define SUITE_RANGES 6

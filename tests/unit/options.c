@@ -98,31 +98,45 @@ static void disks(void **state)
     static const struct {
         const char *text, *path;
         bool readonly, snapshot;
-    } good[] = {{"a.raw", "a.raw", false, false},
-                {"a.raw,readonly", "a.raw", true, false},
-                {"a.raw,snapshot", "a.raw", false, true},
-                {"a,,b.raw,readonly", "a,b.raw", true, false},
-                {",,,,", ",,", false, false}};
-    static const char *const bad[] = {
-        "", ",readonly", "a,", "a,ro", "a,readonly,", "a,snapshot=on", "a,readonly,snapshot"};
+        const char *bus;
+    } good[] = {{"a.raw", "a.raw", false, false, ""},
+                {"a.raw,readonly", "a.raw", true, false, ""},
+                {"a.raw,snapshot", "a.raw", false, true, ""},
+                {"a.raw,bus=ide", "a.raw", false, false, "ide"},
+                {"a.raw,bus=ide,readonly", "a.raw", true, false, "ide"},
+                {"a.raw,bus=virtio", "a.raw", false, false, ""},
+                {"a,,b.raw,readonly", "a,b.raw", true, false, ""},
+                {",,,,", ",,", false, false, ""}};
+    static const char *const bad[] = {"",
+                                      ",readonly",
+                                      "a,",
+                                      "a,ro",
+                                      "a,readonly,",
+                                      "a,snapshot=on",
+                                      "a,readonly,snapshot",
+                                      "a,bus=scsi"};
+    const char *bus;
     struct err e = {0};
     struct vm_disk d;
     char text[64];
 
     for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         strcpy(text, good[i].text);
-        assert_int_equal(option_disk("--disk", text, &d, &e), 0);
+        bus = NULL;
+        assert_int_equal(option_disk("--disk", text, &d, &bus, &e), 0);
+        assert_int_equal(d.bus, bus != NULL ? VM_DISK_ATA : VM_DISK_VIRTIO);
+        assert_string_equal(bus != NULL ? bus : "", good[i].bus);
         assert_string_equal(d.path, good[i].path);
         assert_int_equal(d.readonly, good[i].readonly);
         assert_int_equal(d.snapshot, good[i].snapshot);
     }
     strcpy(text, "a,format=qcow2");
-    assert_int_equal(option_disk("--disk", text, &d, &e), 0);
+    assert_int_equal(option_disk("--disk", text, &d, &bus, &e), 0);
     assert_string_equal(d.format, "qcow2");
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         e = (struct err){0};
         strcpy(text, bad[i]);
-        assert_true(option_disk("--disk", text, &d, &e) < 0);
+        assert_true(option_disk("--disk", text, &d, &bus, &e) < 0);
         assert_true(e.usage);
         assert_non_null(strstr(e.text, "--disk"));
     }

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* I/O of ATA drives: see ata_unit.h. */
+#include "dev/ata_unit.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <string.h>
+
+static void done(struct block_req *req, int result);
+
+/* --- memory --- */
+
+static bool add_piece(struct ata_memory *m, struct ram *ram, gpa_t gpa, uint32_t len, bool write)
+{
+    void *p = ram_ptr(ram, gpa, len, write);
+
+    if (p == NULL || m->count == ATA_UNIT_SEGMENTS)
+        return false;
+    m->iov[m->count] = (struct iovec){.iov_base = p, .iov_len = len};
+    m->gpa[m->count++] = gpa;
+    m->bytes += len;
+    return true;
+}
+
+bool ata_memory_add(struct ata_memory *m, struct ram *ram, gpa_t gpa, uint32_t len, bool write)
+{
+    if (add_piece(m, ram, gpa, len, write))
+        return true;
+    while (len > 0) { /* it lies in several regions */
+        uint32_t n = RAM_PAGE_SIZE - (uint32_t)(gpa % RAM_PAGE_SIZE);
+
+        n = n < len ? n : len;
+        if (!add_piece(m, ram, gpa, n, write))
+            return false;
+        gpa += n;
+        len -= n;
+    }
+    return true;
+}
+
+/* Leaves `bytes` of it. */
+static void shorten(struct ata_memory *m, uint64_t bytes)
+{
+    while (m->bytes > bytes) {
+        struct iovec *last = &m->iov[m->count - 1];
+        uint64_t drop = m->bytes - bytes < last->iov_len ? m->bytes - bytes : last->iov_len;
+
+        last->iov_len -= drop;
+        m->bytes -= drop;
+        if (last->iov_len == 0)
+            m->count--;
+    }
+}
+
+static void announce(struct ata_unit *u)
+{
+    for (unsigned i = 0; i < u->memory.count; i++)
+        ram_written(u->cfg.ram, u->memory.gpa[i], u->memory.iov[i].iov_len);
+}
+
+/* --- what the drive asks for; the lock is held --- */
+
+enum next { NOTHING, FAILED, COPY, SUBMIT };
+
+/* The memory of a transfer: whole sectors of it, or what there is for the drive's own buffer. */
+static enum next prepare_memory(struct ata_unit *u)
+{
+    bool read = u->io.phase == ATA_READ || u->io.phase == ATA_DATA_IN;
+    bool medium = u->io.phase == ATA_READ || u->io.phase == ATA_WRITE;
+    struct ata_memory *m = &u->memory;
+    uint64_t want = u->io.bytes < ATA_UNIT_PIECE ? u->io.bytes : ATA_UNIT_PIECE;
+    int rc = u->cfg.ops->memory(u->cfg.opaque, u, want, read, m);
+
+    if (rc == 0 && m->bytes == 0)
+        return NOTHING;
+    if (rc == 0)
+        shorten(m, m->bytes < want && medium ? m->bytes / ATA_SECTOR * ATA_SECTOR : want);
+    if (rc < 0 || m->bytes == 0 || (u->io.phase == ATA_DATA_OUT && m->bytes < u->io.bytes)) {
+        ata_io_done(u->cfg.drive, -EFAULT, 0);
+        return FAILED;
+    }
+    u->req.iov = m->iov;
+    u->req.iov_count = m->count;
+    u->req.bytes = m->bytes;
+    return medium ? SUBMIT : COPY;
+}
+
+static const enum block_op ops[ATA_PHASES] = {
+    [ATA_LOAD] = BLOCK_READ,   [ATA_READ] = BLOCK_READ,   [ATA_STORE] = BLOCK_WRITE,
+    [ATA_WRITE] = BLOCK_WRITE, [ATA_FLUSH] = BLOCK_FLUSH, [ATA_TRIM] = BLOCK_DISCARD};
+
+static enum next prepare(struct ata_unit *u)
+{
+    struct ata_io *io = &u->io;
+
+    u->memory.count = 0;
+    u->memory.bytes = 0;
+    if (!ata_io(u->cfg.drive, io))
+        return u->cfg.drive->eject ? FAILED : NOTHING;
+    u->req = (struct block_req){.op = ops[io->phase],
+                                .offset = io->offset,
+                                .bytes = io->bytes,
+                                .durable = io->durable,
+                                .done = done,
+                                .opaque = u};
+    if (io->phase == ATA_READ || io->phase == ATA_WRITE || io->phase == ATA_DATA_IN ||
+        io->phase == ATA_DATA_OUT)
+        return prepare_memory(u);
+    if (io->data != NULL) {
+        u->memory.iov[0] = (struct iovec){.iov_base = io->data, .iov_len = io->bytes};
+        u->req.iov = u->memory.iov;
+        u->req.iov_count = 1;
+    }
+    return SUBMIT;
+}
+
+/* --- the loop's thread; the unit is busy and the lock is not held --- */
+
+static void copy(struct ata_unit *u)
+{
+    const struct ata_memory *m = &u->memory;
+    uint64_t at = 0;
+
+    for (unsigned i = 0; i < m->count; at += m->iov[i++].iov_len) {
+        if (u->io.phase == ATA_DATA_IN)
+            memcpy(m->iov[i].iov_base, u->io.data + at, m->iov[i].iov_len);
+        else
+            memcpy(u->io.data + at, m->iov[i].iov_base, m->iov[i].iov_len);
+    }
+}
+
+/* Tells what came of it, and then lets a pause go on. */
+static void settle(struct ata_unit *u)
+{
+    bool eject;
+
+    lock_take(u->cfg.lock);
+    eject = u->cfg.drive->eject;
+    u->cfg.drive->eject = false;
+    lock_drop(u->cfg.lock);
+    u->cfg.ops->changed(u->cfg.opaque, u);
+    if (eject)
+        u->cfg.ops->ejected(u->cfg.opaque, u);
+    lock_take(u->cfg.lock);
+    u->busy = false;
+    pthread_cond_broadcast(&u->quiet);
+    lock_drop(u->cfg.lock);
+}
+
+static void finish(struct ata_unit *u, int result)
+{
+    bool from_memory = u->io.phase != ATA_LOAD && u->io.phase != ATA_STORE;
+
+    if (result == 0 && (u->io.phase == ATA_READ || u->io.phase == ATA_DATA_IN))
+        announce(u);
+    lock_take(u->cfg.lock);
+    if (result == 0 && from_memory && u->memory.count > 0)
+        u->cfg.ops->moved(u->cfg.opaque, u, u->req.bytes);
+    ata_io_done(u->cfg.drive, result, u->req.bytes);
+    lock_drop(u->cfg.lock);
+    settle(u);
+}
+
+/* Does what the drive waits for, until there is nothing or a request is under way. */
+static void work(struct ata_unit *u)
+{
+    for (;;) {
+        enum next next = NOTHING;
+
+        lock_take(u->cfg.lock);
+        u->posted = false;
+        if (!u->paused && !u->busy)
+            next = prepare(u);
+        if (next != NOTHING)
+            u->busy = true;
+        u->cfg.drive->io = u->busy && (next == COPY || next == SUBMIT || u->cfg.drive->io);
+        lock_drop(u->cfg.lock);
+        switch (next) {
+        case NOTHING:
+            return;
+        case FAILED:
+            settle(u);
+            break;
+        case COPY:
+            copy(u);
+            finish(u, 0);
+            break;
+        case SUBMIT:
+            block_submit(u->channel, &u->req);
+            block_kick(u->channel);
+            return;
+        }
+    }
+}
+
+static void done(struct block_req *req, int result)
+{
+    struct ata_unit *u = req->opaque;
+
+    finish(u, result);
+    work(u);
+}
+
+static void on_post(void *opaque)
+{
+    work(opaque);
+}
+
+void ata_unit_kick(struct ata_unit *u)
+{
+    struct ata_io io;
+    bool post;
+
+    lock_take(u->cfg.lock);
+    post =
+        !u->posted && !u->busy && !u->paused && (ata_io(u->cfg.drive, &io) || u->cfg.drive->eject);
+    u->posted |= post;
+    lock_drop(u->cfg.lock);
+    if (post && loop_post(u->cfg.loop, on_post, u) < 0) {
+        lock_take(u->cfg.lock);
+        u->posted = false;
+        if (ata_io(u->cfg.drive, &io))
+            ata_io_done(u->cfg.drive, -ENOMEM, 0);
+        lock_drop(u->cfg.lock);
+        u->cfg.ops->changed(u->cfg.opaque, u);
+    }
+}
+
+/* --- pause --- */
+
+void ata_unit_pause(struct ata_unit *u)
+{
+    lock_take(u->cfg.lock);
+    u->paused = true;
+    while (u->busy) {
+        lock_drop(u->cfg.lock);
+        if (u->channel != NULL && block_channel_drainable(u->channel)) {
+            block_drain(u->channel);
+            lock_take(u->cfg.lock);
+        } else {
+            lock_take(u->cfg.lock);
+            if (u->busy)
+                lock_wait(u->cfg.lock, &u->quiet);
+        }
+    }
+    lock_drop(u->cfg.lock);
+}
+
+void ata_unit_resume(struct ata_unit *u)
+{
+    lock_take(u->cfg.lock);
+    u->paused = false;
+    lock_drop(u->cfg.lock);
+    ata_unit_kick(u);
+}
+
+/* --- images --- */
+
+static int open_channel(struct ata_unit *u, struct block_backend *b)
+{
+    int rc = 0;
+
+    u->channel = NULL;
+    if (b != NULL)
+        rc = block_channel_open(b, u->cfg.loop, NULL, NULL, &u->channel);
+    return rc;
+}
+
+int ata_unit_init(struct ata_unit *u, const struct ata_unit_config *cfg,
+                  struct block_backend *backend)
+{
+    memset(u, 0, sizeof(*u));
+    u->cfg = *cfg;
+    u->backend = backend;
+    pthread_cond_init(&u->quiet, NULL);
+    return open_channel(u, backend);
+}
+
+void ata_unit_finish(struct ata_unit *u)
+{
+    block_channel_close(u->channel);
+    pthread_cond_destroy(&u->quiet);
+}
+
+struct change {
+    struct ata_unit *u;
+    struct block_backend *backend;
+    int rc;
+    sem_t finished;
+};
+
+/* The unit is paused. */
+static void change(struct change *c)
+{
+    struct ata_unit *u = c->u;
+
+    block_channel_close(u->channel);
+    c->rc = open_channel(u, c->backend);
+}
+
+static void on_change(void *opaque)
+{
+    struct change *c = opaque;
+
+    change(c);
+    sem_post(&c->finished);
+}
+
+int ata_unit_change(struct ata_unit *u, struct block_backend *backend)
+{
+    struct change c = {.u = u, .backend = backend};
+    bool was;
+
+    lock_take(u->cfg.lock);
+    was = u->paused;
+    lock_drop(u->cfg.lock);
+    ata_unit_pause(u);
+    sem_init(&c.finished, 0, 0);
+    if (!loop_is_running(u->cfg.loop) || loop_is_current(u->cfg.loop))
+        change(&c);
+    else if ((c.rc = loop_post(u->cfg.loop, on_change, &c)) == 0)
+        while (sem_wait(&c.finished) < 0)
+            ;
+    sem_destroy(&c.finished);
+    u->backend = c.rc == 0 ? backend : NULL;
+    lock_take(u->cfg.lock);
+    if (ata_io(u->cfg.drive, &u->io)) /* of the old one */
+        ata_io_done(u->cfg.drive, -EIO, 0);
+    ata_medium(u->cfg.drive, u->backend != NULL ? block_size(u->backend) / ATA_CD_SECTOR : 0);
+    lock_drop(u->cfg.lock);
+    u->cfg.ops->changed(u->cfg.opaque, u);
+    if (!was)
+        ata_unit_resume(u);
+    return c.rc;
+}

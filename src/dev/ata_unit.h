@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A drive's way to its image: does on a loop what the register model asks for (ata_io), one piece
+ * at a time, with the memory that the adapter names.
+ *
+ * The adapter's lock covers the drive. The unit works on the loop's thread and takes that lock
+ * there; callbacks say whether it is held.
+ */
+#ifndef DOPPEL_DEV_ATA_UNIT_H
+#define DOPPEL_DEV_ATA_UNIT_H
+
+#include <pthread.h>
+
+#include "base/lock.h"
+#include "block/block.h"
+#include "dev/chip/ata.h"
+#include "mem/ram.h"
+
+#define ATA_UNIT_SEGMENTS 320u
+#define ATA_UNIT_PIECE (1u << 20) /* most bytes of memory in one request */
+
+struct ata_memory {
+    unsigned count;
+    uint64_t bytes;
+    struct iovec iov[ATA_UNIT_SEGMENTS];
+    gpa_t gpa[ATA_UNIT_SEGMENTS];
+};
+/* Adds guest memory; false: not RAM, or no room. `write`: the guest's memory will be written. */
+bool ata_memory_add(struct ata_memory *m, struct ram *ram, gpa_t gpa, uint32_t len, bool write);
+
+struct ata_unit;
+
+struct ata_unit_ops {
+    /* Lock held: the next memory of a transfer, up to `want` bytes. 0: the transfer goes on (when
+     * the adapter calls ata_unit_kick). Less than 0: it cannot. */
+    int (*memory)(void *opaque, struct ata_unit *u, uint64_t want, bool write,
+                  struct ata_memory *m);
+    /* Lock held: of that memory `bytes` were used; the rest comes again. Called before the next
+     * `memory`. */
+    void (*moved)(void *opaque, struct ata_unit *u, uint64_t bytes);
+    /* Lock not held: registers may have changed. */
+    void (*changed)(void *opaque, struct ata_unit *u);
+    /* Lock not held: the guest opened the tray. */
+    void (*ejected)(void *opaque, struct ata_unit *u);
+};
+
+struct ata_unit_config {
+    struct lock *lock;
+    struct ata_drive *drive; /* the adapter has called ata_init */
+    struct loop *loop;
+    struct ram *ram;
+    const struct ata_unit_ops *ops;
+    void *opaque;
+};
+
+struct ata_unit {
+    struct ata_unit_config cfg;
+    struct block_backend *backend; /* NULL: no medium */
+    struct block_channel *channel; /* the loop's thread */
+    pthread_cond_t quiet;
+    /* Lock. */
+    bool posted, busy, paused;
+    struct ata_io io;
+    struct block_req req;
+    struct ata_memory memory;
+};
+
+int ata_unit_init(struct ata_unit *u, const struct ata_unit_config *cfg,
+                  struct block_backend *backend) MUST_CHECK;
+void ata_unit_finish(struct ata_unit *u); /* paused; no loop runs */
+
+/* Any thread, without the lock: the drive may want I/O. */
+void ata_unit_kick(struct ata_unit *u);
+/* Main thread, without the lock. After pause nothing is under way. */
+void ata_unit_pause(struct ata_unit *u);
+void ata_unit_resume(struct ata_unit *u);
+
+/* Another image in a CD-ROM drive, or NULL for none; the old one is not used any more when it
+ * returns. Main thread; waits for the loop if that runs. 0 or -errno, then the drive is empty. */
+int ata_unit_change(struct ata_unit *u, struct block_backend *backend) MUST_CHECK;
+
+#endif

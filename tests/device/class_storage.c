@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ATA adapters in the generic suite: a disk and a CD-ROM drive each, with commands under way. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bits.h"
+#include "dev/ide.h"
+#include "suite.h"
+
+#define DEVFN PCI_DEVFN(1, 1)
+#define BM_BASE 0xc000u
+#define PRD 0x1000u
+#define BUFFER 0x10000u
+#define DISK_SIZE (256 << 10)
+
+struct extra {
+    struct pci_bus *pci;
+    struct block_backend *disk, *cd;
+};
+
+static struct block_backend *open_image(void)
+{
+    char path[] = "/tmp/test-suite-XXXXXX";
+    struct block_backend *b;
+    int fd = mkstemp(path);
+
+    if (fd < 0 || ftruncate(fd, DISK_SIZE) < 0)
+        abort();
+    close(fd);
+    if (block_open(&(struct block_options){.path = path}, &b, NULL) < 0)
+        abort();
+    unlink(path);
+    return b;
+}
+
+static struct extra *make_bus(struct suite_env *env)
+{
+    struct extra *x = calloc(1, sizeof(*x));
+    struct pin pin = suite_pin(env, 0);
+    struct pci_bus_config cfg = {
+        .mmio = env->mmio, .ports = env->ports, .msi = env->msi, .intx = &pin, .intx_count = 1};
+
+    if (x == NULL || pci_bus_create(&cfg, &x->pci) < 0)
+        abort();
+    x->disk = open_image();
+    x->cd = open_image();
+    env->extra = x;
+    return x;
+}
+
+static void finish(struct suite_env *env)
+{
+    struct extra *x = env->extra;
+
+    block_close(x->disk);
+    block_close(x->cd);
+    pci_bus_destroy(x->pci);
+    free(x);
+}
+
+static void on_eject(void *opaque, unsigned drive)
+{
+    suite_activity(opaque);
+}
+
+/* --- IDE --- */
+
+static int create_ide(struct suite_env *env, struct device *dev)
+{
+    struct extra *x = make_bus(env);
+    const struct ide_config cfg = {.bus = x->pci,
+                                   .devfn = DEVFN,
+                                   .ports = env->ports,
+                                   .ram = env->ram,
+                                   .loop = env->loop,
+                                   .irq = {suite_pin(env, 14), suite_pin(env, 15)},
+                                   .ejected = on_eject,
+                                   .opaque = env};
+    int rc = ide_create(&cfg, dev, NULL);
+
+    if (rc == 0)
+        rc = ide_add(dev, 0, ATA_DISK, x->disk, NULL);
+    return rc == 0 ? ide_add(dev, 2, ATA_CDROM, x->cd, NULL) : rc;
+}
+
+/* A read of 64 sectors by the bus master of the first channel. */
+static void busy_ide(struct suite_env *env, struct device *dev)
+{
+    struct extra *x = env->extra;
+    const struct pci_windows w = {.io_base = BM_BASE, .io_size = 0x100};
+    uint8_t prd[8];
+
+    if (pci_bus_assign(x->pci, &w, NULL) < 0)
+        abort();
+    st_le32(prd, BUFFER);
+    st_le32(prd + 4, 0x80000000u | 64 * 512);
+    if (ram_write(env->ram, PRD, prd, sizeof(prd)) < 0)
+        abort();
+    pci_config_write(x->pci, 0, DEVFN, PCI_REG_COMMAND, 2, PCI_CMD_IO | PCI_CMD_MASTER);
+    bus_write(env->ports, BM_BASE + 4, PRD, 4);
+    bus_write(env->ports, 0x1f6, 0x40, 1);
+    bus_write(env->ports, 0x1f2, 64, 1);
+    bus_write(env->ports, 0x1f7, 0xc8, 1);
+    bus_write(env->ports, BM_BASE, 9, 1);
+}
+
+const struct suite_class suite_ide = {
+    .name = "ide",
+    .create = create_ide,
+    .finish = finish,
+    .busy = busy_ide,
+    .ranges = {{false, 0x1f0, 8},
+               {false, 0x170, 8},
+               {false, 0x3f6, 1},
+               {false, 0x376, 1},
+               {false, BM_BASE, 16},
+               {false, 0xcf8, 8}},
+};

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Disks and CD-ROM drives at the board's own adapter: Debian's generic kernel finds them with its own
+drivers, data are compared by checksum; firmware boots from them.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+import checks
+import vm
+
+GENERIC = os.path.join(vm.GUESTS, "generic")
+DISK_SIZE = 24 << 20
+BOARDS = {"ide": ("pc", "ata_piix")}
+
+
+def sha(path):
+    with open(path, "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest()
+
+
+def random_file(path, size):
+    with open(path, "wb") as f:
+        f.write(os.urandom(size))
+    return path
+
+
+def iso(path, directory, name, size):
+    """An ISO file system with one file; the file's checksum."""
+    tree = os.path.join(directory, name)
+    os.mkdir(tree)
+    random_file(os.path.join(tree, "file"), size)
+    subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-V", name, "-R", "-o", path, tree],
+                   check=True, stderr=subprocess.DEVNULL)
+    return sha(os.path.join(tree, "file"))
+
+
+class Storage:
+    def __init__(self, bus, directory):
+        self.bus = bus
+        self.board, self.driver = BOARDS[bus]
+        self.dir = directory
+        self.disk = random_file(os.path.join(directory, bus + ".raw"), DISK_SIZE)
+        self.iso = os.path.join(directory, bus + ".iso")
+        self.file = iso(self.iso, directory, bus, 3 << 20)
+        self.vm = vm.Vm("doppel", kernel=os.path.join(GENERIC, "vmlinuz"), memory="512M",
+                        initrd=os.path.join(GENERIC, "initramfs.cpio"),
+                        extra=["--machine", self.board, "--disk", f"{self.disk},bus={bus}",
+                               "--cdrom", self.iso])
+
+    def step(self, work):
+        return lambda checks: work()
+
+    def sh(self, command, timeout=120):
+        out, status = self.vm.run(command, timeout)
+        assert status == 0, f"{command}: {status}\n{out}"
+        return out
+
+    def drivers(self):
+        self.vm.prompt(180)
+        bound = self.sh(f"ls /sys/bus/pci/drivers/{self.driver}; cat /sys/block/sd?/device/model "
+                        "/sys/block/sr?/device/model; cat /proc/sys/dev/cdrom/info")
+        assert "0000:00:" in bound and "DOPPEL HARDDISK" in bound and "DVD-ROM" in bound, bound
+
+    def reads(self):
+        assert sha(self.disk) in self.sh("sha256sum /dev/sda")
+        self.sh("mount -t iso9660 /dev/sr0 /mnt")
+        assert self.file in self.sh("sha256sum /mnt/file")
+        self.sh("umount /mnt")
+
+    def writes(self):
+        """What the guest wrote and flushed is in the image, while it runs."""
+        self.sh("dd if=/dev/urandom of=/dev/sda bs=64k seek=37 count=100 conv=fsync 2>/dev/null")
+        self.sh("dd if=/dev/urandom of=/dev/sda bs=512 seek=3 count=5 conv=fsync 2>/dev/null")
+        self.sh("echo 3 >/proc/sys/vm/drop_caches")
+        assert sha(self.disk) in self.sh("sha256sum /dev/sda")
+
+    def interrupts(self):
+        return int(self.sh("grep ata_piix /proc/interrupts | head -1").split()[1])
+
+    def pio(self):
+        """The same by the data register."""
+        self.sh("cd /lib/modules; rmmod ata_piix ahci libahci libata; insmod libata.ko dma=0 && "
+                "insmod ata_piix.ko; cd /")
+        self.sh("for i in $(seq 100); do [ -e /dev/sda -a -e /dev/sr0 ] && break; usleep 50000; done")
+        before = self.interrupts()
+        self.reads()
+        assert self.interrupts() - before > DISK_SIZE // 8192  # one for each block
+        self.writes()
+
+    def quiet(self):
+        bad = self.sh("dmesg | grep -i -E 'ata[0-9].*(exception|error|failed|timeout|frozen)' || true")
+        assert not bad, bad
+
+    def end(self):
+        self.vm.send("poweroff -f\n")
+        assert self.vm.wait(60) == 0
+
+    def run(self, t):
+        with self.vm:
+            if not t.run(f"{self.bus}: the kernel's drivers find disk and drive", self.step(self.drivers)):
+                return
+            t.run(f"{self.bus}: what is read has the image's checksum", self.step(self.reads))
+            t.run(f"{self.bus}: what is written is in the image", self.step(self.writes))
+            if self.bus == "ide":
+                t.run("ide: the same without DMA", self.step(self.pio))
+            t.run(f"{self.bus}: the kernel complains of nothing", self.step(self.quiet))
+            t.run(f"{self.bus}: power-off", self.step(self.end))
+
+
+def main():
+    for program in ("xorriso",):
+        if not shutil.which(program):
+            print(f"{program} is not installed")
+            return 77
+    try:
+        vm.build_guests("generic")
+    except vm.VmError as e:
+        print(e)
+        return 77
+    t = checks.Checks()
+    directory = vm.work_dir()
+    try:
+        for bus in BOARDS:
+            Storage(bus, directory).run(t)
+    finally:
+        shutil.rmtree(directory)
+    return t.status()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
