@@ -3,7 +3,7 @@
  * Direct boot: puts a kernel, its initrd and its command line into guest RAM and sets the boot
  * processor up as the kernel's boot protocol asks.
  *
- *   bzImage        Linux 64-bit boot protocol (Documentation/arch/x86/boot.rst)
+ *   bzImage        Linux 64-bit boot protocol (Documentation/arch/x86/boot.rst), or the 32-bit one
  *   ELF, 64-bit    the same at the entry point: vmlinux, and flat test images linked above 1 MB
  *   ELF with a XEN_ELFNOTE_PHYS32_ENTRY note, 32- or 64-bit: PVH (xen/docs/misc/pvh.pandoc)
  *   ELF or any file with a multiboot header: Multiboot Specification 0.6.96, with modules

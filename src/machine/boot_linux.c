@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Linux' 64-bit boot protocol: Documentation/arch/x86/boot.rst and zero-page.rst. Offsets of the
+ * Linux' 64-bit boot protocol, and the 32-bit one for kernels without a 64-bit entry: Documentation/arch/x86/boot.rst and zero-page.rst. Offsets of the
  * setup header are those of the document, counted from the start of the file and, the same, of the
  * zero page.
  */
@@ -45,7 +45,8 @@ enum zero_page {
 };
 
 enum {
-    VERSION_MIN = 0x020c, /* the first with the 64-bit entry */
+    VERSION_MIN = 0x020a, /* the first that says how much room the kernel needs */
+    VERSION_64 = 0x020c,  /* the first with the 64-bit entry */
     BOOT_FLAG = 0xaa55,
     LOADER_UNDEFINED = 0xff,
     LOADED_HIGH = 1,
@@ -81,7 +82,7 @@ int boot_linux_zero_page(struct boot *b, const uint8_t *header, uint64_t len)
     } else {
         st_le16(zp + HDR_BOOT_FLAG, BOOT_FLAG);
         memcpy(zp + HDR_MAGIC, "HdrS", 4);
-        st_le16(zp + HDR_VERSION, VERSION_MIN);
+        st_le16(zp + HDR_VERSION, VERSION_64);
         st_le32(zp + HDR_KERNEL_ALIGNMENT, 0x1000000);
     }
     zp[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;
@@ -160,6 +161,23 @@ int boot_linux_cpu(struct boot *b, gpa_t entry)
     return 0;
 }
 
+/* GDT_CS64 is the selector that the 32-bit protocol names, too. */
+static int boot_linux_cpu32(struct boot *b, gpa_t entry)
+{
+    static const uint64_t gdt[] = {0, 0, 0x00cf9b000000ffff, 0x00cf93000000ffff};
+    struct x86_cpu *c = b->cpu;
+    int rc = boot_put(b, LAYOUT_BOOT_GDT, gdt, sizeof(gdt));
+
+    boot_protected_cpu(c, entry);
+    c->gpr[X86_RSI] = LAYOUT_ZERO_PAGE;
+    c->gpr[X86_RSP] = LAYOUT_BOOT_STACK;
+    for (unsigned i = 0; i < X86_SEG_COUNT; i++)
+        c->seg[i].selector = GDT_DS;
+    c->seg[X86_CS].selector = GDT_CS64;
+    c->gdtr = (struct x86_table){.base = LAYOUT_BOOT_GDT, .limit = sizeof(gdt) - 1};
+    return rc;
+}
+
 /* --- bzImage --- */
 
 struct image {
@@ -168,6 +186,7 @@ struct image {
     uint64_t offset, size; /* the protected-mode part in the file */
     uint64_t pref, init_size, alignment;
     bool relocatable;
+    bool wide; /* has a 64-bit entry */
 };
 
 static int bad(struct boot *b, const char *why)
@@ -187,9 +206,9 @@ static int read_header(struct boot *b, struct image *im)
     if (ld_le16(im->header + HDR_BOOT_FLAG) != BOOT_FLAG)
         return bad(b, "the boot sector signature is missing; the file is damaged");
     if (ld_le16(im->header + HDR_VERSION) < VERSION_MIN)
-        return bad(b, "its boot protocol is older than 2.12; use Linux 3.8 or newer");
-    if (!(ld_le16(im->header + HDR_XLOADFLAGS) & XLF_KERNEL_64))
-        return bad(b, "it has no 64-bit entry point; use a 64-bit kernel");
+        return bad(b, "its boot protocol is older than 2.10; use Linux 2.6.31 or newer");
+    im->wide = ld_le16(im->header + HDR_VERSION) >= VERSION_64 &&
+               (ld_le16(im->header + HDR_XLOADFLAGS) & XLF_KERNEL_64);
     if (!(im->header[HDR_LOADFLAGS] & LOADED_HIGH))
         return bad(b, "it is a zImage, which cannot be loaded; use a bzImage");
     im->header_end = HDR_MAGIC + im->header[HDR_JUMP];
@@ -264,6 +283,7 @@ int boot_linux_bzimage(struct boot *b)
     if (rc == 0)
         rc = boot_linux_zero_page(b, im.header + HDR_START, im.header_end - HDR_START);
     if (rc == 0)
-        rc = boot_linux_cpu(b, b->kernel_base + ENTRY_64);
+        rc = im.wide ? boot_linux_cpu(b, b->kernel_base + ENTRY_64)
+                     : boot_linux_cpu32(b, b->kernel_base);
     return rc;
 }

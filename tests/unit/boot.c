@@ -155,6 +155,36 @@ static void page_tables(void **state)
 }
 
 /* A kernel that prefers an address where there is no memory is moved. */
+static uint32_t word_at(struct fixture *f, uint64_t at)
+{
+    uint8_t b[4];
+
+    assert_int_equal(ram_read(f->ram, at, b, 4), 0);
+    return ld_le32(b);
+}
+
+/* Without a 64-bit entry: flat protected mode at the first byte. */
+static void bzimage32(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t gdt[4];
+
+    make_bzimage(f);
+    st_le16(f->file + 0x236, 0);
+    assert_int_equal(load(f, KERNEL_SIZE), 0);
+    assert_int_equal(f->cpu.rip, 0x1000000);
+    assert_int_equal(f->cpu.cr0, 0x11);
+    assert_int_equal(f->cpu.efer, 0);
+    assert_int_equal(f->cpu.seg[X86_CS].selector, 0x10);
+    assert_int_equal(f->cpu.seg[X86_CS].attr, 0xc09b);
+    assert_int_equal(f->cpu.seg[X86_DS].selector, 0x18);
+    assert_int_equal(f->cpu.gpr[X86_RBX] | f->cpu.gpr[X86_RBP] | f->cpu.gpr[X86_RDI], 0);
+    assert_int_equal(ram_read(f->ram, f->cpu.gdtr.base, gdt, sizeof(gdt)), 0);
+    assert_int_equal(gdt[2], 0x00cf9b000000ffff);
+    assert_int_equal(gdt[3], 0x00cf93000000ffff);
+    assert_int_equal(word_at(f, f->cpu.gpr[X86_RSI] + 0x202), 0x53726448); /* HdrS */
+}
+
 static void relocated_bzimage(void **state)
 {
     struct fixture *f = *state;
@@ -174,11 +204,11 @@ static void bad_bzimage(void **state)
         uint64_t value;
         const char *word;
     } bad[] = {
-        {0x1fe, 2, 0, "signature"},        {0x202, 1, 'h', "neither"},
-        {0x206, 2, 0x0204, "2.12"},        {0x236, 2, 0, "64-bit"},
-        {0x211, 1, 0, "zImage"},           {0x201, 1, 0, "header is shorter"},
-        {0x1f1, 1, 255, "cut off"},        {0x260, 4, 0xffffffff, "--memory"},
-        {0x230, 4, 3, "kernel_alignment"}, {0x230, 4, 0, "kernel_alignment"},
+        {0x1fe, 2, 0, "signature"},         {0x202, 1, 'h', "neither"},
+        {0x206, 2, 0x0204, "2.10"},         {0x211, 1, 0, "zImage"},
+        {0x201, 1, 0, "header is shorter"}, {0x1f1, 1, 255, "cut off"},
+        {0x260, 4, 0xffffffff, "--memory"}, {0x230, 4, 3, "kernel_alignment"},
+        {0x230, 4, 0, "kernel_alignment"},
     };
     struct fixture *f = *state;
 
@@ -379,14 +409,6 @@ static void add_multiboot(struct fixture *f, unsigned at, uint32_t flags)
         st_le32(p + 24, 0x280000);
         st_le32(p + 28, 0x200040);
     }
-}
-
-static uint32_t word_at(struct fixture *f, uint64_t at)
-{
-    uint8_t b[4];
-
-    assert_int_equal(ram_read(f->ram, at, b, 4), 0);
-    return ld_le32(b);
 }
 
 static void text_at(struct fixture *f, uint64_t at, const char *text)
@@ -634,11 +656,11 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(good_bzimage),    T(page_tables),   T(relocated_bzimage), T(bad_bzimage),
-        T(cut_off_bzimage), T(command_line),  T(initrds),           T(good_elf64),
-        T(good_pvh),        T(vmlinux),       T(bad_elf_headers),   T(bad_elf_segments),
-        T(bad_notes),       T(damaged),       T(not_a_kernel),      T(good_multiboot),
-        T(flat_multiboot),  T(bad_multiboot), T(low_multiboot),
+        T(good_bzimage),     T(bzimage32),       T(page_tables),   T(relocated_bzimage),
+        T(bad_bzimage),      T(cut_off_bzimage), T(command_line),  T(initrds),
+        T(good_elf64),       T(good_pvh),        T(vmlinux),       T(bad_elf_headers),
+        T(bad_elf_segments), T(bad_notes),       T(damaged),       T(not_a_kernel),
+        T(good_multiboot),   T(flat_multiboot),  T(bad_multiboot), T(low_multiboot),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
