@@ -47,7 +47,26 @@ taken:
     CHECK_EQ "\name (once)", taken_count, 1
 .endm
 
+    .balign 4096
+shadow_back:
+    nop
+    jmp shadow_return
+shadow_call:
+    nop
+    ret
+    .balign 4096
+    nop
+
 sti_shadow:
+    PEND
+    sti
+    jmp shadow_back
+shadow_return:
+    TAKEN_AT "STI; JMP to an earlier page: at its target", shadow_back
+    PEND
+    sti
+    call shadow_call
+    TAKEN_AT "STI; CALL of an earlier page: at its target", shadow_call
     PEND
     nop
     nop

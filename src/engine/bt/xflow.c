@@ -197,7 +197,7 @@ static void exit_far(struct xlate *x, int64_t delta)
     unsigned t = x_scratch(x, 0);
 
     x->held |= (uint16_t)(1u << t);
-    if (delta & X_CUT16) {
+    if ((delta & ~0xffffll) == X_CUT16) { /* others may be negative */
         x_load(x, t, CTX_OFF(cur_lin[0]) + (int32_t)x->id * 8);
         x_lea(x, false, t, (int)t, -1, 1, (int32_t)(delta & 0xffff));
         x_rr(x, false, 0x0fb7, t, t);
