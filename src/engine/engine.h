@@ -155,8 +155,10 @@ struct engine_ops {
      * that caused it, on other vCPUs soon. */
     void (*remap)(struct engine *en);
     /* Notes which pages of RAM vCPUs write to; whoever else writes announces it (ram_listen).
-     * dirty_take: the pages written since it was called last, or since the log began. Any thread,
-     * while vCPUs run or not. NULL: the engine has no log. 0 or -errno. */
+     * dirty_take: the pages written since it was called last, or since the log began, and whole
+     * regions that were remapped meanwhile. `fn` must not call the engine. Any thread, while vCPUs
+     * run or not; a page is told after its bytes can be read. NULL: the engine has no log. 0 or
+     * -errno; -EINVAL: it is off. */
     int (*dirty_log)(struct engine *en, bool on);
     int (*dirty_take)(struct engine *en, ram_write_fn *fn, void *opaque);
     /* The last reason of ENGINE_EXIT_ERROR, for the log. */

@@ -131,11 +131,12 @@ bool flat_open(struct flat *f, const char *engine, struct err *e)
                                    .sipi_take = sipi_take};
     f->vector = -1;
     f->ops = engine_find(engine);
-    if (f->ops->probe(e) < 0 || ram_create(&f->ram, FLAT_MEMORY, e) < 0)
+    if (f->ops->probe(e) < 0 || ram_create(&f->ram, FLAT_MEMORY + FLAT_ROM_SIZE, e) < 0)
         return false;
     cfg.ram = f->ram;
     f->cpu = aligned_alloc(64, sizeof(*f->cpu));
-    if (f->cpu == NULL || ram_add(f->ram, 0, FLAT_MEMORY, false, e) < 0 || make_cpuid(f, e) < 0 ||
+    if (f->cpu == NULL || ram_add(f->ram, 0, FLAT_MEMORY, false, e) < 0 ||
+        ram_add(f->ram, FLAT_ROM, FLAT_ROM_SIZE, true, e) < 0 || make_cpuid(f, e) < 0 ||
         f->ops->create(&cfg, &f->engine, e) < 0)
         return false;
     return f->ops->vcpu_create(f->engine, 0, &f->vcpu, e) == 0;

@@ -9,6 +9,8 @@
 #include "engine/engine.h"
 
 #define FLAT_MEMORY (1u << 20)
+#define FLAT_ROM 0x1000000u /* read-only */
+#define FLAT_ROM_SIZE 0x10000u
 #define FLAT_CODE 0x8000u
 #define FLAT_STACK 0x7000u
 #define FLAT_STOP_PORT 0xf4u /* a write ends flat_run */

@@ -69,6 +69,7 @@ struct engine {
     struct ram_region slot[RAM_MAX_REGIONS];
     unsigned slots;
     bool dirty_log;
+    bool changed[RAM_MAX_REGIONS]; /* with a log: the slot was made anew */
 };
 
 struct engine_vcpu {

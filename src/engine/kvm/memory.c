@@ -3,7 +3,8 @@
  * Memory slots: one for each region that shows memory; ROM is read-only for the guest, and its
  * writes come back as accesses to devices. A slot cannot change what it shows or how, so it is
  * deleted and made anew; a vCPU that looks meanwhile finds a device there, which is what a chipset
- * that switches under a running processor promises, too.
+ * that switches under a running processor promises, too. The log of dirty pages goes with the slot:
+ * one that is made anew while there is a log counts as written all over.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -40,6 +41,8 @@ static int update(struct engine *en, uint32_t i, const struct ram_region *now)
         rc = set_slot(en, i, old, false);
         was = false;
     }
+    if (en->dirty_log && !was)
+        en->changed[i] = true;
     *old = *now;
     if (rc == 0 && !now->absent && !was)
         rc = set_slot(en, i, now, true);
@@ -82,11 +85,17 @@ int kvm_dirty_log(struct engine *en, bool on)
 
     lock_take(&en->lock);
     en->dirty_log = on;
+    memset(en->changed, 0, sizeof(en->changed));
     for (unsigned i = 0; i < en->slots && rc == 0; i++)
         if (!en->slot[i].absent && !en->slot[i].readonly)
             rc = set_slot(en, i, &en->slot[i], true);
     lock_drop(&en->lock);
     return rc;
+}
+
+static void ignore(void *opaque, gpa_t gpa, uint64_t len)
+{
+    (void)opaque, (void)gpa, (void)len;
 }
 
 /* Neighbouring pages are told together. */
@@ -106,27 +115,40 @@ static void tell(const struct ram_region *r, const uint64_t *map, ram_write_fn *
     }
 }
 
+static int take_slot(struct engine *en, uint32_t slot, ram_write_fn *fn, void *opaque)
+{
+    const struct ram_region *r = &en->slot[slot];
+    struct kvm_dirty_log log = {.slot = slot};
+    uint64_t *map = calloc((r->size >> PAGE_SHIFT) / 64 + 1, sizeof(*map));
+    int rc = map == NULL ? -ENOMEM : 0;
+
+    log.dirty_bitmap = map;
+    if (rc == 0 && ioctl(en->vm, KVM_GET_DIRTY_LOG, &log) < 0)
+        rc = -errno;
+    if (rc == 0)
+        tell(r, map, fn, opaque);
+    free(map);
+    return rc;
+}
+
 int kvm_dirty_take(struct engine *en, ram_write_fn *fn, void *opaque)
 {
     int rc = 0;
 
     lock_take(&en->lock);
+    if (!en->dirty_log)
+        rc = -EINVAL;
     for (unsigned i = 0; i < en->slots && rc == 0; i++) {
         const struct ram_region *r = &en->slot[i];
-        struct kvm_dirty_log log = {.slot = i};
-        uint64_t *map;
+        bool all = en->changed[i];
 
-        if (r->absent || r->readonly)
+        if (r->absent)
             continue;
-        map = calloc((r->size >> PAGE_SHIFT) / 64 + 1, sizeof(*map));
-        log.dirty_bitmap = map;
-        if (map == NULL)
-            rc = -ENOMEM;
-        else if (ioctl(en->vm, KVM_GET_DIRTY_LOG, &log) < 0)
-            rc = -errno;
-        else
-            tell(r, map, fn, opaque);
-        free(map);
+        en->changed[i] = false;
+        if (!r->readonly)
+            rc = take_slot(en, i, all ? ignore : fn, opaque);
+        if (rc == 0 && all)
+            fn(opaque, r->base, r->size);
     }
     lock_drop(&en->lock);
     return rc;

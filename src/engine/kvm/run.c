@@ -322,11 +322,25 @@ static bool prepare(struct engine_vcpu *v, enum engine_exit *why)
     return false;
 }
 
+/* A thread that comes for the first time may have the signal blocked, by whoever made it. */
+static void take_thread(struct engine_vcpu *v)
+{
+    pid_t tid = (pid_t)syscall(SYS_gettid);
+    sigset_t kick;
+
+    if (tid == atomic_load(&v->tid))
+        return;
+    sigemptyset(&kick);
+    sigaddset(&kick, kick_signal());
+    pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+    atomic_store(&v->tid, tid);
+}
+
 enum engine_exit kvm_run(struct engine_vcpu *v)
 {
     enum engine_exit why = ENGINE_EXIT_KICKED;
 
-    atomic_store(&v->tid, (pid_t)syscall(SYS_gettid));
+    take_thread(v);
     atomic_store(&v->inside, true);
     while (prepare(v, &why) && enter(v, &why))
         ;
