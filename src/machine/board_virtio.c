@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "dev/nvme/nvme.h"
 #include "dev/virtio/virtio_blk.h"
 #include "dev/virtio/virtio_console.h"
 #include "dev/virtio/virtio_net.h"
@@ -64,10 +65,33 @@ int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io
     return machine_own(m, d, e);
 }
 
+int machine_add_nvme(struct machine *m, struct block_backend *b, struct loop *io, struct err *e)
+{
+    const struct nvme_config cfg = {.bus = m->pci,
+                                    .devfn = PCI_DEVFN(slot_of(m, SLOT_DISKS + m->disks), 0),
+                                    .ram = m->ram,
+                                    .backend = b,
+                                    .loop = io,
+                                    .number = m->disks};
+    struct device d;
+    int rc;
+
+    if (m->disks == MACHINE_MAX_DISKS)
+        return err_set(e, ENOSPC, "--disk: a machine has at most %d disks", MACHINE_MAX_DISKS);
+    rc = nvme_create(&cfg, &d, e);
+    if (rc < 0)
+        return rc;
+    /* Firmware knows the emulated controller by this name. */
+    bootable(m, 'c', "pci8086,5845@%x/namespace@1,0", SLOT_DISKS + m->disks);
+    m->disks++;
+    return machine_own(m, d, e);
+}
+
 void machine_disk_resized(struct machine *m, const struct block_backend *b)
 {
     for (unsigned i = 0; i < m->disks; i++)
-        virtio_blk_resized(m->disk[i], b);
+        if (m->disk[i] != NULL)
+            virtio_blk_resized(m->disk[i], b);
 }
 
 int machine_add_net(struct machine *m, const struct net_backend *backend, struct loop *io,

@@ -80,6 +80,8 @@ void machine_destroy(struct machine *m); /* NULL is fine */
  * loops belong to I/O threads, not to the main thread. */
 int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io,
                      struct err *e) MUST_CHECK;
+int machine_add_nvme(struct machine *m, struct block_backend *b, struct loop *io,
+                     struct err *e) MUST_CHECK; /* the same as an NVMe disk: nvme0n1 ... */
 /* The back end has grown. A disk that cannot tell its guest shows it after the next reset. Also
  * while vCPUs run. */
 void machine_disk_resized(struct machine *m, const struct block_backend *b);

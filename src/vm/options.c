@@ -130,17 +130,20 @@ int option_disk(const char *option, char *text, struct vm_disk *out, const char 
             out->snapshot = true;
         else if (strcmp(word, "format=raw") == 0 || strcmp(word, "format=qcow2") == 0)
             out->format = word + 7;
-        else if (strcmp(word, "bus=virtio") == 0 || strcmp(word, "bus=ide") == 0)
+        else if (strcmp(word, "bus=virtio") == 0 || strcmp(word, "bus=ide") == 0 ||
+                 strcmp(word, "bus=nvme") == 0)
             bus = word + 4;
         else
             return err_usage(e,
                              "%s: '%s' is not a suboption; use readonly, snapshot, "
-                             "format=raw|qcow2 or bus=virtio|ide",
+                             "format=raw|qcow2 or bus=virtio|ide|nvme",
                              option, word);
     }
     if (out->readonly && out->snapshot)
         return err_usage(e, "%s: readonly and snapshot exclude each other; give one", option);
-    if (bus != NULL && strcmp(bus, "virtio") != 0) {
+    if (bus != NULL && strcmp(bus, "nvme") == 0) {
+        out->bus = VM_DISK_NVME;
+    } else if (bus != NULL && strcmp(bus, "virtio") != 0) {
         out->bus = VM_DISK_ATA;
         *on = bus;
     }

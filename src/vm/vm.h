@@ -24,7 +24,7 @@ struct display_options {
     const char *password_file; /* its first line; NULL: no password is asked for */
 };
 
-enum vm_disk_bus { VM_DISK_VIRTIO, VM_DISK_ATA, VM_DISK_CDROM };
+enum vm_disk_bus { VM_DISK_VIRTIO, VM_DISK_ATA, VM_DISK_CDROM, VM_DISK_NVME };
 
 struct vm_disk {
     const char *path;   /* NULL: a CD-ROM drive without a medium */

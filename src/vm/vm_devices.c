@@ -70,6 +70,8 @@ static int attach_disk(struct vm *vm, unsigned i, struct err *e)
     switch (d->bus) {
     case VM_DISK_ATA:
         return machine_add_ata_disk(vm->machine, vm->disks[i], io, e);
+    case VM_DISK_NVME:
+        return machine_add_nvme(vm->machine, vm->disks[i], io, e);
     case VM_DISK_CDROM:
         return machine_add_cdrom(vm->machine, vm->disks[i], io, e);
     default:
@@ -107,6 +109,8 @@ void vm_disk_name(const struct vm *vm, unsigned i, char name[VM_DISK_NAME])
 
     if (vm->cfg.disks[i].bus == VM_DISK_CDROM)
         snprintf(name, VM_DISK_NAME, "cd%u", n);
+    else if (vm->cfg.disks[i].bus == VM_DISK_NVME)
+        snprintf(name, VM_DISK_NAME, "nvme%un1", n);
     else
         snprintf(name, VM_DISK_NAME, "%s%c", vm->cfg.disks[i].bus == VM_DISK_ATA ? "sd" : "vd",
                  (char)('a' + n));

@@ -123,7 +123,7 @@ int vm_start_io(struct vm *vm, struct err *e) MUST_CHECK;
 void vm_stop_io(struct vm *vm);       /* ends the I/O threads; the devices are paused */
 void vm_close_devices(struct vm *vm); /* after the machine is destroyed */
 /* A disk's name is that of the guest's kernel: vda, sda; a CD-ROM drive's is cd0 and so on. */
-#define VM_DISK_NAME 8
+#define VM_DISK_NAME 12
 void vm_disk_name(const struct vm *vm, unsigned i, char name[VM_DISK_NAME]);
 unsigned vm_cdrom_number(const struct vm *vm, unsigned i); /* which of the CD-ROM drives it is */
 

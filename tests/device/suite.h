@@ -54,7 +54,8 @@
     X(host_bridge)       \
     X(pflash)            \
     X(vga)               \
-    X(ide)
+    X(ide)               \
+    X(nvme)
 
 #define SUITE_RAM_SIZE (4u << 20) /* guest RAM from address 0 */
 #define SUITE_RANGES 6

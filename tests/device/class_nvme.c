@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The NVMe controller in the generic suite, with a driver that has commands in its queues. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dev/nvme/nvme.h"
+#include "nvme_driver.h"
+#include "suite.h"
+
+#define DEVFN PCI_DEVFN(3, 0)
+#define ECAM 0xb0000000u
+#define DISK_SIZE (256 << 10)
+
+struct extra {
+    struct pci_bus *pci;
+    struct block_backend *disk;
+};
+
+static int create(struct suite_env *env, struct device *dev)
+{
+    char path[] = "/tmp/test-suite-XXXXXX";
+    struct extra *x = calloc(1, sizeof(*x));
+    struct pin pin = suite_pin(env, 0);
+    struct pci_bus_config cfg = {
+        .mmio = env->mmio, .ports = env->ports, .msi = env->msi, .intx = &pin, .intx_count = 1};
+    int fd = mkstemp(path), r;
+
+    env->extra = x;
+    if (x == NULL || fd < 0 || ftruncate(fd, DISK_SIZE) < 0 || pci_bus_create(&cfg, &x->pci) < 0 ||
+        pci_bus_ecam(x->pci, ECAM, 1) < 0)
+        abort();
+    close(fd);
+    r = block_open(&(struct block_options){.path = path}, &x->disk, NULL);
+    unlink(path);
+    return r < 0 ? r
+                 : nvme_create(&(struct nvme_config){.bus = x->pci,
+                                                     .devfn = DEVFN,
+                                                     .ram = env->ram,
+                                                     .backend = x->disk,
+                                                     .loop = env->loop},
+                               dev, NULL);
+}
+
+static void finish(struct suite_env *env)
+{
+    struct extra *x = env->extra;
+
+    block_close(x->disk);
+    pci_bus_destroy(x->pci);
+    free(x);
+}
+
+/* All that is here before the loop runs: the controller takes it in order. */
+static void busy(struct suite_env *env, struct device *dev)
+{
+    struct extra *x = env->extra;
+    struct nvd d;
+
+    nvd_find(&d, x->pci, env->ports, env->mmio, env->ram, DEVFN, true);
+    nvd_enable(&d);
+    nvd_submit(&d, 0, nvd_create_cq(1));
+    nvd_submit(&d, 0, nvd_create_sq(1));
+    nvd_submit(&d, 0, (struct nvd_command){.opcode = 0x0c, .cid = 9});
+    for (unsigned i = 0; i < 6; i++)
+        nvd_submit(&d, 1, nvd_rw(1 + i % 2, i * 8, 8, 0x100000 + i * 0x1000, 0));
+}
+
+const struct suite_class suite_nvme = {
+    .name = "nvme",
+    .create = create,
+    .finish = finish,
+    .busy = busy,
+    .ranges = {{false, 0xcf8, 8},
+               {true, NVD_WINDOW, NVD_WINDOW_SIZE},
+               {true, NVD_WINDOW, 0x40},
+               {true, NVD_WINDOW + 0x1000, 0x20},
+               {true, ECAM + (DEVFN << 12), 4096}},
+};
