@@ -306,7 +306,7 @@ static const struct arg_option options[] = {
     {"initrd", 0, "FILE", "initial RAM disk", set_initrd},
     {"module", 0, "FILE[,TEXT]", "module for a multiboot kernel; may be repeated", add_module},
     {"append", 0, "TEXT", "kernel command line (default console=ttyS0)", set_append},
-    {"disk", 0, "FILE[,format=F][,readonly][,snapshot][,bus=virtio|ide|nvme]",
+    {"disk", 0, "FILE[,format=F][,readonly][,snapshot][,bus=virtio|ide|ahci|nvme]",
      "disk, virtio by default; may be repeated", set_disk},
     {"cdrom", 0, "FILE|none", "CD-ROM drive; may be repeated", set_cdrom},
     {"firmware", 0, "bios|uefi[,vars=FILE]|FILE", "boot from the disks by firmware", set_firmware},

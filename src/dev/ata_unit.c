@@ -39,7 +39,7 @@ bool ata_memory_add(struct ata_memory *m, struct ram *ram, gpa_t gpa, uint32_t l
 }
 
 /* Leaves `bytes` of it. */
-static void shorten(struct ata_memory *m, uint64_t bytes)
+void ata_memory_shorten(struct ata_memory *m, uint64_t bytes)
 {
     while (m->bytes > bytes) {
         struct iovec *last = &m->iov[m->count - 1];
@@ -62,10 +62,15 @@ static void announce(struct ata_unit *u)
 
 enum next { NOTHING, FAILED, COPY, SUBMIT };
 
+static bool to_memory(enum ata_phase phase)
+{
+    return phase == ATA_READ || phase == ATA_DATA_IN || phase == ATA_IN;
+}
+
 /* The memory of a transfer: whole sectors of it, or what there is for the drive's own buffer. */
 static enum next prepare_memory(struct ata_unit *u)
 {
-    bool read = u->io.phase == ATA_READ || u->io.phase == ATA_DATA_IN;
+    bool read = to_memory(u->io.phase);
     bool medium = u->io.phase == ATA_READ || u->io.phase == ATA_WRITE;
     struct ata_memory *m = &u->memory;
     uint64_t want = u->io.bytes < ATA_UNIT_PIECE ? u->io.bytes : ATA_UNIT_PIECE;
@@ -74,8 +79,10 @@ static enum next prepare_memory(struct ata_unit *u)
     if (rc == 0 && m->bytes == 0)
         return NOTHING;
     if (rc == 0)
-        shorten(m, m->bytes < want && medium ? m->bytes / ATA_SECTOR * ATA_SECTOR : want);
-    if (rc < 0 || m->bytes == 0 || (u->io.phase == ATA_DATA_OUT && m->bytes < u->io.bytes)) {
+        ata_memory_shorten(m,
+                           m->bytes < want && medium ? m->bytes / ATA_SECTOR * ATA_SECTOR : want);
+    if (rc < 0 || m->bytes == 0 || (!read && !medium && m->bytes < u->io.bytes) ||
+        (u->io.phase == ATA_IN && m->bytes < u->io.bytes)) {
         ata_io_done(u->cfg.drive, -EFAULT, 0);
         return FAILED;
     }
@@ -89,22 +96,44 @@ static const enum block_op ops[ATA_PHASES] = {
     [ATA_LOAD] = BLOCK_READ,   [ATA_READ] = BLOCK_READ,   [ATA_STORE] = BLOCK_WRITE,
     [ATA_WRITE] = BLOCK_WRITE, [ATA_FLUSH] = BLOCK_FLUSH, [ATA_TRIM] = BLOCK_DISCARD};
 
+/* What the drive wants; without a data register that is to take and give data, too. */
+static bool wanted(struct ata_unit *u, struct ata_io *io)
+{
+    struct ata_drive *d = u->cfg.drive;
+    uint32_t len;
+
+    if (ata_io(d, io))
+        return true;
+    if (u->cfg.ops->next == NULL || (d->phase != ATA_IN && d->phase != ATA_OUT))
+        return false;
+    io->data = ata_block(d, &len);
+    io->bytes = len;
+    return true;
+}
+
 static enum next prepare(struct ata_unit *u)
 {
     struct ata_io *io = &u->io;
 
     u->memory.count = 0;
     u->memory.bytes = 0;
-    if (!ata_io(u->cfg.drive, io))
-        return u->cfg.drive->eject ? FAILED : NOTHING;
+    while (!wanted(u, io)) {
+        enum ata_unit_next next =
+            u->cfg.ops->next != NULL ? u->cfg.ops->next(u->cfg.opaque, u) : ATA_UNIT_NONE;
+
+        if (next != ATA_UNIT_GIVEN)
+            return next == ATA_UNIT_TELL || u->cfg.drive->eject ? FAILED : NOTHING;
+        if (u->cfg.drive->phase == ATA_IDLE) /* done at once */
+            return FAILED;
+    }
     u->req = (struct block_req){.op = ops[io->phase],
                                 .offset = io->offset,
                                 .bytes = io->bytes,
                                 .durable = io->durable,
                                 .done = done,
                                 .opaque = u};
-    if (io->phase == ATA_READ || io->phase == ATA_WRITE || io->phase == ATA_DATA_IN ||
-        io->phase == ATA_DATA_OUT)
+    if (io->phase != ATA_LOAD && io->phase != ATA_STORE && io->phase != ATA_FLUSH &&
+        io->phase != ATA_TRIM)
         return prepare_memory(u);
     if (io->data != NULL) {
         u->memory.iov[0] = (struct iovec){.iov_base = io->data, .iov_len = io->bytes};
@@ -122,7 +151,7 @@ static void copy(struct ata_unit *u)
     uint64_t at = 0;
 
     for (unsigned i = 0; i < m->count; at += m->iov[i++].iov_len) {
-        if (u->io.phase == ATA_DATA_IN)
+        if (to_memory(u->io.phase))
             memcpy(m->iov[i].iov_base, u->io.data + at, m->iov[i].iov_len);
         else
             memcpy(u->io.data + at, m->iov[i].iov_base, m->iov[i].iov_len);
@@ -151,12 +180,17 @@ static void finish(struct ata_unit *u, int result)
 {
     bool from_memory = u->io.phase != ATA_LOAD && u->io.phase != ATA_STORE;
 
-    if (result == 0 && (u->io.phase == ATA_READ || u->io.phase == ATA_DATA_IN))
+    if (result == 0 && to_memory(u->io.phase))
         announce(u);
     lock_take(u->cfg.lock);
     if (result == 0 && from_memory && u->memory.count > 0)
         u->cfg.ops->moved(u->cfg.opaque, u, u->req.bytes);
-    ata_io_done(u->cfg.drive, result, u->req.bytes);
+    if ((u->io.phase == ATA_IN || u->io.phase == ATA_OUT) && !u->cfg.drive->reset_after) {
+        u->cfg.drive->io = false;
+        ata_block_done(u->cfg.drive);
+    } else {
+        ata_io_done(u->cfg.drive, result, u->req.bytes);
+    }
     lock_drop(u->cfg.lock);
     settle(u);
 }
@@ -177,6 +211,8 @@ static void work(struct ata_unit *u)
         lock_drop(u->cfg.lock);
         switch (next) {
         case NOTHING:
+            if (u->channel != NULL)
+                block_kick(u->channel); /* what `next` has submitted */
             return;
         case FAILED:
             settle(u);
@@ -212,8 +248,9 @@ void ata_unit_kick(struct ata_unit *u)
     bool post;
 
     lock_take(u->cfg.lock);
-    post =
-        !u->posted && !u->busy && !u->paused && (ata_io(u->cfg.drive, &io) || u->cfg.drive->eject);
+    post = !u->posted && !u->busy && !u->paused &&
+           (wanted(u, &io) || u->cfg.drive->eject ||
+            (u->cfg.ops->waiting != NULL && u->cfg.ops->waiting(u->cfg.opaque, u)));
     u->posted |= post;
     lock_drop(u->cfg.lock);
     if (post && loop_post(u->cfg.loop, on_post, u) < 0) {

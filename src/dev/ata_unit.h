@@ -28,7 +28,15 @@ struct ata_memory {
 /* Adds guest memory; false: not RAM, or no room. `write`: the guest's memory will be written. */
 bool ata_memory_add(struct ata_memory *m, struct ram *ram, gpa_t gpa, uint32_t len, bool write);
 
+void ata_memory_shorten(struct ata_memory *m, uint64_t bytes); /* leaves so many */
+
 struct ata_unit;
+
+enum ata_unit_next {
+    ATA_UNIT_NONE,  /* nothing more to do now */
+    ATA_UNIT_GIVEN, /* the drive has a command, or its packet */
+    ATA_UNIT_TELL,  /* `changed` has something to tell */
+};
 
 struct ata_unit_ops {
     /* Lock held: the next memory of a transfer, up to `want` bytes. 0: the transfer goes on (when
@@ -38,6 +46,10 @@ struct ata_unit_ops {
     /* Lock held: of that memory `bytes` were used; the rest comes again. Called before the next
      * `memory`. */
     void (*moved)(void *opaque, struct ata_unit *u, uint64_t bytes);
+    /* Of adapters that fetch commands from memory, else NULL; lock held. The drive waits for
+     * nothing that ata_io tells, or has a packet to get. */
+    enum ata_unit_next (*next)(void *opaque, struct ata_unit *u);
+    bool (*waiting)(void *opaque, struct ata_unit *u); /* is there something for `next`? */
     /* Lock not held: registers may have changed. */
     void (*changed)(void *opaque, struct ata_unit *u);
     /* Lock not held: the guest opened the tray. */

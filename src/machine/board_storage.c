@@ -6,10 +6,11 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "dev/ahci.h"
 #include "dev/ide.h"
 #include "machine/machine_internal.h"
 
-enum { FN_IDE = 1 };
+enum { FN_IDE = 1, FN_AHCI = 2 };
 
 static void ejected(void *opaque, unsigned drive)
 {
@@ -36,18 +37,35 @@ static int create_ide(struct machine *m, struct loop *io, struct err *e)
     return rc == 0 ? machine_own(m, m->ata, e) : rc;
 }
 
-/* Disks take places from the first on, CD-ROM drives from the second channel on, as people expect
- * them. */
+static int create_ahci(struct machine *m, struct loop *io, struct err *e)
+{
+    const struct ahci_config cfg = {.bus = m->pci,
+                                    .devfn = m->lpc_devfn + FN_AHCI,
+                                    .ram = m->ram,
+                                    .loop = io,
+                                    .ejected = ejected,
+                                    .opaque = m};
+    int rc = ahci_create(&cfg, &m->ata, e);
+
+    return rc == 0 ? machine_own(m, m->ata, e) : rc;
+}
+
+static bool is_ide(const struct machine *m)
+{
+    return m->cfg.board == MACHINE_PC;
+}
+
+/* The first free place; with IDE CD-ROM drives begin at the second channel, as people expect. */
 static int find_place(struct machine *m, enum ata_kind kind)
 {
-    static const uint8_t cdroms[IDE_DRIVES] = {2, 3, 1, 0};
+    static const uint8_t order[2][IDE_DRIVES] = {{0, 1, 2, 3}, {2, 3, 1, 0}};
 
-    for (unsigned i = 0; i < IDE_DRIVES; i++) {
-        unsigned at = kind == ATA_CDROM ? cdroms[i] : i;
-
-        if (ide_kind(&m->ata, at) == ATA_NONE)
-            return (int)at;
-    }
+    for (unsigned i = 0; i < IDE_DRIVES && is_ide(m); i++)
+        if (ide_kind(&m->ata, order[kind == ATA_CDROM][i]) == ATA_NONE)
+            return order[kind == ATA_CDROM][i];
+    for (unsigned i = 0; i < AHCI_PORTS && !is_ide(m); i++)
+        if (ahci_kind(&m->ata, i) == ATA_NONE)
+            return (int)i;
     return -1;
 }
 
@@ -55,23 +73,35 @@ static void bootable(struct machine *m, unsigned at, char kind)
 {
     char path[40];
 
-    snprintf(path, sizeof(path), "ide@%x,%x/drive@%x/disk@%x", m->lpc_devfn >> 3, FN_IDE, at / 2,
-             at % 2);
+    if (is_ide(m))
+        snprintf(path, sizeof(path), "ide@%x,%x/drive@%x/disk@%x", m->lpc_devfn >> 3, FN_IDE,
+                 at / 2, at % 2);
+    else
+        snprintf(path, sizeof(path), "pci8086,2922@%x,%x/drive@%x/disk@0", m->lpc_devfn >> 3,
+                 FN_AHCI, at);
     board_bootable(m, kind, path);
+}
+
+static int create_adapter(struct machine *m, struct loop *io, struct err *e)
+{
+    if (m->ata.ops != NULL)
+        return 0;
+    return is_ide(m) ? create_ide(m, io, e) : create_ahci(m, io, e);
 }
 
 static int add(struct machine *m, enum ata_kind kind, struct block_backend *b, struct loop *io,
                struct err *e)
 {
-    int rc = m->ata.ops == NULL ? create_ide(m, io, e) : 0, at;
+    int rc = create_adapter(m, io, e), at;
 
     if (rc < 0)
         return rc;
     at = find_place(m, kind);
-    if (at < 0)
-        return err_set(e, ENOSPC, "%s: the board has places for %u drives",
-                       kind == ATA_CDROM ? "--cdrom" : "--disk", IDE_DRIVES);
-    rc = ide_add(&m->ata, (unsigned)at, kind, b, e);
+    if (at < 0 || (kind == ATA_CDROM && m->cdroms == MACHINE_MAX_CDROMS))
+        return err_set(e, ENOSPC, "%s: the board has no place for another drive",
+                       kind == ATA_CDROM ? "--cdrom" : "--disk");
+    rc = is_ide(m) ? ide_add(&m->ata, (unsigned)at, kind, b, e)
+                   : ahci_add(&m->ata, (unsigned)at, kind, b, e);
     if (rc < 0)
         return rc;
     bootable(m, (unsigned)at, kind == ATA_CDROM ? 'd' : 'c');
@@ -92,21 +122,25 @@ int machine_add_cdrom(struct machine *m, struct block_backend *b, struct loop *i
 
 int machine_change_cdrom(struct machine *m, unsigned cdrom, struct block_backend *b)
 {
-    return ide_change(&m->ata, m->cdrom[cdrom], b);
+    return is_ide(m) ? ide_change(&m->ata, m->cdrom[cdrom], b)
+                     : ahci_change(&m->ata, m->cdrom[cdrom], b);
 }
 
 bool machine_cdrom_locked(struct machine *m, unsigned cdrom)
 {
-    return ide_locked(&m->ata, m->cdrom[cdrom]);
+    return is_ide(m) ? ide_locked(&m->ata, m->cdrom[cdrom]) : ahci_locked(&m->ata, m->cdrom[cdrom]);
 }
 
 void machine_cdrom_request(struct machine *m, unsigned cdrom)
 {
-    ide_request_eject(&m->ata, m->cdrom[cdrom]);
+    if (is_ide(m))
+        ide_request_eject(&m->ata, m->cdrom[cdrom]);
+    else
+        ahci_request_eject(&m->ata, m->cdrom[cdrom]);
 }
 
 void board_storage_program(struct machine *m)
 {
-    if (m->ata.ops != NULL)
+    if (m->ata.ops != NULL && is_ide(m))
         ide_program(&m->ata);
 }

@@ -131,12 +131,12 @@ int option_disk(const char *option, char *text, struct vm_disk *out, const char 
         else if (strcmp(word, "format=raw") == 0 || strcmp(word, "format=qcow2") == 0)
             out->format = word + 7;
         else if (strcmp(word, "bus=virtio") == 0 || strcmp(word, "bus=ide") == 0 ||
-                 strcmp(word, "bus=nvme") == 0)
+                 strcmp(word, "bus=ahci") == 0 || strcmp(word, "bus=nvme") == 0)
             bus = word + 4;
         else
             return err_usage(e,
                              "%s: '%s' is not a suboption; use readonly, snapshot, "
-                             "format=raw|qcow2 or bus=virtio|ide|nvme",
+                             "format=raw|qcow2 or bus=virtio|ide|ahci|nvme",
                              option, word);
     }
     if (out->readonly && out->snapshot)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "dev/ahci.h"
 #include "dev/ide.h"
 #include "suite.h"
 
@@ -115,4 +116,65 @@ const struct suite_class suite_ide = {
                {false, 0x376, 1},
                {false, BM_BASE, 16},
                {false, 0xcf8, 8}},
+};
+
+/* --- AHCI --- */
+
+#define AHCI_BAR 0xc0000000u
+#define LIST 0x2000u
+#define FISES 0x3000u
+#define TABLE 0x4000u
+
+static int create_ahci(struct suite_env *env, struct device *dev)
+{
+    struct extra *x = make_bus(env);
+    const struct ahci_config cfg = {.bus = x->pci,
+                                    .devfn = DEVFN,
+                                    .ram = env->ram,
+                                    .loop = env->loop,
+                                    .ejected = on_eject,
+                                    .opaque = env};
+    int rc = ahci_create(&cfg, dev, NULL);
+
+    if (rc == 0)
+        rc = ahci_add(dev, 0, ATA_DISK, x->disk, NULL);
+    return rc == 0 ? ahci_add(dev, 1, ATA_CDROM, x->cd, NULL) : rc;
+}
+
+/* A queued read of 64 sectors in slot 0 and in slot 5. */
+static void busy_ahci(struct suite_env *env, struct device *dev)
+{
+    static const uint8_t slots[] = {0, 5};
+    struct extra *x = env->extra;
+    const struct pci_windows w = {.mem32_base = AHCI_BAR, .mem32_size = 0x10000};
+
+    if (pci_bus_assign(x->pci, &w, NULL) < 0)
+        abort();
+    pci_config_write(x->pci, 0, DEVFN, PCI_REG_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t header[32] = {5, 0, 1}, table[0x90] = {0x27, 0x80, 0x60, 64};
+
+        st_le64(header + 8, TABLE + 0x100 * i);
+        table[12] = (uint8_t)(slots[i] << 3);
+        st_le64(table + 0x80, BUFFER + 0x10000 * i);
+        st_le32(table + 0x8c, 64 * 512 - 1);
+        if (ram_write(env->ram, LIST + 32 * slots[i], header, sizeof(header)) < 0 ||
+            ram_write(env->ram, TABLE + 0x100 * i, table, sizeof(table)) < 0)
+            abort();
+    }
+    bus_write(env->mmio, AHCI_BAR + 0x04, 2, 4);
+    bus_write(env->mmio, AHCI_BAR + 0x100, LIST, 4);
+    bus_write(env->mmio, AHCI_BAR + 0x108, FISES, 4);
+    bus_write(env->mmio, AHCI_BAR + 0x114, 0xffffffff, 4);
+    bus_write(env->mmio, AHCI_BAR + 0x118, 0x17, 4);
+    bus_write(env->mmio, AHCI_BAR + 0x134, 0x21, 4);
+    bus_write(env->mmio, AHCI_BAR + 0x138, 0x21, 4);
+}
+
+const struct suite_class suite_ahci = {
+    .name = "ahci",
+    .create = create_ahci,
+    .finish = finish,
+    .busy = busy_ahci,
+    .ranges = {{true, AHCI_BAR, 0x400}, {false, 0xcf8, 8}},
 };

@@ -55,7 +55,8 @@
     X(pflash)            \
     X(vga)               \
     X(ide)               \
-    X(nvme)
+    X(nvme)              \
+    X(ahci)
 
 #define SUITE_RAM_SIZE (4u << 20) /* guest RAM from address 0 */
 #define SUITE_RANGES 6

@@ -16,7 +16,7 @@ import vm
 
 GENERIC = os.path.join(vm.GUESTS, "generic")
 DISK_SIZE = 24 << 20
-BOARDS = {"ide": ("pc", "ata_piix")}
+BOARDS = {"ide": ("pc", "ata_piix"), "ahci": ("q35", "ahci")}
 
 
 def sha(path):

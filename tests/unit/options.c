@@ -103,7 +103,7 @@ static void disks(void **state)
                 {"a.raw,readonly", "a.raw", true, false, ""},
                 {"a.raw,snapshot", "a.raw", false, true, ""},
                 {"a.raw,bus=ide", "a.raw", false, false, "ide"},
-                {"a.raw,bus=ide,readonly", "a.raw", true, false, "ide"},
+                {"a.raw,bus=ahci,readonly", "a.raw", true, false, "ahci"},
                 {"a.raw,bus=virtio", "a.raw", false, false, ""},
                 {"a,,b.raw,readonly", "a,b.raw", true, false, ""},
                 {",,,,", ",,", false, false, ""}};

@@ -43,7 +43,8 @@ static void modes(struct ata_drive *d)
     for (unsigned i = 65; i <= 68; i++)
         word(d, i, 120); /* ns for a cycle */
     word(d, 88, 0x3f | ((d->mode & 0xf8) == TRANSFER_UDMA ? 1u << (8 + n) : 0));
-    word(d, 93, 0x4000 | 0x2000 | 1); /* 80 conductors, after diagnostics */
+    if (!d->id.ncq)
+        word(d, 93, 0x4000 | 0x2000 | 1); /* 80 conductors, after diagnostics */
 }
 
 static void geometry(struct ata_drive *d)

@@ -1,0 +1,785 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The AHCI adapter: see ahci.h. Numbers of chapters are AHCI 1.3.1's.
+ *
+ * Everything that reads command lists and writes FISes happens on the loop. A command is the
+ * drive's (ata_unit.h) unless it is queued: those go from their slot straight to the image, many at
+ * a time, and are begun anew after a pause or a restore, for they may be done twice.
+ */
+#include "dev/ahci.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/log.h"
+#include "dev/ata_unit.h"
+
+enum { FIS_H2D = 0x27, FIS_D2H = 0x34, FIS_BITS = 0xa1, FIS_PIO = 0x5f };
+enum { AT_PIO = 0x20, AT_D2H = 0x40, AT_BITS = 0x58 }; /* 4.2.1 */
+enum { FIS_COMMAND = 0x80, FIS_INTERRUPT = 0x40, CONTROL_SRST = 0x04 };
+enum { TABLE_PACKET = 0x40, TABLE_PRDT = 0x80 };
+enum { READ_QUEUED = 0x60, WRITE_QUEUED = 0x61 };
+
+/* A place in a table of descriptors. */
+struct cursor {
+    uint64_t table;
+    uint32_t count, index, offset;
+};
+
+struct ahci;
+
+struct slot {
+    struct ahci *ahci;
+    struct ahci_port *port;
+    bool active; /* in flight */
+    bool write, fua;
+    uint64_t offset, left;
+    struct cursor at;
+    struct block_req req;
+    struct ata_memory memory;
+};
+
+struct ahci {
+    struct ahci_config cfg;
+    struct pci_func func;
+    struct lock lock;
+    pthread_cond_t quiet;
+    char serial[AHCI_PORTS][24];
+    bool present[AHCI_PORTS];
+    bool pio[AHCI_PORTS]; /* the command has moved data by PIO */
+    struct slot *slots[AHCI_PORTS];
+    struct ata_unit unit[AHCI_PORTS];
+    struct ahci_chip chip;
+};
+
+static const struct pci_func_info info = {
+    .name = "ich9-ahci",
+    .vendor = 0x8086,
+    .device = 0x2922,
+    .subsystem_vendor = 0x1af4,
+    .subsystem = 0x1100,
+    .class_code = 0x010601,
+    .revision = 2,
+    .pin = 1,
+};
+
+static unsigned number_of(const struct ahci *s, const struct ata_unit *u)
+{
+    return (unsigned)(u - s->unit);
+}
+
+static struct ahci_port *port_of(struct ahci *s, const struct ata_unit *u)
+{
+    return &s->chip.port[u - s->unit];
+}
+
+/* --- interrupts --- */
+
+/* Lock held; true: send a message. */
+static bool note(struct ahci *s)
+{
+    bool news = ahci_update(&s->chip);
+
+    pci_intx_store(&s->func, ahci_level(&s->chip) && !pci_msi_enabled(&s->func));
+    return news;
+}
+
+static void tell(struct ahci *s, bool news)
+{
+    pci_intx_update(&s->func);
+    if (news && pci_msi_enabled(&s->func))
+        pci_msi_notify(&s->func, 0);
+}
+
+/* --- memory of a command: 4.2.3.3 --- */
+
+static bool descriptor(struct ahci *s, const struct cursor *c, gpa_t *at, uint32_t *len)
+{
+    uint8_t d[16];
+
+    if (c->index >= c->count ||
+        ram_read(s->cfg.ram, c->table + TABLE_PRDT + 16 * (uint64_t)c->index, d, sizeof(d)) < 0)
+        return false;
+    *len = (ld_le32(d + 12) & 0x3ffffe) + 2;
+    *at = ld_le64(d) & ~UINT64_C(1);
+    if (c->offset >= *len)
+        return false;
+    *at += c->offset;
+    *len -= c->offset;
+    return true;
+}
+
+static void gather(struct ahci *s, struct cursor c, uint64_t want, bool write, struct ata_memory *m)
+{
+    gpa_t at;
+    uint32_t len;
+
+    while (m->bytes < want && m->count < ATA_UNIT_SEGMENTS && descriptor(s, &c, &at, &len)) {
+        if (len > want - m->bytes)
+            len = (uint32_t)(want - m->bytes);
+        if (!ata_memory_add(m, s->cfg.ram, at, len, write))
+            return;
+        c.index++;
+        c.offset = 0;
+    }
+}
+
+static void advance(struct ahci *s, struct cursor *c, uint64_t bytes)
+{
+    gpa_t at;
+    uint32_t len;
+
+    while (bytes > 0 && descriptor(s, c, &at, &len)) {
+        if (bytes < len) {
+            c->offset += (uint32_t)bytes;
+            return;
+        }
+        bytes -= len;
+        c->index++;
+        c->offset = 0;
+    }
+}
+
+static struct cursor cursor_of(const struct ahci_port *p)
+{
+    return (struct cursor){p->table, p->header >> 16, p->prd, p->prd_offset};
+}
+
+static int memory(void *opaque, struct ata_unit *u, uint64_t want, bool write, struct ata_memory *m)
+{
+    struct ahci *s = opaque;
+
+    gather(s, cursor_of(port_of(s, u)), want, write, m);
+    return m->bytes == 0 ? -EFAULT : 0;
+}
+
+static void moved(void *opaque, struct ata_unit *u, uint64_t bytes)
+{
+    struct ahci *s = opaque;
+    struct ahci_port *p = port_of(s, u);
+    struct cursor c = cursor_of(p);
+
+    advance(s, &c, bytes);
+    p->prd = c.index;
+    p->prd_offset = c.offset;
+    p->moved += (uint32_t)bytes;
+    s->pio[number_of(s, u)] |= u->io.phase == ATA_IN || u->io.phase == ATA_OUT;
+}
+
+/* --- FISes from the drive: 4.2.1; the lock is not held for the writes --- */
+
+static void fis_d2h(const struct ahci_port *p, uint8_t fis[20])
+{
+    const struct ata_drive *d = &p->drive;
+
+    memset(fis, 0, 20);
+    fis[0] = FIS_D2H;
+    fis[1] = FIS_INTERRUPT;
+    fis[2] = d->status;
+    fis[3] = d->error;
+    memcpy(fis + 4, d->reg + ATA_REG_LBA_LOW, 3);
+    fis[7] = d->reg[ATA_REG_DEVICE];
+    memcpy(fis + 8, d->hob + ATA_REG_LBA_LOW, 3);
+    fis[12] = d->reg[ATA_REG_COUNT];
+    fis[13] = d->hob[ATA_REG_COUNT];
+}
+
+static void fis_pio(const struct ahci_port *p, uint8_t fis[20])
+{
+    fis_d2h(p, fis);
+    fis[0] = FIS_PIO;
+    fis[15] = fis[2];
+    st_le16(fis + 16, (uint16_t)p->moved);
+}
+
+static void send(struct ahci *s, uint64_t area, unsigned at, const uint8_t *fis, unsigned len)
+{
+    if (area != 0 && ram_write(s->cfg.ram, area + at, fis, len) < 0)
+        log_guest("ahci: FISes are received at %#llx, which is no memory",
+                  (unsigned long long)area);
+}
+
+/* --- queued commands --- */
+
+static void slot_start(struct slot *q);
+
+/* Lock held. Others that are queued stay so until the driver stops the port: 6.2.2.2. */
+static void queue_failed(struct ahci_port *p, unsigned tag)
+{
+    struct ata_drive *d = &p->drive;
+
+    p->halted = true;
+    d->queue_failed = true;
+    d->queue_tag = (uint8_t)tag;
+    d->queue_status = d->status = ATA_DRDY | ATA_DSC | ATA_ERR;
+    d->queue_error = d->error = ATA_ABRT;
+}
+
+/* The end of one; not under the lock. `failed`: tells the error instead. */
+static void slot_finish(struct slot *q, bool failed)
+{
+    struct ahci *s = q->ahci;
+    struct ahci_port *p = q->port;
+    unsigned i = (unsigned)(p - s->chip.port), tag = (unsigned)(q - s->slots[i]);
+    uint8_t fis[8] = {FIS_BITS, FIS_INTERRUPT};
+    uint64_t area = 0;
+    bool news;
+
+    lock_take(&s->lock);
+    if (failed)
+        queue_failed(p, tag);
+    fis[2] = p->drive.status & 0x77;
+    fis[3] = p->drive.error;
+    st_le32(fis + 4, failed ? 0 : 1u << tag);
+    if (p->cmd & AHCI_CMD_FRE)
+        area = p->fb;
+    lock_drop(&s->lock);
+    send(s, area, AT_BITS, fis, sizeof(fis));
+    lock_take(&s->lock);
+    if (p->queued >> tag & 1) {
+        p->is |= AHCI_IS_SDB | (failed ? AHCI_IS_TFE : 0);
+        if (!failed) {
+            p->queued &= ~(1u << tag);
+            p->sact &= ~(1u << tag);
+        }
+    }
+    news = note(s);
+    lock_drop(&s->lock);
+    tell(s, news);
+}
+
+static void slot_done(struct block_req *r, int result)
+{
+    struct slot *q = r->opaque;
+    struct ahci *s = q->ahci;
+    struct ahci_port *p = q->port;
+    unsigned i = (unsigned)(p - s->chip.port);
+    bool mine, more;
+
+    if (result == 0 && !q->write)
+        for (unsigned k = 0; k < q->memory.count; k++)
+            ram_written(s->cfg.ram, q->memory.gpa[k], q->memory.iov[k].iov_len);
+    lock_take(&s->lock);
+    q->offset += r->bytes;
+    q->left -= r->bytes;
+    mine = (p->queued >> (q - s->slots[i]) & 1) != 0 && !p->halted;
+    more = mine && result == 0 && q->left > 0;
+    if (more)
+        advance(s, &q->at, r->bytes);
+    lock_drop(&s->lock);
+    if (mine && !more)
+        slot_finish(q, result < 0);
+    lock_take(&s->lock);
+    q->active = false;
+    p->under_way--;
+    if (more && !s->unit[i].paused)
+        slot_start(q);
+    pthread_cond_broadcast(&s->quiet);
+    lock_drop(&s->lock);
+    ata_unit_kick(&s->unit[i]);
+}
+
+/* Lock held, on the loop; the request goes out with the next block_kick. */
+static void slot_start(struct slot *q)
+{
+    struct ahci *s = q->ahci;
+    unsigned i = (unsigned)(q->port - s->chip.port);
+    uint64_t want = q->left < ATA_UNIT_PIECE ? q->left : ATA_UNIT_PIECE;
+
+    q->memory.count = 0;
+    q->memory.bytes = 0;
+    gather(s, q->at, want, !q->write, &q->memory);
+    q->req = (struct block_req){.op = q->write ? BLOCK_WRITE : BLOCK_READ,
+                                .durable = q->write && (q->fua || !q->port->drive.write_cache),
+                                .offset = q->offset,
+                                .bytes = q->memory.bytes / ATA_SECTOR * ATA_SECTOR,
+                                .iov = q->memory.iov,
+                                .done = slot_done,
+                                .opaque = q};
+    ata_memory_shorten(&q->memory, q->req.bytes);
+    q->req.iov_count = q->memory.count;
+    if (q->req.bytes == 0) /* no memory: an offset that is none fails */
+        q->req.offset = UINT64_MAX;
+    q->active = true;
+    q->port->under_way++;
+    block_submit(s->unit[i].channel, &q->req);
+}
+
+/* Lock held: a queued command of the slot, from its FIS. Serial ATA 3.0, 13.6. */
+static bool slot_begin(struct ahci *s, unsigned i, unsigned tag, uint32_t header, uint64_t table,
+                       const uint8_t *fis)
+{
+    struct ahci_port *p = &s->chip.port[i];
+    struct slot *q = &s->slots[i][tag];
+    uint64_t lba = fis[4] | (uint32_t)fis[5] << 8 | (uint32_t)fis[6] << 16 |
+                   (uint64_t)fis[8] << 24 | (uint64_t)fis[9] << 32 | (uint64_t)fis[10] << 40;
+    uint32_t count = fis[3] | (uint32_t)fis[11] << 8;
+
+    count = count != 0 ? count : 65536;
+    q->ahci = s;
+    q->port = p;
+    q->write = fis[2] == WRITE_QUEUED;
+    q->fua = (fis[7] & 0x80) != 0;
+    q->offset = lba * ATA_SECTOR;
+    q->left = (uint64_t)count * ATA_SECTOR;
+    q->at = (struct cursor){table, header >> 16, 0, 0};
+    p->queued |= 1u << tag;
+    p->sact |= 1u << tag;
+    if ((unsigned)(fis[12] >> 3) != tag || !ata_on_disk(&p->drive, lba, count) ||
+        (q->write && p->drive.id.readonly))
+        return false;
+    slot_start(q);
+    return true;
+}
+
+/* --- commands: 5.3 --- */
+
+static void bus_error(struct ahci_port *p)
+{
+    p->is |= 1u << 29; /* host bus fatal */
+    p->halted = true;
+}
+
+static void load_registers(struct ata_drive *d, const uint8_t *f)
+{
+    static const struct {
+        uint8_t reg, low, high;
+    } map[] = {{ATA_REG_FEATURE, 3, 11},
+               {ATA_REG_COUNT, 12, 13},
+               {ATA_REG_LBA_LOW, 4, 8},
+               {ATA_REG_LBA_MID, 5, 9},
+               {ATA_REG_LBA_HIGH, 6, 10}};
+
+    for (unsigned i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
+        ata_reg_write(d, map[i].reg, f[map[i].high]);
+        ata_reg_write(d, map[i].reg, f[map[i].low]);
+    }
+    ata_reg_write(d, ATA_REG_DEVICE, f[7]);
+}
+
+/* A control FIS: the software's reset is over when a second one clears SRST. */
+static enum ata_unit_next control(struct ahci_port *p, const uint8_t *fis)
+{
+    bool was = p->srst;
+
+    p->srst = (fis[15] & CONTROL_SRST) != 0;
+    if (p->srst && !was)
+        ata_reset(&p->drive, true);
+    p->reset = was && !p->srst;
+    return ATA_UNIT_TELL;
+}
+
+static bool fetch(struct ahci *s, struct ahci_port *p, unsigned slot, uint32_t *header,
+                  uint64_t *table, uint8_t fis[20])
+{
+    uint8_t h[16];
+
+    if (ram_read(s->cfg.ram, p->clb + 32 * (uint64_t)slot, h, sizeof(h)) < 0)
+        return false;
+    *header = ld_le32(h);
+    *table = ld_le64(h + 8) & ~UINT64_C(0x7f);
+    return ram_read(s->cfg.ram, *table, fis, 20) == 0;
+}
+
+/* Lock held. */
+static enum ata_unit_next begin(struct ahci *s, unsigned i, unsigned slot)
+{
+    struct ahci_port *p = &s->chip.port[i];
+    uint32_t header;
+    uint64_t table;
+    uint8_t fis[20];
+
+    if (!fetch(s, p, slot, &header, &table, fis)) {
+        bus_error(p);
+        return ATA_UNIT_TELL;
+    }
+    if (fis[0] != FIS_H2D || (fis[1] & FIS_COMMAND) == 0) {
+        p->ci &= ~(1u << slot);
+        return fis[0] == FIS_H2D ? control(p, fis) : ATA_UNIT_TELL;
+    }
+    if ((fis[2] == READ_QUEUED || fis[2] == WRITE_QUEUED) && p->drive.id.kind == ATA_DISK) {
+        p->ci &= ~(1u << slot);
+        if (slot_begin(s, i, slot, header, table, fis))
+            return ATA_UNIT_NONE;
+        queue_failed(p, slot);
+        p->is |= AHCI_IS_TFE;
+        return ATA_UNIT_TELL;
+    }
+    if (p->queued != 0)
+        return ATA_UNIT_NONE;
+    p->running = true;
+    p->slot = (uint8_t)slot;
+    p->header = header;
+    p->table = table;
+    p->prd = p->prd_offset = p->moved = 0;
+    s->pio[i] = false;
+    load_registers(&p->drive, fis);
+    ata_command(&p->drive, fis[2]);
+    return ATA_UNIT_GIVEN;
+}
+
+static bool started(struct ahci *s, const struct ahci_port *p)
+{
+    return (p->cmd & AHCI_CMD_ST) != 0 && !p->halted && pci_func_master(&s->func);
+}
+
+/* Queued commands that are not under way: after a pause. Their command is read again. */
+static void begin_again(struct ahci *s, unsigned i)
+{
+    struct ahci_port *p = &s->chip.port[i];
+
+    for (unsigned slot = 0; slot < AHCI_SLOTS; slot++) {
+        uint32_t header;
+        uint64_t table;
+        uint8_t fis[20];
+
+        if ((p->queued >> slot & 1) == 0 || s->slots[i][slot].active)
+            continue;
+        if (!fetch(s, p, slot, &header, &table, fis) ||
+            !slot_begin(s, i, slot, header, table, fis)) {
+            bus_error(p);
+            return;
+        }
+    }
+}
+
+static bool stalled(const struct ahci *s, unsigned i)
+{
+    const struct ahci_port *p = &s->chip.port[i];
+
+    for (unsigned slot = 0; slot < AHCI_SLOTS; slot++)
+        if ((p->queued >> slot & 1) != 0 && !s->slots[i][slot].active)
+            return true;
+    return false;
+}
+
+static bool waiting(void *opaque, struct ata_unit *u)
+{
+    struct ahci *s = opaque;
+    struct ahci_port *p = port_of(s, u);
+
+    if (p->reset && (p->cmd & AHCI_CMD_FRE) != 0)
+        return true;
+    if (!started(s, p))
+        return false;
+    return p->running || p->ci != 0 || stalled(s, number_of(s, u));
+}
+
+static enum ata_unit_next next(void *opaque, struct ata_unit *u)
+{
+    struct ahci *s = opaque;
+    struct ahci_port *p = port_of(s, u);
+    unsigned i = number_of(s, u);
+    uint8_t packet[ATA_CDB];
+
+    if (p->reset && (p->cmd & AHCI_CMD_FRE) != 0)
+        return ATA_UNIT_TELL;
+    if (!started(s, p))
+        return ATA_UNIT_NONE;
+    if (p->running && p->drive.phase == ATA_PACKET) {
+        if (ram_read(s->cfg.ram, p->table + TABLE_PACKET, packet, sizeof(packet)) < 0)
+            memset(packet, 0xff, sizeof(packet));
+        ata_packet(&p->drive, packet);
+        return ATA_UNIT_GIVEN;
+    }
+    if (p->running)
+        return p->drive.phase == ATA_IDLE ? ATA_UNIT_TELL : ATA_UNIT_NONE;
+    if (stalled(s, i))
+        begin_again(s, i);
+    while (p->ci != 0 && p->drive.phase == ATA_IDLE && !p->halted) {
+        uint32_t before = p->ci;
+        enum ata_unit_next done = begin(s, i, (unsigned)__builtin_ctz(p->ci));
+
+        if (done != ATA_UNIT_NONE || p->ci == before)
+            return done;
+    }
+    return ATA_UNIT_NONE;
+}
+
+/* --- what came of it --- */
+
+/* The end of the drive's command, or of a reset. */
+static void changed(void *opaque, struct ata_unit *u)
+{
+    struct ahci *s = opaque;
+    struct ahci_port *p = port_of(s, u);
+    uint8_t fis[20], pio_fis[20], count[4];
+    uint64_t area, header;
+    bool over, reset, pio, news;
+
+    lock_take(&s->lock);
+    over = p->running && p->drive.phase == ATA_IDLE;
+    reset = p->reset && (p->cmd & AHCI_CMD_FRE) != 0 && p->drive.phase == ATA_IDLE;
+    pio = over && s->pio[number_of(s, u)];
+    fis_d2h(p, fis);
+    fis_pio(p, pio_fis);
+    st_le32(count, p->moved);
+    area = (p->cmd & AHCI_CMD_FRE) != 0 ? p->fb : 0;
+    header = p->clb + 32 * (uint64_t)p->slot;
+    lock_drop(&s->lock);
+    if (pio)
+        send(s, area, AT_PIO, pio_fis, sizeof(pio_fis));
+    if (over || reset)
+        send(s, area, AT_D2H, fis, sizeof(fis));
+    if (over && ram_write(s->cfg.ram, header + 4, count, sizeof(count)) < 0)
+        log_guest("ahci: a command list that is no memory");
+    lock_take(&s->lock);
+    if (reset)
+        p->reset = false;
+    if (over && p->running) {
+        p->running = false;
+        p->ci &= ~(1u << p->slot);
+        p->is |= AHCI_IS_DHR | (pio ? AHCI_IS_PS : 0);
+        p->drive.intrq = false;
+        if (p->drive.status & ATA_ERR) {
+            p->is |= AHCI_IS_TFE;
+            p->halted = true;
+        }
+    }
+    news = note(s);
+    lock_drop(&s->lock);
+    tell(s, news);
+}
+
+static void ejected(void *opaque, struct ata_unit *u)
+{
+    struct ahci *s = opaque;
+
+    s->cfg.ejected(s->cfg.opaque, number_of(s, u));
+}
+
+static const struct ata_unit_ops unit_ops = {.memory = memory,
+                                             .moved = moved,
+                                             .next = next,
+                                             .waiting = waiting,
+                                             .changed = changed,
+                                             .ejected = ejected};
+
+/* --- registers --- */
+
+static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size)
+{
+    struct ahci *s = opaque;
+    uint32_t value;
+
+    lock_take(&s->lock);
+    value = ahci_read(&s->chip, (uint32_t)offset);
+    lock_drop(&s->lock);
+    return value;
+}
+
+static void mmio_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
+{
+    struct ahci *s = opaque;
+    bool news;
+
+    lock_take(&s->lock);
+    ahci_write(&s->chip, (uint32_t)offset, (uint32_t)value);
+    news = note(s);
+    lock_drop(&s->lock);
+    tell(s, news);
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
+        if (s->present[i])
+            ata_unit_kick(&s->unit[i]);
+}
+
+static const struct bus_ops mmio_ops = {
+    .name = "ahci", .read = mmio_read, .write = mmio_write, .min_size = 4, .max_size = 4};
+
+/* --- life --- */
+
+static void wait_queued(struct ahci *s, unsigned i)
+{
+    struct block_channel *c = s->unit[i].channel;
+
+    lock_take(&s->lock);
+    while (s->chip.port[i].under_way > 0) {
+        if (block_channel_drainable(c)) {
+            lock_drop(&s->lock);
+            block_drain(c);
+            lock_take(&s->lock);
+        } else {
+            lock_wait(&s->lock, &s->quiet);
+        }
+    }
+    lock_drop(&s->lock);
+}
+
+static void ahci_pause(void *self)
+{
+    struct ahci *s = self;
+
+    for (unsigned i = 0; i < AHCI_PORTS; i++) {
+        if (!s->present[i])
+            continue;
+        ata_unit_pause(&s->unit[i]);
+        if (s->slots[i] != NULL)
+            wait_queued(s, i);
+    }
+}
+
+static void ahci_resume(void *self)
+{
+    struct ahci *s = self;
+
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
+        if (s->present[i])
+            ata_unit_resume(&s->unit[i]);
+}
+
+static void ahci_device_reset(void *self)
+{
+    struct ahci *s = self;
+    bool paused[AHCI_PORTS];
+
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
+        paused[i] = s->unit[i].paused;
+    ahci_pause(s);
+    pci_func_reset(&s->func);
+    lock_take(&s->lock);
+    ahci_reset(&s->chip);
+    note(s);
+    lock_drop(&s->lock);
+    pci_intx_update(&s->func);
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
+        if (s->present[i] && !paused[i])
+            ata_unit_resume(&s->unit[i]);
+}
+
+static void ahci_restore(void *self)
+{
+    struct ahci *s = self;
+
+    pci_func_restore(&s->func);
+}
+
+static void ahci_destroy(void *self)
+{
+    struct ahci *s = self;
+
+    if (s == NULL)
+        return;
+    pci_remove(&s->func);
+    pci_func_finish(&s->func);
+    for (unsigned i = 0; i < AHCI_PORTS; i++) {
+        if (s->present[i])
+            ata_unit_finish(&s->unit[i]);
+        free(s->slots[i]);
+    }
+    pthread_cond_destroy(&s->quiet);
+    lock_finish(&s->lock);
+    free(s);
+}
+
+static const struct state_field fields[] = {
+    STATE_STRUCT_F(struct ahci, func, 1, &pci_func_state),
+    STATE_STRUCT_F(struct ahci, chip, 1, &ahci_chip_state),
+    STATE_END_F,
+};
+static const struct state_table state_table = {.name = "ahci", .version = 1, .fields = fields};
+
+static const struct device_ops ahci_ops = {
+    .name = "ahci",
+    .reset = ahci_device_reset,
+    .pause = ahci_pause,
+    .resume = ahci_resume,
+    .restore = ahci_restore,
+    .destroy = ahci_destroy,
+    .state = &state_table,
+};
+
+int ahci_create(const struct ahci_config *cfg, struct device *out, struct err *e)
+{
+    static const struct ata_identity none[AHCI_PORTS];
+    struct ahci *s = calloc(1, sizeof(*s));
+    int rc;
+
+    if (s == NULL || pci_func_init(&s->func, &info, NULL, NULL) < 0) {
+        free(s);
+        return err_set(e, ENOMEM, "no memory for the AHCI adapter");
+    }
+    s->cfg = *cfg;
+    lock_init(&s->lock, LOCK_DEVICE);
+    pthread_cond_init(&s->quiet, NULL);
+    ahci_init(&s->chip, none);
+    pci_func_bar(&s->func, 5, PCI_BAR_MEM32, 4096, &mmio_ops, s);
+    pci_func_set8(&s->func, 0x90, 0x40, 0);    /* MAP: AHCI, six ports */
+    pci_func_set16(&s->func, 0x92, 0, 0x803f); /* PCS */
+    pci_func_msi(&s->func, 1);
+    rc = pci_add(cfg->bus, cfg->devfn, &s->func, e);
+    if (rc < 0) {
+        ahci_destroy(s);
+        return rc;
+    }
+    *out = (struct device){&ahci_ops, s};
+    return 0;
+}
+
+int ahci_add(const struct device *d, unsigned port, enum ata_kind kind,
+             struct block_backend *backend, struct err *e)
+{
+    struct ahci *s = d->self;
+    struct ata_drive *a = &s->chip.port[port].drive;
+    struct ata_identity id = {.kind = kind, .serial = s->serial[port], .ncq = true};
+    const struct ata_unit_config cfg = {.lock = &s->lock,
+                                        .drive = a,
+                                        .loop = s->cfg.loop,
+                                        .ram = s->cfg.ram,
+                                        .ops = &unit_ops,
+                                        .opaque = s};
+    int rc = -ENOMEM;
+
+    snprintf(s->serial[port], sizeof(s->serial[port]), "DP%05u", port + 1);
+    s->slots[port] = calloc(AHCI_SLOTS, sizeof(*s->slots[port]));
+    if (kind == ATA_DISK) {
+        id.sectors = block_size(backend) / ATA_SECTOR;
+        id.readonly = block_readonly(backend);
+    }
+    ata_init(a, &id);
+    s->chip.port[port].serr = 1u << 26;
+    if (kind == ATA_CDROM && backend != NULL)
+        a->cd_sectors = block_size(backend) / ATA_CD_SECTOR;
+    if (s->slots[port] != NULL)
+        rc = ata_unit_init(&s->unit[port], &cfg, backend);
+    if (rc < 0)
+        return err_set(e, -rc, "cannot set up an AHCI drive: %s", strerror(-rc));
+    s->present[port] = true;
+    return 0;
+}
+
+enum ata_kind ahci_kind(const struct device *d, unsigned port)
+{
+    const struct ahci *s = d->self;
+
+    return s->chip.port[port].drive.id.kind;
+}
+
+int ahci_change(const struct device *d, unsigned port, struct block_backend *backend)
+{
+    struct ahci *s = d->self;
+
+    return ata_unit_change(&s->unit[port], backend);
+}
+
+bool ahci_locked(const struct device *d, unsigned port)
+{
+    struct ahci *s = d->self;
+    bool locked;
+
+    lock_take(&s->lock);
+    locked = s->chip.port[port].drive.locked;
+    lock_drop(&s->lock);
+    return locked;
+}
+
+void ahci_request_eject(const struct device *d, unsigned port)
+{
+    struct ahci *s = d->self;
+
+    lock_take(&s->lock);
+    ata_request_eject(&s->chip.port[port].drive);
+    lock_drop(&s->lock);
+}
