@@ -301,7 +301,9 @@ static void build_xsave(struct cpuid_table *t, const struct host *h)
     top = leaf_add(t, 0xd, 0, true);
     top->eax = (uint32_t)xcr0;
     top->ecx = 576; /* grows below; EBX is dynamic */
-    leaf_features(t, h, 0xd, 1, true);
+    struct cpuid_leaf *one = leaf_features(t, h, 0xd, 1, true);
+    if (!(one->eax & 2)) /* XSAVES is made of XSAVEC */
+        one->eax &= ~8u;
     for (uint32_t i = 2; i < 8; i++) {
         struct regs o = host_cpuid(h, 0xd, i);
         struct cpuid_leaf *l;

@@ -121,10 +121,11 @@ const struct cpuid_feature cpuid_features[] = {
     {7, 1, EAX, 11, HOST, 0, 0, "fsrs"},
     {7, 1, EAX, 12, HOST, 0, 0, "fsrc"},
     /* d.1 EAX. XSAVEOPT not under the translator: its init and modified optimisations depend on
-     * what the host saved last. XSAVES never: the host keeps it to itself. */
+     * what the host saved last. XSAVES is made of XSAVEC there. */
     {0xd, 1, EAX, 0, PROCESSOR, 0, 0, "xsaveopt"},
     {0xd, 1, EAX, 1, HOST, 0, 0, "xsavec"},
     {0xd, 1, EAX, 2, HOST, 0, 0, "xgetbv1"},
+    {0xd, 1, EAX, 3, TRANSLATOR, 0, 0, "xsaves"},
     /* 80000001 ECX */
     {0x80000001, 0, ECX, 0, HOST, 0, 2, "lahf_lm"},
     {0x80000001, 0, ECX, 5, HOST, 0, 3, "abm"},

@@ -273,7 +273,19 @@ alignment:
     USER_FAULTS "misaligned access with AC and AM is #AC", AC_VEC, 0, movl (%rbx), %eax
     USER_FAULTS "misaligned 16-bit store", AC_VEC, 0, movw %ax, (%rbx)
     USER_OK "a byte is never misaligned", movb (%rbx), %al
-    USER_OK "MOVUPS does not mind", movups 3(%rbx), %xmm0
+    USER_FAULTS "MOVUPS of a misaligned operand", AC_VEC, 0, movups 3(%rbx), %xmm0
+    USER_OK "MOVUPS of an aligned operand", movups -1(%rbx), %xmm0
+    USER_FAULTS "a misaligned quadword", AC_VEC, 0, movq 3(%rbx), %rax
+    USER_FAULTS "a misaligned x87 operand of ten bytes", AC_VEC, 0, fldt 3(%rbx)
+    USER_FAULTS "a misaligned environment", AC_VEC, 0, fnstenv 1(%rbx)
+    USER_FAULTS "a misaligned environment to load", AC_VEC, 0, fldenv 1(%rbx)
+    movq %rbx, %rdi
+    movq %rbx, %rsi
+    USER_FAULTS "a misaligned string", AC_VEC, 0, stosl
+    movl $2, %ecx
+    USER_FAULTS "a repeated one", AC_VEC, 0, rep movsw
+    USER_OK "a string of bytes", movsb
+    USER_FAULTS "a locked instruction", AC_VEC, 0, lock incl (%rbx)
     USER_OK "aligned access with AC", movl -1(%rbx), %eax
     movq $2, user_rflags
     USER_OK "misaligned access without AC", movl (%rbx), %eax

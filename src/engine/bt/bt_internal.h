@@ -59,6 +59,7 @@ enum {
     MODE_DIRECT = 1 << 18, /* a view is in use: the host's MMU does the accesses (view.c) */
     MODE_CS = 1 << 19,     /* CS has a base or a limit, or is 16-bit: code knows them (codeseg.c) */
     MODE_LIMITS = 1 << 20, /* ES, SS or DS is not flat (limits.c; never in 64-bit code) */
+    MODE_AC = 1 << 21,     /* misaligned accesses are #AC: all take the slow path */
 };
 
 /* Whose eyes a data access has; each has its own software TLB. */
@@ -407,7 +408,8 @@ struct translator {
     unsigned n_region;
     uint8_t *backing; /* of all regions */
     bool bmi2;        /* of the host */
-    bool amd;         /* the guest's CPU says so */
+    bool amd;         /* the guest's CPU says so, */
+    bool xsaves;      /* and that it has XSAVES */
 
     /* Code cache: one memfd mapped twice, executable and writable. */
     uint8_t *code_rx, *code_rw;
@@ -638,6 +640,7 @@ int bt_walk(struct bt_ctx *c, uint64_t lin, unsigned access, unsigned mmu, struc
  * recorded). */
 int bt_read(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned mmu, uint64_t *val);
 int bt_write(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned mmu, uint64_t val);
+bool bt_misaligned(const struct bt_ctx *c, uint64_t lin, unsigned size); /* #AC */
 /* Host pointer of [lin, lin+size) within one page, NULL if not plain RAM or crossing (no exception)
  * - or *fault = 1. */
 void *bt_host(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned access, unsigned mmu,

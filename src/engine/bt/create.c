@@ -135,6 +135,8 @@ static int translator_create(struct engine *m, struct translator **out, struct e
     en->efer_mask = 0xd01 | (id[0] >> 8 & 1 ? 1u << 21 : 0); /* SCE LME LMA NXE; AIBRSE */
     en->host_xcr0 = host_xcr0();
     en->cr4_mask = bt_cr4_mask(m->cpuid);
+    cpuid_execute(m->cpuid, &dyn, 0xd, 1, id);
+    en->xsaves = id[0] >> 3 & 1;
     en->bmi2 = __builtin_cpu_supports("bmi2");
     int rc = bt_cache_create(en, e);
     if (rc == 0)

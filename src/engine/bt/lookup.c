@@ -53,6 +53,7 @@ static uint32_t compute_key(struct bt_ctx *c)
     k |= cpu->cr0 >> 3 & 1 ? MODE_NM : 0;
     k |= cpu->cr0 >> 2 & 1 ? MODE_EM : 0;
     k |= c->sys_flags >> 8 & 1 ? MODE_TF : 0;
+    k |= c->cpl == 3 && (c->sys_flags >> 18 & cpu->cr0 >> 18 & 1) ? MODE_AC : 0;
     k |= c->cpl <= (c->sys_flags >> 12 & 3) ? MODE_IOPL : 0;
     k |= c->sys_flags >> 17 & 1 ? MODE_VM : 0;
     k |= !(cpu->cr4 >> 18 & 1) || (cpu->xcr0 & 6) != 6 ? MODE_NOAVX : 0;
@@ -93,7 +94,7 @@ static uint32_t mode_key(struct bt_ctx *c)
         m->in = in;
         m->key = compute_key(c);
     }
-    if ((m->key & MODE_L) && !bt_watching(c) && bt_view_select(c))
+    if ((m->key & MODE_L) && !(m->key & MODE_AC) && !bt_watching(c) && bt_view_select(c))
         return m->key | MODE_DIRECT;
     return m->key;
 }

@@ -420,9 +420,17 @@ int bt_copy_out(struct bt_ctx *c, uint64_t lin, const void *buf, unsigned len, u
     return 0;
 }
 
+/* Where alignment is checked: by the operand's size, of ten bytes and of more than 16 by less. */
+bool bt_misaligned(const struct bt_ctx *c, uint64_t lin, unsigned size)
+{
+    return (c->mode_key & MODE_AC) && (lin & ((1u << (31 - __builtin_clz(size | 1))) - 1) & 15);
+}
+
 int bt_read(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned mmu, uint64_t *val)
 {
     uint64_t v = 0;
+    if (mmu == MMU_USER && bt_misaligned(c, lin, size))
+        return bt_fault_err(c, 17, 0);
     int r = bt_copy_in(c, lin, &v, size, mmu);
 
     if (r == 0)
@@ -432,6 +440,8 @@ int bt_read(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned mmu, uint64_
 
 int bt_write(struct bt_ctx *c, uint64_t lin, unsigned size, unsigned mmu, uint64_t val)
 {
+    if (mmu == MMU_USER && bt_misaligned(c, lin, size))
+        return bt_fault_err(c, 17, 0);
     return bt_copy_out(c, lin, &val, size, mmu);
 }
 
@@ -674,6 +684,10 @@ uint64_t bt_mem_slow(struct bt_ctx *c)
     unsigned n = 1;
 
     c->v->en->stat.slow++;
+    if (!(c->mem_info & (INFO_MASKED | INFO_ALIGNED)) && bt_misaligned(c, lin, size)) {
+        bt_fault_err(c, 17, 0);
+        return slow_fault(c);
+    }
     if (!(c->mem_info & INFO_MASKED) && off_canonical(c, lin, size))
         return slow_fault(c);
     if (crosses(lin, size)) {

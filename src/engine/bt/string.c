@@ -104,7 +104,7 @@ static int64_t fast_movs(struct bt_ctx *c, const struct str *s, uint64_t n)
     uint64_t a = src(c, s), b = dst(c, s);
     int fault;
 
-    if (s->step < 0)
+    if (s->step < 0 || (c->mode_key & MODE_AC))
         return 0;
     n = in_segment(c, s, X86_RSI, n);
     n = in_segment(c, s, X86_RDI, n);
@@ -152,7 +152,7 @@ static int64_t fast_stos(struct bt_ctx *c, const struct str *s, uint64_t n)
     uint64_t b = dst(c, s);
     int fault;
 
-    if (s->step < 0)
+    if (s->step < 0 || (c->mode_key & MODE_AC))
         return 0;
     n = in_segment(c, s, X86_RDI, n);
     if (n == 0)

@@ -272,6 +272,7 @@ enum msr {
     MSR_PAT = 0x277,
     MSR_MTRR_DEF = 0x2ff,
     MSR_PKRS = 0x6e1,
+    MSR_XSS = 0xda0,
     MSR_EFER = 0xc0000080,
     MSR_STAR,
     MSR_LSTAR,
@@ -375,6 +376,7 @@ static bool rd(struct bt_ctx *c, uint32_t i, uint64_t *v)
     case MSR_MCG_CAP:
     case MSR_MCG_STATUS:
     case MSR_DEBUGCTL:
+    case MSR_XSS: /* no state but programs' */
     case MSR_AMD_SYSCFG:
         *v = 0;
         return true;
@@ -443,6 +445,8 @@ static bool wr(struct bt_ctx *c, uint32_t i, uint64_t v)
         if (!bt_canonical(v))
             return false;
         break;
+    case MSR_XSS:
+        return v == 0;
     case MSR_PKRS:
         if (v >> 32 || !(c->v->en->cr4_mask & BT_CR4_PKS))
             return false;

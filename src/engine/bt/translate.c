@@ -636,7 +636,7 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->held = x->pinned = x->clean = 0;
     x->spilled = BT_LENT;
     memset(x->group_reg, -1, sizeof(x->group_reg));
-    x->nogroup = form & BT_KEY_VARIANT;
+    x->nogroup = (form & BT_KEY_VARIANT) || (x->key & MODE_AC);
     x->direct = (c->mode_key & MODE_DIRECT) && form == 0 && !x->oneshot;
     x->checked = x->low = 0;
     x->single = x->unreachable = false;

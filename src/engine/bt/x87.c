@@ -228,6 +228,10 @@ uint64_t bt_h_x87_store(struct bt_ctx *c, uint32_t arg)
         bt_fault(c, 7);
         return h_fault(c);
     }
+    if (bt_misaligned(c, c->mem_addr, narrow ? 2 : 4)) {
+        bt_fault_err(c, 17, 0);
+        return h_fault(c);
+    }
     if (!writable(c, size))
         return h_fault(c);
     bt_x87_settle(c);
@@ -256,6 +260,10 @@ uint64_t bt_h_x87_load(struct bt_ctx *c, uint32_t arg)
     if (status(c) & FSW_ES) {
         bt_x87_settle(c);
         bt_fault(c, 16);
+        return h_fault(c);
+    }
+    if (bt_misaligned(c, c->mem_addr, narrow ? 2 : 4)) {
+        bt_fault_err(c, 17, 0);
         return h_fault(c);
     }
     if (bt_copy_in(c, c->mem_addr, from, n + (all ? STACK_SIZE : 0), bt_data_mmu(c)))

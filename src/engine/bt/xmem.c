@@ -116,7 +116,7 @@ static void check(struct xlate *x, struct access *a, unsigned size, bool write)
     tlb_index(x, a->t2, a->t1);
     x_ctx_idx8(x, true, 0x2b, a->t1, a->t2, tlb_off(x, write, false)); /* sub t1, tag */
     x_alu_imm(x, true, 7, a->t1, (int32_t)(BT_PAGE_SIZE - size));      /* cmp */
-    a->slow_jcc = x_jcc(x, CC_A);
+    a->slow_jcc = x_jcc(x, x->key & MODE_AC ? CC_JMP : CC_A);
     a->own_jcc = write && x->verify ? own_page(x, a->t2) : NULL;
     x_ctx_idx8(x, true, 0x03, a->t1, a->t2, tlb_off(x, false, true)); /* add t1, host */
 }

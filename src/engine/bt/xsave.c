@@ -92,13 +92,15 @@ static void save_pkru(struct bt_ctx *c, uint8_t *p, uint64_t rfbm, bool compact)
         h[1] |= XSTATE_PKRU;
 }
 
-static bool xsave_denied(struct bt_ctx *c)
+/* supervisor: XSAVES and XRSTORS. IA32_XSS is 0, so they are XSAVEC and XRSTOR that only the
+ * supervisor has; the host's own are the host's. */
+static bool xsave_denied(struct bt_ctx *c, bool supervisor)
 {
-    if (!(c->v->cpu.cr4 >> 18 & 1))
+    if (!(c->v->cpu.cr4 >> 18 & 1) || (supervisor && !c->v->en->xsaves))
         bt_fault(c, 6);
     else if (c->v->cpu.cr0 >> 3 & 1)
         bt_fault(c, 7);
-    else if (c->mem_addr & 63)
+    else if ((supervisor && c->cpl != 0) || (c->mem_addr & 63))
         bt_fault_err(c, 13, 0);
     else
         return false;
@@ -145,14 +147,14 @@ uint64_t bt_h_xsetbv(struct bt_ctx *c, uint32_t arg)
     return h_resume(c, arg);
 }
 
-/* arg >> 4: bit 0 64-bit form, bit 1 compacted (XSAVEC) */
+/* arg >> 4: bit 0 64-bit form, bit 1 compacted (XSAVEC), bit 2 supervisor */
 uint64_t bt_h_xsave(struct bt_ctx *c, uint32_t arg)
 {
     bool wide = arg >> 4 & 1, compact = arg >> 5 & 1;
     uint64_t rfbm = ((uint32_t)c->gpr[X86_RAX] | c->gpr[X86_RDX] << 32) & c->v->cpu.xcr0;
     int fault;
 
-    if (xsave_denied(c))
+    if (xsave_denied(c, arg >> 6 & 1))
         return h_fault(c);
     bt_x87_settle(c);
     unsigned size = cached_size(c, rfbm, compact);
@@ -211,7 +213,7 @@ uint64_t bt_h_xrstor(struct bt_ctx *c, uint32_t arg)
     uint64_t rfbm = ((uint32_t)c->gpr[X86_RAX] | c->gpr[X86_RDX] << 32) & c->v->cpu.xcr0, xcomp;
     int fault;
 
-    if (xsave_denied(c))
+    if (xsave_denied(c, arg >> 6 & 1))
         return h_fault(c);
     if (bt_read(c, c->mem_addr + 520, 8, bt_data_mmu(c), &xcomp))
         return h_fault(c);
@@ -226,7 +228,7 @@ uint64_t bt_h_xrstor(struct bt_ctx *c, uint32_t arg)
         if (bt_copy_in(c, c->mem_addr, p, size, bt_data_mmu(c)))
             return h_fault(c);
     }
-    if (header_bad(c, p))
+    if (header_bad(c, p) || ((arg >> 6 & 1) && !compact))
         return h_gp0(c);
     const uint64_t *h = (const uint64_t *)(p + 512);
     bool in_use = h[0] & XSTATE_PKRU;

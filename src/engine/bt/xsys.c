@@ -438,10 +438,6 @@ static bool table(struct xlate *x, const struct insn *in)
     case ZYDIS_MNEMONIC_RSM:
     case ZYDIS_MNEMONIC_MONITOR:
     case ZYDIS_MNEMONIC_MWAIT:
-    case ZYDIS_MNEMONIC_XSAVES:
-    case ZYDIS_MNEMONIC_XSAVES64:
-    case ZYDIS_MNEMONIC_XRSTORS:
-    case ZYDIS_MNEMONIC_XRSTORS64:
     case ZYDIS_MNEMONIC_MOVDIR64B:
     case ZYDIS_MNEMONIC_ENQCMD:
     case ZYDIS_MNEMONIC_ENQCMDS:
@@ -575,6 +571,14 @@ static bool table(struct xlate *x, const struct insn *in)
         DO(with_address(x, in, H_xrstor, 0, false));
     case ZYDIS_MNEMONIC_XRSTOR64:
         DO(with_address(x, in, H_xrstor, 1, false));
+    case ZYDIS_MNEMONIC_XSAVES:
+        DO(with_address(x, in, H_xsave, 2 | 4, false));
+    case ZYDIS_MNEMONIC_XSAVES64:
+        DO(with_address(x, in, H_xsave, 3 | 4, false));
+    case ZYDIS_MNEMONIC_XRSTORS:
+        DO(with_address(x, in, H_xrstor, 0 | 4, false));
+    case ZYDIS_MNEMONIC_XRSTORS64:
+        DO(with_address(x, in, H_xrstor, 1 | 4, false));
     case ZYDIS_MNEMONIC_FXSAVE:
         DO(with_address(x, in, H_fxsave, 0, false));
     case ZYDIS_MNEMONIC_FXSAVE64:
