@@ -6,11 +6,12 @@
 #include "dev/nvme/nvme.h"
 #include "dev/virtio/virtio_blk.h"
 #include "dev/virtio/virtio_console.h"
+#include "dev/virtio/virtio_input.h"
 #include "dev/virtio/virtio_net.h"
 #include "dev/virtio/virtio_rng.h"
 #include "machine/machine_internal.h"
 
-enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_NET = 3, SLOT_DISKS = 4 };
+enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_NET = 3, SLOT_DISKS = 4, SLOT_TABLET = 26 };
 
 _Static_assert(SLOT_DISKS + MACHINE_MAX_DISKS <= 30, "every disk has a slot");
 
@@ -41,6 +42,22 @@ int board_create_rng(struct machine *m, struct err *e)
     int rc = virtio_rng_create(&at, &d, e);
 
     return rc == 0 ? machine_own(m, d, e) : rc;
+}
+
+/* Beside a screen. */
+int board_create_tablet(struct machine *m, struct err *e)
+{
+    const struct virtio_place at = place(m, SLOT_TABLET, m->cfg.loop);
+    struct device d;
+    int rc;
+
+    if (!m->cfg.vga)
+        return 0;
+    rc = virtio_tablet_create(&at, &d, e);
+    if (rc < 0)
+        return rc;
+    m->tablet = d.self;
+    return machine_own(m, d, e);
 }
 
 int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io, struct err *e)

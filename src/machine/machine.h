@@ -130,6 +130,11 @@ const struct video *machine_video(struct machine *m); /* NULL: there is no scree
  * right, 2 middle. Lights: bit 0 scroll lock, 1 num lock, 2 caps lock. Any thread. */
 int machine_key(struct machine *m, unsigned key, bool down) MUST_CHECK;
 void machine_mouse(struct machine *m, int dx, int dy, int wheel, unsigned buttons);
+/* To a place in the screen, both coordinates from 0 to 32767. -ENODEV: the guest has no driver for
+ * the tablet, so only machine_mouse moves its pointer. */
+int machine_tablet(struct machine *m, unsigned x, unsigned y, int wheel,
+                   unsigned buttons) MUST_CHECK;
+bool machine_has_tablet(struct machine *m); /* and the guest a driver for it */
 uint8_t machine_leds(struct machine *m);
 void machine_power_button(struct machine *m); /* any thread */
 /* What the engine counts, and with `stats` the accesses to devices. Any thread, while vCPUs run or

@@ -87,6 +87,7 @@ struct machine {
     unsigned cdroms;
     void *disk[MACHINE_MAX_DISKS]; /* the virtio disks */
     void *console;                 /* the virtio console, or NULL */
+    void *tablet;                  /* the virtio tablet, or NULL */
     struct video video;            /* self NULL: there is no screen */
 
     struct device devices[MACHINE_DEVICES]; /* in the order of creation */
@@ -116,7 +117,8 @@ int board_create_rom(struct machine *m, struct err *e) MUST_CHECK;
 void board_remapped(struct machine *m); /* regions show something else: the engine is told */
 void board_pam(void *opaque, const uint8_t attributes[HOST_BRIDGE_SEGMENTS]);
 
-int board_create_video(struct machine *m, struct err *e) MUST_CHECK; /* board_video.c */
+int board_create_tablet(struct machine *m, struct err *e) MUST_CHECK; /* board_virtio.c */
+int board_create_video(struct machine *m, struct err *e) MUST_CHECK;  /* board_video.c */
 
 /* board_fwcfg.c: what firmware asks. `path` is Open Firmware's below the PCI bus. */
 struct acpi_config board_acpi(struct machine *m);

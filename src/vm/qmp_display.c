@@ -41,7 +41,28 @@ static int screendump(struct vm *vm, json_t *args, json_t **ret, struct err *e)
     return picture_write(v, path, format, e);
 }
 
+/* How large the picture is now. */
+static int query_screen(struct vm *vm, json_t *args, json_t **ret, struct err *e)
+{
+    static const char *const names[] = {NULL};
+    const struct video *v = machine_video(vm->machine);
+    struct video_surface s;
+    int rc = qmp_args_only(args, names, e);
+
+    if (rc < 0)
+        return rc;
+    if (v == NULL)
+        return err_set(e, ENODEV, "the machine has no screen; start it with --vga std");
+    video_init(&s);
+    rc = v->draw(v->self, &s);
+    if (rc == 0)
+        *ret = json_pack("{s:i,s:i}", "width", (int)s.width, "height", (int)s.height);
+    video_finish(&s);
+    return rc < 0 ? err_set(e, -rc, "cannot draw the screen: %s", strerror(-rc)) : 0;
+}
+
 const struct qmp_command qmp_display_commands[] = {
+    {"query-screen", query_screen},
     {"screendump", screendump},
     {NULL},
 };

@@ -104,28 +104,30 @@ static int type_text(struct vm *vm, json_t *args, json_t **ret, struct err *e)
 
 /* --- input-send-event --- */
 
-/* What events of one command amount to. */
-struct motion {
-    int dx, dy, wheel;
-    unsigned buttons;
+/* What the events of one command amount to. */
+struct sum {
+    struct vm_motion m;
     bool any;
 };
 
-static int add_relative(const json_t *data, struct motion *m, struct err *e)
+static int add_motion(const json_t *data, bool absolute, struct sum *s, struct err *e)
 {
     const char *axis = json_string_value(json_object_get(data, "axis"));
     const json_t *value = json_object_get(data, "value");
-    json_int_t v = json_integer_value(value);
+    json_int_t v = json_integer_value(value), least = absolute ? 0 : -10000;
 
-    if (axis == NULL || !json_is_integer(value) || v < -10000 || v > 10000 ||
+    if (axis == NULL || !json_is_integer(value) || v < least || v > 32767 ||
         (strcmp(axis, "x") != 0 && strcmp(axis, "y") != 0))
-        return err_set(e, EINVAL, "A motion has an 'axis', x or y, and a 'value' up to 10000");
-    *(axis[0] == 'x' ? &m->dx : &m->dy) = (int)v;
-    m->any = true;
+        return err_set(e, EINVAL, "A motion has an 'axis', x or y, and a 'value' up to 32767");
+    if (absolute != s->m.absolute)
+        s->m.x = s->m.y = 0;
+    s->m.absolute = absolute;
+    *(axis[0] == 'x' ? &s->m.x : &s->m.y) = (int)v;
+    s->any = true;
     return 0;
 }
 
-static int add_button(const json_t *data, struct motion *m, struct err *e)
+static int add_button(const json_t *data, struct sum *s, struct err *e)
 {
     static const struct {
         const char *name;
@@ -136,31 +138,31 @@ static int add_button(const json_t *data, struct motion *m, struct err *e)
 
     for (unsigned i = 0; name != NULL && i < 3; i++)
         if (strcmp(button[i].name, name) == 0) {
-            m->buttons = down ? m->buttons | button[i].bit : m->buttons & ~button[i].bit;
-            m->any = true;
+            s->m.buttons = down ? s->m.buttons | button[i].bit : s->m.buttons & ~button[i].bit;
+            s->any = true;
             return 0;
         }
     if (name == NULL || (strcmp(name, "wheel-up") != 0 && strcmp(name, "wheel-down") != 0))
         return err_set(e, EINVAL, "The button '%.40s' is unknown", name != NULL ? name : "");
     if (down)
-        m->wheel += name[6] == 'u' ? 1 : -1;
-    m->any = true;
+        s->m.wheel += name[6] == 'u' ? 1 : -1;
+    s->any = true;
     return 0;
 }
 
-static int one_event(struct vm *vm, const json_t *event, struct motion *m, struct err *e)
+static int one_event(struct vm *vm, const json_t *event, struct sum *s, struct err *e)
 {
     const char *type = json_string_value(json_object_get(event, "type"));
     const json_t *data = json_object_get(event, "data");
     unsigned key;
     int rc;
 
-    if (type != NULL && strcmp(type, "rel") == 0)
-        return add_relative(data, m, e);
+    if (type != NULL && (strcmp(type, "rel") == 0 || strcmp(type, "abs") == 0))
+        return add_motion(data, type[0] == 'a', s, e);
     if (type != NULL && strcmp(type, "btn") == 0)
-        return add_button(data, m, e);
+        return add_button(data, s, e);
     if (type == NULL || strcmp(type, "key") != 0)
-        return err_set(e, EINVAL, "An event has a 'type', key, btn or rel");
+        return err_set(e, EINVAL, "An event has a 'type', key, btn, rel or abs");
     rc = key_of(json_object_get(data, "key"), &key, e);
     return rc == 0 ? vm_input_key(vm, key, json_is_true(json_object_get(data, "down")), 0, e) : rc;
 }
@@ -169,17 +171,22 @@ static int input_send_event(struct vm *vm, json_t *args, json_t **ret, struct er
 {
     static const char *const names[] = {"events", "device", "head", NULL};
     const json_t *events = json_object_get(args, "events");
-    struct motion m = {.buttons = vm->script_buttons};
+    struct sum s = {.m = vm->script};
     int rc = qmp_args_only(args, names, e);
 
     if (rc == 0 && !json_is_array(events))
         rc = err_set(e, EINVAL, "Parameter 'events' is missing");
     for (size_t i = 0; i < json_array_size(events) && rc == 0; i++)
-        rc = one_event(vm, json_array_get(events, i), &m, e);
-    if (rc < 0 || !m.any)
+        rc = one_event(vm, json_array_get(events, i), &s, e);
+    if (rc < 0 || !s.any)
         return rc;
-    vm->script_buttons = m.buttons;
-    return vm_input_motion(vm, m.dx, m.dy, m.wheel, m.buttons, e);
+    if (s.m.absolute && !machine_has_tablet(vm->machine))
+        return err_set(e, ENODEV, "The guest has no driver for the tablet");
+    vm->script = s.m;
+    vm->script.wheel = 0;
+    if (!s.m.absolute)
+        vm->script.x = vm->script.y = 0;
+    return vm_input_motion(vm, &s.m, TYPE_MS, e);
 }
 
 const struct qmp_command qmp_input_commands[] = {

@@ -17,13 +17,9 @@ enum {
 
 struct event {
     uint64_t pause_ns; /* before it */
-    bool motion;
-    /* A key, */
-    uint16_t key;
+    uint16_t key;      /* that goes down or up; 0: it is the pointer's event */
     bool down;
-    /* or a motion. */
-    int16_t dx, dy, wheel;
-    uint8_t buttons;
+    struct vm_motion motion;
 };
 
 struct vm_input {
@@ -40,9 +36,16 @@ struct vm_input {
 
 static int send_event(struct vm_input *in, const struct event *ev)
 {
-    if (ev->motion)
-        machine_mouse(in->vm->machine, ev->dx, ev->dy, ev->wheel, ev->buttons);
-    return ev->motion ? 0 : machine_key(in->vm->machine, ev->key, ev->down);
+    struct machine *m = in->vm->machine;
+    const struct vm_motion *o = &ev->motion;
+
+    if (ev->key != 0)
+        return machine_key(m, ev->key, ev->down);
+    if (o->absolute) /* without its driver there is nobody who could tell */
+        (void)!machine_tablet(m, (unsigned)o->x, (unsigned)o->y, o->wheel, o->buttons);
+    else
+        machine_mouse(m, o->x, o->y, o->wheel, o->buttons);
+    return 0;
 }
 
 static void wait_for_next(struct vm_input *in, uint64_t ns)
@@ -91,13 +94,9 @@ int vm_input_key(struct vm *vm, unsigned key, bool down, unsigned pause_ms, stru
     return put(vm, &ev, e);
 }
 
-int vm_input_motion(struct vm *vm, int dx, int dy, int wheel, unsigned buttons, struct err *e)
+int vm_input_motion(struct vm *vm, const struct vm_motion *m, unsigned pause_ms, struct err *e)
 {
-    const struct event ev = {.motion = true,
-                             .dx = (int16_t)dx,
-                             .dy = (int16_t)dy,
-                             .wheel = (int16_t)wheel,
-                             .buttons = (uint8_t)buttons};
+    const struct event ev = {.pause_ns = pause_ms * UINT64_C(1000000), .motion = *m};
 
     return put(vm, &ev, e);
 }
@@ -112,7 +111,12 @@ static void on_key(void *opaque, unsigned key, bool down)
         (void)!machine_key(in->vm->machine, key, false);
 }
 
-/* A mouse knows only how far it moved. */
+static unsigned place_on(unsigned at, unsigned size)
+{
+    return size > 1 ? at * 32767u / (size - 1) : 0;
+}
+
+/* A tablet knows where it is, a mouse only how far it moved. */
 static void on_pointer(void *opaque, const struct input_pointer *p)
 {
     struct vm_input *in = opaque;
@@ -123,6 +127,9 @@ static void on_pointer(void *opaque, const struct input_pointer *p)
     in->last = *p;
     in->known = true;
     lock_drop(&in->lock);
+    if (machine_tablet(in->vm->machine, place_on(p->x, p->width), place_on(p->y, p->height),
+                       p->wheel, p->buttons) == 0)
+        return;
     machine_mouse(in->vm->machine, (int)p->x - (int)last.x, (int)p->y - (int)last.y, p->wheel,
                   p->buttons);
 }

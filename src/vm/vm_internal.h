@@ -37,6 +37,13 @@ struct vm_io {
     bool started;
 };
 
+/* The mouse by x and y, or the tablet to a place from 0 to 32767. */
+struct vm_motion {
+    bool absolute;
+    int x, y, wheel;
+    unsigned buttons; /* INPUT_* */
+};
+
 struct vm {
     struct vm_config cfg;
     struct loop *loop;
@@ -63,7 +70,7 @@ struct vm {
     bool launched;           /* it has run */
     unsigned pauses;         /* PAUSE_* */
     bool console_used;       /* by the guest, since the last reset */
-    unsigned script_buttons; /* of the pointer that scripts hold down */
+    struct vm_motion script; /* what scripts did last to the pointer */
     enum vm_end how;
     int timeout_fd;
     struct loop_watch *timeout_watch;
@@ -98,8 +105,7 @@ struct input_sink vm_input_sink(struct vm *vm);
  * sentence: too much waits. */
 int vm_input_key(struct vm *vm, unsigned key, bool down, unsigned pause_ms,
                  struct err *e) MUST_CHECK;
-/* By so many pixels, with these buttons. */
-int vm_input_motion(struct vm *vm, int dx, int dy, int wheel, unsigned buttons,
+int vm_input_motion(struct vm *vm, const struct vm_motion *m, unsigned pause_ms,
                     struct err *e) MUST_CHECK;
 
 /* vm_display.c */

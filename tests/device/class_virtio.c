@@ -11,6 +11,7 @@
 #include "dev/pci_plain.h"
 #include "dev/virtio/virtio_blk.h"
 #include "dev/virtio/virtio_console.h"
+#include "dev/virtio/virtio_input.h"
 #include "dev/virtio/virtio_rng.h"
 #include "suite.h"
 #include "virtio_driver.h"
@@ -183,6 +184,30 @@ const struct suite_class suite_virtio_rng = {
     .create = rng_create,
     .finish = finish,
     .busy = rng_busy,
+    .ranges = RANGES,
+};
+
+/* --- tablet --- */
+
+static int tablet_create(struct suite_env *env, struct device *dev)
+{
+    struct virtio_place at = place(make_bus(env));
+    return virtio_tablet_create(&at, dev, NULL);
+}
+
+static void tablet_busy(struct suite_env *env, struct device *dev)
+{
+    static const struct drv_seg segs[] = {{BUFFERS, 8, true}};
+    start_driver(env, 2, segs, 1);
+    for (unsigned i = 0; i < 20; i++)
+        virtio_tablet_event(dev->self, i * 1000, 32767 - i, (int)i % 3 - 1, i & 7);
+}
+
+const struct suite_class suite_virtio_tablet = {
+    .name = "virtio-tablet",
+    .create = tablet_create,
+    .finish = finish,
+    .busy = tablet_busy,
     .ranges = RANGES,
 };
 

@@ -49,6 +49,7 @@
     X(virtio_blk)        \
     X(virtio_console)    \
     X(virtio_rng)        \
+    X(virtio_tablet)     \
     X(virtio_net)        \
     X(pci_plain)         \
     X(host_bridge)       \
