@@ -10,7 +10,7 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 extern const struct arg_command command_run, command_doctor, command_version, command_console,
     command_list, command_stop, command_pause, command_resume, command_reset, command_screenshot,
-    command_image, command_type, command_key, command_click;
+    command_image, command_type, command_key, command_click, command_eject, command_insert;
 
 /* Prints an error as one line; the exit status that goes with it. */
 int report(const struct err *e);

@@ -8,9 +8,10 @@
 #include "commands.h"
 
 static const struct arg_command *const commands[] = {
-    &command_run,    &command_list,  &command_console,    &command_stop,   &command_pause,
-    &command_resume, &command_reset, &command_screenshot, &command_image,  &command_type,
-    &command_key,    &command_click, &command_doctor,     &command_version};
+    &command_run,   &command_list,   &command_console, &command_stop,
+    &command_pause, &command_resume, &command_reset,   &command_screenshot,
+    &command_image, &command_type,   &command_key,     &command_click,
+    &command_eject, &command_insert, &command_doctor,  &command_version};
 
 static void usage(FILE *out)
 {

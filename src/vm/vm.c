@@ -21,7 +21,7 @@
 
 static void handle_events(void *opaque);
 
-static void raise_event(struct vm *vm, unsigned event)
+void vm_raise_event(struct vm *vm, unsigned event)
 {
     atomic_fetch_or(&vm->events, event);
     if (loop_post(vm->loop, handle_events, vm) < 0)
@@ -94,6 +94,8 @@ static void handle_events(void *opaque)
         vm_control_event(vm, "POWERDOWN", NULL);
     if ((events & EVENT_RESET) && !vm->ended)
         vm_restart(vm, events & EVENT_HOST_RESET);
+    if (events & EVENT_TRAY)
+        vm_trays_event(vm);
     if ((events & EVENT_DEBUG) && !vm->ended)
         vm_debug_event(vm);
 }
@@ -114,13 +116,13 @@ static void on_wake(void *opaque, unsigned vcpu)
 static void on_power_off(void *opaque)
 {
     hold_all(opaque);
-    raise_event(opaque, EVENT_POWER_OFF);
+    vm_raise_event(opaque, EVENT_POWER_OFF);
 }
 
 static void on_reset(void *opaque)
 {
     hold_all(opaque);
-    raise_event(opaque, EVENT_RESET);
+    vm_raise_event(opaque, EVENT_RESET);
 }
 
 static void on_debug_exit(void *opaque, uint32_t status)
@@ -129,7 +131,7 @@ static void on_debug_exit(void *opaque, uint32_t status)
 
     hold_all(vm);
     atomic_store(&vm->status, status);
-    raise_event(vm, EVENT_DEBUG_EXIT);
+    vm_raise_event(vm, EVENT_DEBUG_EXIT);
 }
 
 /* A vCPU that the engine gave up on. */
@@ -140,12 +142,12 @@ static void on_vcpu_ended(void *opaque, unsigned index, enum engine_exit why)
 
     if (why == ENGINE_EXIT_SHUTDOWN) {
         log_info("vCPU %u: triple fault, the machine resets", index);
-        raise_event(vm, EVENT_RESET);
+        vm_raise_event(vm, EVENT_RESET);
         return;
     }
     if (why == ENGINE_EXIT_DEBUG && vm->debug != NULL) {
         atomic_store(&v->debug_exit, true);
-        raise_event(vm, EVENT_DEBUG);
+        vm_raise_event(vm, EVENT_DEBUG);
         return;
     }
     lock_take(&vm->lock);
@@ -153,7 +155,7 @@ static void on_vcpu_ended(void *opaque, unsigned index, enum engine_exit why)
         err_set(&vm->err, EIO, "vCPU %u stopped: %s", index,
                 why == ENGINE_EXIT_ERROR ? v->engine->strerror(v->ev) : "unexpected debug event");
     lock_drop(&vm->lock);
-    raise_event(vm, EVENT_FAILED);
+    vm_raise_event(vm, EVENT_FAILED);
 }
 
 /* --- creation --- */
@@ -193,7 +195,8 @@ static int create_machine(struct vm *vm, struct err *e)
                   .wake = on_wake,
                   .power_off = on_power_off,
                   .reset = on_reset,
-                  .debug_exit = on_debug_exit},
+                  .debug_exit = on_debug_exit,
+                  .ejected = vm_tray_opened},
         .board = c->board,
         .firmware = c->firmware,
         .boot_order = c->boot_order,
@@ -325,7 +328,7 @@ void vm_destroy(struct vm *vm)
 
 static void on_timeout(void *opaque, int fd, unsigned events)
 {
-    raise_event(opaque, EVENT_TIMEOUT);
+    vm_raise_event(opaque, EVENT_TIMEOUT);
 }
 
 static int start_timeout(struct vm *vm)
@@ -383,17 +386,17 @@ enum vm_end vm_run(struct vm *vm, uint32_t *status, struct err *e)
 
 void vm_quit(struct vm *vm)
 {
-    raise_event(vm, EVENT_QUIT);
+    vm_raise_event(vm, EVENT_QUIT);
 }
 
 void vm_reset(struct vm *vm)
 {
-    raise_event(vm, EVENT_RESET | EVENT_HOST_RESET);
+    vm_raise_event(vm, EVENT_RESET | EVENT_HOST_RESET);
 }
 
 void vm_power_button(struct vm *vm)
 {
-    raise_event(vm, EVENT_POWER_BUTTON);
+    vm_raise_event(vm, EVENT_POWER_BUTTON);
     machine_power_button(vm->machine);
 }
 

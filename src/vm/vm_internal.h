@@ -23,6 +23,7 @@ enum vm_event {
     EVENT_QUIT = 16,
     EVENT_FAILED = 32,
     EVENT_POWER_BUTTON = 128,
+    EVENT_TRAY = 512,       /* the guest opened one of `trays` */
     EVENT_HOST_RESET = 256, /* with EVENT_RESET: not the guest's */
     EVENT_DEBUG = 64,       /* a vCPU came to a point of the debugger's */
 };
@@ -62,7 +63,8 @@ struct vm {
 
     _Atomic unsigned events; /* EVENT_*, not handled yet */
     _Atomic uint32_t status;
-    struct lock lock; /* err, while vCPUs run */
+    _Atomic unsigned trays; /* CD-ROM drives whose trays the guest opened, not told yet */
+    struct lock lock;       /* err, while vCPUs run */
     struct err err;
 
     /* The main thread's. */
@@ -87,6 +89,7 @@ static inline uint64_t clock_ns(clockid_t id)
     return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
 
+void vm_raise_event(struct vm *vm, unsigned event); /* any thread */
 void vm_pause_for(struct vm *vm, unsigned why);
 void vm_resume_for(struct vm *vm, unsigned why);
 void vm_restart(struct vm *vm, bool by_host); /* the reset itself; main thread */
@@ -117,6 +120,14 @@ int vm_debug_create(struct vm *vm, struct err *e) MUST_CHECK;
 void vm_debug_destroy(struct vm *vm);
 void vm_debug_event(struct vm *vm); /* EVENT_DEBUG */
 bool vm_debug_attached(const struct vm *vm);
+
+/* vm_medium.c: disk `i` is a CD-ROM drive. */
+void vm_tray_opened(void *opaque, unsigned cdrom); /* any thread */
+void vm_trays_event(struct vm *vm);                /* EVENT_TRAY */
+/* Another image, or NULL for none. A drive that the guest has locked is left alone, and the guest
+ * is asked to eject, unless `force`. Sentences are QMP's. */
+int vm_change_medium(struct vm *vm, unsigned i, const char *path, bool force,
+                     struct err *e) MUST_CHECK;
 
 /* vm_stats.c */
 void vm_stats_start(struct vm *vm);

@@ -10,8 +10,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import checks
+import control
 import vm
 
 GENERIC = os.path.join(vm.GUESTS, "generic")
@@ -48,10 +50,11 @@ class Storage:
         self.disk = random_file(os.path.join(directory, bus + ".raw"), DISK_SIZE)
         self.iso = os.path.join(directory, bus + ".iso")
         self.file = iso(self.iso, directory, bus, 3 << 20)
+        self.socket = os.path.join(directory, bus + ".control")
         self.vm = vm.Vm("doppel", kernel=os.path.join(GENERIC, "vmlinuz"), memory="512M",
                         initrd=os.path.join(GENERIC, "initramfs.cpio"),
                         extra=["--machine", self.board, "--disk", f"{self.disk},bus={bus}",
-                               "--cdrom", self.iso])
+                               "--cdrom", self.iso, "--control", self.socket])
 
     def step(self, work):
         return lambda checks: work()
@@ -93,6 +96,39 @@ class Storage:
         assert self.interrupts() - before > DISK_SIZE // 8192  # one for each block
         self.writes()
 
+    def doppel(self, command, *words):
+        return control.doppel(command, "--control", self.socket, *words)
+
+    def media(self):
+        """A person changes the medium; a mounted one is locked; the guest opens the tray."""
+        other = os.path.join(self.dir, self.bus + "2.iso")
+        file = iso(other, self.dir, self.bus + "2", 1 << 20)
+        qmp = control.Qmp(self.socket)
+        drive = next(d for d in qmp.do("query-block") if d["device"] == "cd0")
+        assert drive["removable"] and drive["inserted"]["file"] == self.iso, drive
+        status, out = self.doppel("insert", other)
+        assert status == 0, out
+        self.sh("mount -t iso9660 /dev/sr0 /mnt")
+        assert file in self.sh("sha256sum /mnt/file")
+        status, out = self.doppel("eject")
+        assert status == 1 and "locked" in out, out
+        self.sh("umount /mnt")
+        status, out = self.doppel("eject")
+        assert status == 0, out
+        assert "No medium" in self.sh("dd if=/dev/sr0 count=1 of=/dev/null 2>&1 || true")
+        assert "inserted" not in next(d for d in qmp.do("query-block") if d["device"] == "cd0")
+        assert self.doppel("insert", self.iso)[0] == 0
+        qmp.do("query-status")
+        qmp.events.clear()
+        self.sh("echo 1 >/proc/sys/dev/cdrom/autoeject; dd if=/dev/sr0 count=1 of=/dev/null")
+        for _ in range(100):
+            qmp.do("query-status")
+            moved = [e["data"] for e in qmp.events if e["event"] == "DEVICE_TRAY_MOVED"]
+            if moved:
+                break
+            time.sleep(0.1)
+        assert moved == [{"device": "cd0", "id": "cd0", "tray-open": True}], moved
+
     def quiet(self):
         bad = self.sh("dmesg | grep -i -E 'ata[0-9].*(exception|error|failed|timeout|frozen)' || true")
         assert not bad, bad
@@ -109,6 +145,7 @@ class Storage:
             t.run(f"{self.bus}: what is written is in the image", self.step(self.writes))
             if self.bus == "ide":
                 t.run("ide: the same without DMA", self.step(self.pio))
+            t.run(f"{self.bus}: media are changed and ejected", self.step(self.media))
             t.run(f"{self.bus}: the kernel complains of nothing", self.step(self.quiet))
             t.run(f"{self.bus}: power-off", self.step(self.end))
 

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Commands about the media of CD-ROM drives. */
+#include <errno.h>
+#include <string.h>
+
+#include "vm/qmp.h"
+#include "vm/vm_internal.h"
+
+/* `id` is QMP's newer word for `device`; without either it is the first drive. */
+static int find_drive(struct vm *vm, json_t *args, unsigned *out, struct err *e)
+{
+    const json_t *id = json_object_get(args, "id"), *device = json_object_get(args, "device");
+    const char *wanted = json_string_value(id != NULL ? id : device);
+    char name[VM_DISK_NAME];
+
+    if ((id != NULL || device != NULL) && wanted == NULL)
+        return err_set(e, EINVAL, "Parameter 'device' is not a string");
+    for (*out = 0; *out < vm->cfg.disk_count; ++*out) {
+        vm_disk_name(vm, *out, name);
+        if (wanted != NULL && strcmp(wanted, name) == 0 && vm->cfg.disks[*out].bus != VM_DISK_CDROM)
+            return err_set(e, EINVAL, "Device '%s' is not removable", name);
+        if (vm->cfg.disks[*out].bus == VM_DISK_CDROM &&
+            (wanted == NULL || strcmp(wanted, name) == 0))
+            return 0;
+    }
+    return err_set(e, ENODEV, "Device '%s' not found", wanted != NULL ? wanted : "cd0");
+}
+
+static bool truth(json_t *args, const char *name)
+{
+    return json_is_true(json_object_get(args, name));
+}
+
+static int eject(struct vm *vm, json_t *args, json_t **ret, struct err *e)
+{
+    static const char *const names[] = {"device", "id", "force", NULL};
+    unsigned i = 0;
+    int rc = qmp_args_only(args, names, e);
+
+    if (rc == 0)
+        rc = find_drive(vm, args, &i, e);
+    return rc == 0 ? vm_change_medium(vm, i, NULL, truth(args, "force"), e) : rc;
+}
+
+static int change_medium(struct vm *vm, json_t *args, json_t **ret, struct err *e)
+{
+    static const char *const names[] = {"device",         "id", "filename", "format", "force",
+                                        "read-only-mode", NULL};
+    const char *file = NULL, *format = json_string_value(json_object_get(args, "format"));
+    unsigned i = 0;
+    int rc = qmp_args_only(args, names, e);
+
+    if (rc == 0)
+        rc = qmp_arg_string(args, "filename", &file, e);
+    if (rc == 0 && format != NULL && strcmp(format, "raw") != 0)
+        rc = err_set(e, ENOTSUP, "The format '%s' is none of a CD-ROM's; it is raw", format);
+    if (rc == 0)
+        rc = find_drive(vm, args, &i, e);
+    return rc == 0 ? vm_change_medium(vm, i, file, truth(args, "force"), e) : rc;
+}
+
+const struct qmp_command qmp_medium_commands[] = {
+    {"eject", eject},
+    {"blockdev-change-medium", change_medium},
+    {NULL},
+};
