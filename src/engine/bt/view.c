@@ -326,6 +326,24 @@ void bt_leaf_drop(struct bt_ctx *c, struct leaf *l)
     }
 }
 
+static uint64_t sign_region(unsigned r)
+{
+    return (uint64_t)((int64_t)((uint64_t)r << 48) >> 48) << REGION_SHIFT;
+}
+
+/* Guest memory that stays mapped behind a flush would be another program's or stale: no state to go
+ * on in. Replacing whole mappings needs no memory, so the host has no reason to refuse it. */
+static void unmap_regions(uint64_t host, uint64_t size)
+{
+    static const char text[] = "doppel: the host refuses to unmap guest memory\n";
+    long r = sys6(SYS_mmap, host, size, PROT_NONE, RESERVE_FLAGS | MAP_FIXED, (uint64_t)-1, 0);
+
+    if (r >= 0 || r < -4095)
+        return;
+    sys6(SYS_write, 2, (uint64_t)text, sizeof(text) - 1, 0, 0, 0);
+    sys6(SYS_exit_group, 1, 0, 0, 0, 0, 0);
+}
+
 /* Forgets all mappings of a view; the host's are taken away region by region. */
 void bt_view_empty(struct bt_ctx *c, struct view *v)
 {
@@ -347,8 +365,7 @@ void bt_view_empty(struct bt_ctx *c, struct view *v)
         for (n = 1; k + n < v->n_region && v->region[k + n] == v->region[k] + n &&
                     bt_table_of(v, v->region[k]) != VIEW_LOW;)
             n++;
-        sys6(SYS_mmap, bt_host_of(c, v, (uint64_t)v->region[k] << REGION_SHIFT), n * REGION_SIZE,
-             PROT_NONE, RESERVE_FLAGS | MAP_FIXED, (uint64_t)-1, 0);
+        unmap_regions(bt_host_of(c, v, sign_region(v->region[k])), n * REGION_SIZE);
     }
 }
 
@@ -363,11 +380,6 @@ void bt_install(struct bt_ctx *c, const struct view *v, bool on)
 {
     for (unsigned k = 0; k < v->n_region; k++)
         c->indirect[bt_table_of(v, v->region[k])][v->region[k]] = !on;
-}
-
-static uint64_t sign_region(unsigned r)
-{
-    return (uint64_t)((int64_t)((uint64_t)r << 48) >> 48) << REGION_SHIFT;
 }
 
 /* Would all n regions from r on, and those that the view has, find room? */
