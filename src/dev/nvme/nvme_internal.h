@@ -7,8 +7,8 @@
  *   nvme_admin.c  administration commands
  *   nvme_io.c     reads, writes, zeros
  *
- * A vCPU's thread only stores registers and doorbells and posts `nvme_run` to the loop; all else
- * happens on the loop's thread, between nvme_begin and nvme_end, so that pause can wait for it.
+ * A vCPU's thread only stores registers and doorbells and posts `run` to the loop; all else happens
+ * on the loop's thread, which pause waits for.
  */
 #ifndef DOPPEL_DEV_NVME_NVME_INTERNAL_H
 #define DOPPEL_DEV_NVME_NVME_INTERNAL_H
