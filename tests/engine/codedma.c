@@ -3,6 +3,7 @@
  * Devices write to code: what a guest calls after it has looked at the device is what is there now,
  * whether the page was only written by the device, by the guest as well, or holds the caller, too.
  */
+#include "quiet.h"
 #include "test.h"
 
 #include <pthread.h>
@@ -52,40 +53,6 @@ static void port_write(void *opaque, unsigned vcpu, uint16_t port, uint32_t valu
         b->ops->kick(b->vcpu, true);
 }
 
-static uint32_t port_read(void *opaque, unsigned vcpu, uint16_t port, unsigned size)
-{
-    return 0;
-}
-
-static uint64_t mmio_read(void *opaque, unsigned vcpu, gpa_t gpa, unsigned size)
-{
-    return 0;
-}
-
-static void mmio_write(void *opaque, unsigned vcpu, gpa_t gpa, uint64_t value, unsigned size)
-{
-}
-
-static bool none_pending(void *opaque, unsigned vcpu)
-{
-    return false;
-}
-
-static int none_taken(void *opaque, unsigned vcpu)
-{
-    return -1;
-}
-
-static const struct engine_host quiet_host = {
-    .port_read = port_read,
-    .port_write = port_write,
-    .mmio_read = mmio_read,
-    .mmio_write = mmio_write,
-    .interrupt_pending = none_pending,
-    .interrupt_take = none_taken,
-    .nmi_take = none_pending,
-};
-
 /* Flat 32-bit code without paging, at CALLER. */
 static void start(struct board *b, const uint8_t *code, unsigned n, uint32_t function)
 {
@@ -94,7 +61,7 @@ static void start(struct board *b, const uint8_t *code, unsigned n, uint32_t fun
     struct err e = {0};
 
     memset(b, 0, sizeof(*b));
-    b->host = quiet_host;
+    b->host = quiet_host(port_write);
     b->host.opaque = b;
     b->ops = engine_find("bt");
     assert_non_null(b->ops);

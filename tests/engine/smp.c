@@ -4,6 +4,7 @@
  * memory accesses, code that another vCPU writes, pages that move. They start in 64-bit mode.
  */
 #include "smp.h"
+#include "quiet.h"
 #include "test.h"
 
 #include <pthread.h>
@@ -43,40 +44,6 @@ static void port_write(void *opaque, unsigned vcpu, uint16_t port, uint32_t valu
     b->ops->kick(b->cpu[vcpu].vcpu, true);
 }
 
-static uint32_t port_read(void *opaque, unsigned vcpu, uint16_t port, unsigned size)
-{
-    return 0;
-}
-
-static uint64_t mmio_read(void *opaque, unsigned vcpu, gpa_t gpa, unsigned size)
-{
-    return 0;
-}
-
-static void mmio_write(void *opaque, unsigned vcpu, gpa_t gpa, uint64_t value, unsigned size)
-{
-}
-
-static bool none_pending(void *opaque, unsigned vcpu)
-{
-    return false;
-}
-
-static int none_taken(void *opaque, unsigned vcpu)
-{
-    return -1;
-}
-
-static const struct engine_host quiet_host = {
-    .port_read = port_read,
-    .port_write = port_write,
-    .mmio_read = mmio_read,
-    .mmio_write = mmio_write,
-    .interrupt_pending = none_pending,
-    .interrupt_take = none_taken,
-    .nmi_take = none_pending,
-};
-
 static void put(struct board *b, uint32_t at, const void *bytes, size_t n)
 {
     assert_int_equal(ram_write(b->ram, at, bytes, n), 0);
@@ -114,7 +81,7 @@ static void create(struct board *b, unsigned cpus)
     struct err e = {0};
 
     memset(b, 0, sizeof(*b));
-    b->host = quiet_host;
+    b->host = quiet_host(port_write);
     b->host.opaque = b;
     b->cpus = cpus;
     b->ops = engine_find("bt");
