@@ -49,7 +49,7 @@ class Picture:
                     for x in range(0, self.width, 4)})
 
     def text(self, width=9, height=16):
-        """Lines of text: each cell is the glyph whose dots have the brighter of its colours."""
+        """Lines of text: each cell is the glyph whose dots have one of its two colours."""
         glyphs = font()
         lines = []
         for top in range(0, self.height - height + 1, height):
@@ -66,7 +66,10 @@ class Picture:
         cells = [[sum(self.pixel(left + x, top + y)) for x in range(8)] for y in range(height)]
         dim = min(map(min, cells))
         dots = bytes(sum((v > dim) << (7 - x) for x, v in enumerate(row)) for row in cells)
-        return glyphs.get(dots, " " if dots == bytes(height) else "?")
+        if dots == bytes(height):
+            return " "
+        dark = bytes(v ^ 0xff for v in dots)  # on a bright background
+        return glyphs.get(dots) or glyphs.get(dark, "?")
 
 
 def font():

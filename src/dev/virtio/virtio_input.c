@@ -4,7 +4,7 @@
  * guest tells (lights, of which there are none).
  *
  * What the pointer does changes `now`; on the device's loop the difference to what the guest was
- * told becomes a group of events, which goes out whole or waits for buffers.
+ * told becomes events, as there are buffers for them, with a report at the end.
  */
 #include "dev/virtio/virtio_input.h"
 
@@ -43,6 +43,7 @@ struct virtio_input {
     struct lock lock; /* all below */
     uint8_t select, subsel;
     struct pointer now, told;
+    bool group; /* events went out that no report has closed yet */
 };
 
 struct event {
@@ -52,29 +53,43 @@ struct event {
 
 /* --- events --- */
 
-static unsigned add(struct event *ev, unsigned n, uint16_t type, uint16_t code, uint32_t value)
+static const uint16_t button_code[] = {BTN_LEFT, BTN_RIGHT, BTN_MIDDLE};
+
+/* The next step that makes `told` the same as `now`; after the last one the group is closed. Lock
+ * held. */
+static bool next_event(const struct virtio_input *in, struct event *ev)
 {
-    ev[n] = (struct event){type, code, value};
-    return n + 1;
+    const struct pointer *now = &in->now, *told = &in->told;
+    uint32_t buttons = now->buttons ^ told->buttons;
+
+    if (now->x != told->x) {
+        *ev = (struct event){EV_ABS, ABS_X, now->x};
+    } else if (now->y != told->y) {
+        *ev = (struct event){EV_ABS, ABS_Y, now->y};
+    } else if (buttons != 0) {
+        unsigned i = (unsigned)__builtin_ctz(buttons);
+
+        *ev = (struct event){EV_KEY, button_code[i], now->buttons >> i & 1};
+    } else if (now->wheel != 0) {
+        *ev = (struct event){EV_REL, REL_WHEEL, (uint32_t)now->wheel};
+    } else {
+        *ev = (struct event){EV_SYN, SYN_REPORT, 0};
+        return in->group;
+    }
+    return true;
 }
 
-/* What makes `told` the same as `now`; lock held. */
-static unsigned make_group(const struct virtio_input *in, struct event ev[GROUP])
+/* The guest has it. Lock held. */
+static void note_told(struct virtio_input *in, const struct event *ev)
 {
-    static const uint16_t button[] = {BTN_LEFT, BTN_RIGHT, BTN_MIDDLE};
-    const struct pointer *now = &in->now, *told = &in->told;
-    unsigned n = 0;
-
-    if (now->x != told->x)
-        n = add(ev, n, EV_ABS, ABS_X, now->x);
-    if (now->y != told->y)
-        n = add(ev, n, EV_ABS, ABS_Y, now->y);
-    for (unsigned i = 0; i < 3; i++)
-        if ((now->buttons ^ told->buttons) >> i & 1)
-            n = add(ev, n, EV_KEY, button[i], now->buttons >> i & 1);
-    if (now->wheel != 0)
-        n = add(ev, n, EV_REL, REL_WHEEL, (uint32_t)now->wheel);
-    return n > 0 ? add(ev, n, EV_SYN, SYN_REPORT, 0) : 0;
+    in->group = ev->type != EV_SYN;
+    if (ev->type == EV_REL)
+        in->now.wheel -= (int32_t)ev->value;
+    else if (ev->type == EV_ABS)
+        *(ev->code == ABS_X ? &in->told.x : &in->told.y) = ev->value;
+    for (unsigned i = 0; ev->type == EV_KEY && i < 3; i++)
+        if (button_code[i] == ev->code)
+            in->told.buttons = (in->told.buttons & ~(1u << i)) | ev->value << i;
 }
 
 static void write_event(struct virtq *q, const struct virtq_req *r, const struct event *ev)
@@ -87,54 +102,40 @@ static void write_event(struct virtq *q, const struct virtq_req *r, const struct
     virtq_push(q, r, virtq_req_write(q, r, 0, raw, sizeof(raw)));
 }
 
-/* All of them or none. */
-static bool send_group(struct virtio_input *in, const struct event *ev, unsigned n)
-{
-    struct virtq *q = &in->vdev.queues[QUEUE_EVENTS];
-    struct iovec iov[GROUP][SEGMENTS];
-    gpa_t gpa[GROUP][SEGMENTS];
-    struct virtq_req r[GROUP];
-    unsigned have = 0;
-
-    for (; have < n; have++) {
-        r[have] = (struct virtq_req){.iov = iov[have], .gpa = gpa[have], .max = SEGMENTS};
-        if (virtq_pop(q, &r[have]) <= 0)
-            break;
-    }
-    if (have < n) {
-        while (have-- > 0)
-            virtq_unpop(q, &r[have]);
-        return false;
-    }
-    for (unsigned i = 0; i < n; i++)
-        write_event(q, &r[i], &ev[i]);
-    virtq_commit(q);
-    return true;
-}
-
-/* On the loop. What happens meanwhile kicks again. */
+/* On the loop. Without buffers the guest's kick brings us back. */
 static void run_events(struct virtio_input *in)
 {
     struct virtq *q = &in->vdev.queues[QUEUE_EVENTS];
-    struct event ev[GROUP];
-    struct pointer now;
-    unsigned n;
+    struct iovec iov[SEGMENTS];
+    gpa_t gpa[SEGMENTS];
+    struct virtq_req r = {.iov = iov, .gpa = gpa, .max = SEGMENTS};
+    unsigned budget = QUEUE_SIZE;
 
-    lock_take(&in->lock);
-    n = make_group(in, ev);
-    now = in->now;
-    lock_drop(&in->lock);
-    if (n == 0) {
-        virtq_kicks_off(q);
-        return;
+    while (budget > 0) {
+        struct event ev;
+        bool have;
+
+        lock_take(&in->lock);
+        have = next_event(in, &ev);
+        lock_drop(&in->lock);
+        if (!have) {
+            virtq_kicks_off(q);
+            break;
+        }
+        if (virtq_pop(q, &r) <= 0) {
+            if (virtq_kicks_on(q))
+                continue;
+            break;
+        }
+        write_event(q, &r, &ev);
+        lock_take(&in->lock);
+        note_told(in, &ev);
+        lock_drop(&in->lock);
+        budget--;
     }
-    if (!send_group(in, ev, n) && (!virtq_kicks_on(q) || !send_group(in, ev, n)))
-        return; /* the guest's kick brings us back */
-    lock_take(&in->lock);
-    in->told = now;
-    in->told.wheel = 0;
-    in->now.wheel -= now.wheel;
-    lock_drop(&in->lock);
+    virtq_commit(q);
+    if (budget == 0) /* others on the loop have their turn */
+        virtio_kick(&in->vdev, QUEUE_EVENTS);
 }
 
 static void run_status(struct virtio_input *in)
@@ -269,6 +270,7 @@ static void input_virtio_reset(void *self)
     lock_take(&in->lock);
     in->select = in->subsel = 0;
     in->now = in->told = (struct pointer){0};
+    in->group = false;
     lock_drop(&in->lock);
 }
 
@@ -350,6 +352,7 @@ static const struct state_field fields[] = {
     STATE_U8_F(struct virtio_input, subsel),
     STATE_STRUCT_F(struct virtio_input, now, 1, &pointer_state),
     STATE_STRUCT_F(struct virtio_input, told, 1, &pointer_state),
+    STATE_BOOL_F(struct virtio_input, group),
     STATE_END_F,
 };
 static const struct state_table input_state = {
