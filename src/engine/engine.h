@@ -154,6 +154,9 @@ struct engine_ops {
      * inside a call of engine_host takes effect on that vCPU before the instruction after the one
      * that caused it, on other vCPUs soon. */
     void (*remap)(struct engine *en);
+    /* The gate of address bit 20 lets it pass, as it does at first, or masks it in all accesses of
+     * vCPUs. As remap. NULL: it always passes. */
+    void (*a20)(struct engine *en, bool on);
     /* Notes which pages of RAM vCPUs write to; whoever else writes announces it (ram_listen).
      * dirty_take: the pages written since it was called last, or since the log began, and whole
      * regions that were remapped meanwhile. `fn` must not call the engine. Any thread, while vCPUs

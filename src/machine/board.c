@@ -212,9 +212,38 @@ static int create_pm(struct machine *m, struct err *e)
     return rc == 0 ? acpi_pm_map(m->pm, m->ports, ACPI_PM_BASE) : rc;
 }
 
+/* Two gates in a row: either masks the address bit. */
+static void set_a20(struct machine *m)
+{
+    if (m->engine != NULL && m->cfg.engine->a20 != NULL)
+        m->cfg.engine->a20(m->engine, atomic_load(&m->a20_port92) && atomic_load(&m->a20_keyboard));
+}
+
+static void port92_a20(void *opaque, bool on)
+{
+    struct machine *m = opaque;
+
+    atomic_store(&m->a20_port92, on);
+    set_a20(m);
+}
+
+static void keyboard_a20(void *opaque, bool on)
+{
+    struct machine *m = opaque;
+
+    atomic_store(&m->a20_keyboard, on);
+    set_a20(m);
+}
+
+void board_reset_a20(struct machine *m)
+{
+    atomic_store(&m->a20_port92, true);
+    keyboard_a20(m, true);
+}
+
 static int create_reset_ports(struct machine *m, struct err *e)
 {
-    const struct reset_ports_config cfg = {.reset = guest_reset, .opaque = m};
+    const struct reset_ports_config cfg = {.reset = guest_reset, .a20 = port92_a20, .opaque = m};
     int rc = reset_ports_create(&cfg, &m->reset_ports);
 
     if (rc < 0)
@@ -274,6 +303,7 @@ static int create_keyboard(struct machine *m, struct err *e)
                                      .kbd_irq = gsi_pin(&m->gsi, I8042_KBD_IRQ),
                                      .aux_irq = gsi_pin(&m->gsi, I8042_AUX_IRQ),
                                      .reset = guest_reset,
+                                     .a20 = keyboard_a20,
                                      .opaque = m};
     int rc = i8042_create(&cfg, &m->i8042);
 

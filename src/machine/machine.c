@@ -302,6 +302,7 @@ int machine_reset(struct machine *m, struct err *e)
         return rc;
     for (unsigned i = 0; i < m->device_count; i++)
         m->devices[i].ops->reset(m->devices[i].self);
+    board_reset_a20(m);
     for (unsigned i = 0; i < m->cfg.vcpus; i++) {
         msr_reset(&m->msr[i], amd);
         m->kvmclock[i] = (struct kvmclock){0};

@@ -92,6 +92,7 @@ struct machine {
 
     struct device devices[MACHINE_DEVICES]; /* in the order of creation */
     unsigned device_count;
+    _Atomic bool a20_port92, a20_keyboard; /* what the gates of address bit 20 let pass */
 };
 
 /* Notes a device for reset, pause and destroy. */
@@ -110,6 +111,7 @@ int board_firmware(struct machine *m, struct err *e) MUST_CHECK;
 int board_bios_memory(struct machine *m, struct err *e) MUST_CHECK;
 void board_bios_chips(struct machine *m);
 
+void board_reset_a20(struct machine *m);              /* address bit 20 passes */
 uint8_t board_pirq(struct machine *m, unsigned line); /* its ISA interrupt, 0: none */
 
 /* board_rom.c: memory that the chipset switches. */

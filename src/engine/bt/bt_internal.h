@@ -387,6 +387,7 @@ struct engine {
     uint64_t *guarded, *written; /* rpn -> bits of vCPUs */
     uint32_t n_rpn;
     bool stats; /* count what costs time to count, too */
+    _Atomic bool a20_off;
     struct engine_trace trace;
 };
 
@@ -400,6 +401,7 @@ struct translator {
     const struct cpuid_table *cpuid;
     uint64_t tsc_khz;
     uint64_t phys_mask;
+    uint64_t a20_mask; /* all ones, but for bit 20 while the gate masks it */
     uint64_t host_xcr0;
     uint64_t cr4_mask;  /* bits of CR4 that the guest's CPU has */
     uint64_t efer_mask; /* bits of EFER that the guest's CPU has */
@@ -713,6 +715,7 @@ uint64_t bt_kick_exit(struct bt_ctx *c);
 /* remap.c. The first also when the engine is created; the last two: the vCPU's thread. */
 void bt_regions_load(struct translator *en);
 void bt_remap(struct engine *en);
+void bt_a20(struct engine *en, bool on);
 void bt_remap_data(struct bt_ctx *c); /* after an access that a device served */
 bool bt_remap_code(struct bt_ctx *c); /* between blocks; false: there is nothing to do */
 

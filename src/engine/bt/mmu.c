@@ -88,8 +88,10 @@ int bt_walk(struct bt_ctx *c, uint64_t lin, unsigned access, unsigned mmu, struc
 
     w->global = false;
     if (!(cpu->cr0 & CR0_PG)) {
-        *w = (struct bt_walk){
-            .gpa = lin & 0xffffffff, .page_bits = 12, .writable = true, .dirty = true};
+        *w = (struct bt_walk){.gpa = lin & 0xffffffff & en->a20_mask,
+                              .page_bits = 12,
+                              .writable = true,
+                              .dirty = true};
         return 0;
     }
     bool lma = cpu->efer & EFER_LMA, wide = lma || (cpu->cr4 & CR4_PAE);
@@ -105,7 +107,7 @@ retry:;
         uint64_t ea = table + index * esize;
         uint32_t rpn;
         bool rom;
-        uint8_t *page = bt_ram_page(en, ea, &rpn, &rom);
+        uint8_t *page = bt_ram_page(en, ea & en->a20_mask, &rpn, &rom);
         if (page == NULL) /* tables outside RAM read as all ones on the bus */
             return walk_fault(c, lin, access, mmu, PF_P | PF_RSVD);
         void *host = page + (ea & 0xfff);
@@ -151,7 +153,7 @@ retry:;
         w->table = table_of_leaf;
         w->entry = e | set;
         w->above = above;
-        w->gpa = (frame | (lin & mask)) & en->phys_mask;
+        w->gpa = (frame | (lin & mask)) & en->phys_mask & en->a20_mask;
         w->page_bits = (uint8_t)shift;
         w->global = (e & PTE_G) && (cpu->cr4 & CR4_PGE);
         w->writable = writable;

@@ -27,6 +27,7 @@ void bt_regions_load(struct translator *en)
     for (unsigned i = 0; i < n; i++) /* devices' writes are looked up meanwhile */
         en->region[i] = now[i];
     en->n_region = n;
+    en->a20_mask = atomic_load(&en->machine->a20_off) ? ~(1ull << 20) : ~0ull;
 }
 
 void bt_remap(struct engine *en)
@@ -37,6 +38,14 @@ void bt_remap(struct engine *en)
         atomic_store(&en->vcpu[i]->ctx->remapped, REMAP_ALL);
         bt_kick_now(en->vcpu[i]->ctx);
     }
+}
+
+/* The gate is one more thing that decides what an address shows. Where it masks there are no views:
+ * a large page may not be in one piece. */
+void bt_a20(struct engine *en, bool on)
+{
+    if (atomic_exchange(&en->a20_off, !on) == on)
+        bt_remap(en);
 }
 
 void bt_remap_data(struct bt_ctx *c)

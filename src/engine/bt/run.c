@@ -677,6 +677,7 @@ const struct engine_ops engine_bt = {
     .debug_step = bt_debug_step,
     .debug_stop = bt_debug_stop,
     .remap = bt_remap,
+    .a20 = bt_a20,
     .strerror = bt_strerror,
     .tsc_khz = bt_tsc_khz,
     .tsc_read = bt_tsc_read,

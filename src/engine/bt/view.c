@@ -666,7 +666,8 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
         v->fault_write = write;
         return 1;
     }
-    if (bt_ram_page(en, w.gpa, &rpn, &rom) == NULL || (rom && write) || !bt_keys_plain(c, w.entry))
+    if (bt_ram_page(en, w.gpa, &rpn, &rom) == NULL || (rom && write) ||
+        !bt_keys_plain(c, w.entry) || en->a20_mask != ~0ull)
         return -1;
     if (write && bt_guard_foreign(c, rpn)) {
         c->fault_open = rpn + 1;
