@@ -63,11 +63,11 @@ static int set_memory(void *opaque, const char *option, char *value, struct err 
 
 static int set_cpus(void *opaque, const char *option, char *value, struct err *e)
 {
-    uint64_t n;
-    int rc = option_number(option, value, 1, MACHINE_MAX_CPUS, &n, e);
+    struct vm_config *c = &((struct run *)opaque)->cfg;
+    int rc = x86_topology_parse(&c->topology, option, value, MACHINE_MAX_CPUS, e);
 
     if (rc == 0)
-        ((struct run *)opaque)->cfg.cpus = (unsigned)n;
+        c->cpus = x86_topology_cpus(&c->topology);
     return rc;
 }
 
@@ -299,7 +299,8 @@ static int set_image(void *opaque, char *value, struct err *e)
 static const struct arg_option options[] = {
     {"accel", 0, "auto|bt|kvm", "engine; auto takes the best this host offers", set_accel},
     {"memory", 'm', "SIZE", "memory, as in 512M or 4G (default 1G)", set_memory},
-    {"cpus", 'c', "N", "virtual CPUs (default 1)", set_cpus},
+    {"cpus", 'c', "N[,sockets=S][,cores=C][,threads=T]",
+     "virtual CPUs (default 1), and how they are grouped", set_cpus},
     {"cpu", 0, "host|baseline|v2|v3|v4[,+F][,-F]", "processor: level, more or less features",
      set_cpu},
     {"kernel", 0, "FILE", "kernel to boot: bzImage, ELF, PVH, multiboot", set_kernel},
@@ -397,14 +398,6 @@ static int check_memory(uint64_t memory, struct err *e)
         return 0;
     return err_set(e, ENOMEM, "--memory: %lluM is more than this host has (%lluM); give less",
                    (unsigned long long)memory >> 20, (unsigned long long)host >> 20);
-}
-
-static int check_engine(const struct run *r, struct err *e)
-{
-    if (r->cfg.cpus > 1 && strcmp(r->cfg.engine->name, "bt") == 0)
-        return err_usage(e, "--cpus: the bt engine runs one virtual CPU, not %u; use -c 1",
-                         r->cfg.cpus);
-    return 0;
 }
 
 /* What only makes sense with firmware or only without. A BIOS is at home on the older board. */
@@ -520,9 +513,6 @@ static int check(struct run *r, struct err *e)
     rc = check_memory(r->cfg.memory, e);
     if (rc == 0)
         rc = engine_pick(r->accel, &r->cfg.engine, &r->passed, e);
-    if (rc < 0)
-        return rc;
-    rc = check_engine(r, e);
     if (rc < 0)
         return rc;
     if (r->trace_words != NULL)
@@ -671,8 +661,6 @@ static int create_machine(struct run *r, struct err *e)
             other->name);
     r->cfg.engine = other;
     rc = other->probe(e);
-    if (rc == 0)
-        rc = check_engine(r, e);
     return rc == 0 ? vm_create(&r->cfg, &r->vm, e) : rc;
 }
 

@@ -72,7 +72,8 @@ static int add_acpi(struct machine *m, struct err *e)
 
 static int add_smbios(struct machine *m, struct err *e)
 {
-    struct smbios_config cfg = {.name = m->cfg.name, .vcpus = m->cfg.vcpus};
+    struct smbios_config cfg = {
+        .name = m->cfg.name, .vcpus = m->cfg.vcpus, .topology = m->cfg.topology};
     struct smbios_blobs b;
     int rc;
 

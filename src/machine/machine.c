@@ -32,6 +32,7 @@ static int create_cpuid(struct machine *m, uint64_t tsc_khz, struct err *e)
     struct cpuid_offer *offer = calloc(1, sizeof(*offer));
     struct cpuid_request ask = {.tsc_khz = tsc_khz,
                                 .vcpus = m->cfg.vcpus,
+                                .topology = m->cfg.topology,
                                 .phys_max = phys_max(&m->cfg),
                                 .policy = m->cfg.cpu,
                                 .offer = offer};
@@ -218,7 +219,8 @@ static int write_rom(struct machine *m, struct err *e)
 
 static int write_tables(struct machine *m, struct err *e)
 {
-    struct smbios_config sm = {.name = m->cfg.name, .vcpus = m->cfg.vcpus};
+    struct smbios_config sm = {
+        .name = m->cfg.name, .vcpus = m->cfg.vcpus, .topology = m->cfg.topology};
     struct acpi_config acpi = board_acpi(m);
     int rc = acpi_write(&acpi, m->ram, e);
 

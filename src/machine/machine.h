@@ -54,7 +54,8 @@ struct machine_config {
     const char *name; /* NULL: none */
     uint64_t memory;
     unsigned vcpus;
-    struct cpuid_policy cpu; /* what of the host's processor the guest sees */
+    struct x86_topology topology; /* of them; all 0: flat */
+    struct cpuid_policy cpu;      /* what of the host's processor the guest sees */
     const struct engine_ops *engine;
     struct loop *loop; /* the main thread's */
     struct machine_hooks hooks;

@@ -28,7 +28,7 @@
 #include "machine/machine.h"
 #include "machine/msr.h"
 
-#define MACHINE_DEVICES 64
+#define MACHINE_DEVICES (64 + MACHINE_MAX_CPUS)
 #define MACHINE_INTX 4
 #define MACHINE_BOOTABLE 32
 

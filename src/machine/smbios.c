@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* SMBIOS tables: see smbios.h. Section numbers are those of DSP0134 3.4. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/bits.h"
@@ -75,9 +76,11 @@ static void add_chassis(struct area *a)
     add(a, 3, b, sizeof(b), strings);
 }
 
-static void add_processor(struct area *a, unsigned vcpus)
+static void add_processor(struct area *a, const struct x86_topology *t, unsigned socket)
 {
-    static const char *const strings[STRINGS] = {"CPU 0", "doppel"};
+    char name[16];
+    const char *const strings[STRINGS] = {name, "doppel"};
+    unsigned threads = t->cores * t->threads;
     uint8_t b[44] = {0};
 
     b[0] = 1;
@@ -89,11 +92,13 @@ static void add_processor(struct area *a, unsigned vcpus)
     st_le16(b + 0x1a - 4, 0xffff); /* no cache handles */
     st_le16(b + 0x1c - 4, 0xffff);
     st_le16(b + 0x1e - 4, 0xffff);
-    b[0x23 - 4] = b[0x24 - 4] = b[0x25 - 4] = (uint8_t)vcpus;
+    b[0x23 - 4] = b[0x24 - 4] = (uint8_t)t->cores;
+    b[0x25 - 4] = (uint8_t)threads;
     st_le16(b + 0x26 - 4, 4); /* 64-bit capable */
-    st_le16(b + 0x2a - 4, (uint16_t)vcpus);
-    st_le16(b + 0x2c - 4, (uint16_t)vcpus);
-    st_le16(b + 0x2e - 4, (uint16_t)vcpus);
+    st_le16(b + 0x2a - 4, (uint16_t)t->cores);
+    st_le16(b + 0x2c - 4, (uint16_t)t->cores);
+    st_le16(b + 0x2e - 4, (uint16_t)threads);
+    snprintf(name, sizeof(name), "CPU %u", socket);
     add(a, 4, b, sizeof(b), strings);
 }
 
@@ -164,13 +169,16 @@ static int fill(struct area *a, const struct smbios_config *cfg, const struct la
                 struct err *e)
 {
     static const uint8_t boot_status[16] = {0}; /* no errors */
+    struct x86_topology t =
+        cfg->topology.sockets != 0 ? cfg->topology : x86_topology_flat(cfg->vcpus);
     uint16_t array;
 
     a->at = TABLES_AT;
     add_firmware(a);
     add_system(a, cfg);
     add_chassis(a);
-    add_processor(a, cfg->vcpus);
+    for (unsigned i = 0; i < t.sockets; i++)
+        add_processor(a, &t, i);
     array = add_memory_array(a, l->memory);
     add_memory_device(a, array, l->memory);
     add_mapping(a, array, 0, l->low_end);

@@ -6,11 +6,13 @@
 
 #include "base/err.h"
 #include "machine/layout.h"
+#include "x86/topology.h"
 
 struct smbios_config {
     const char *name; /* shown as the system's serial number; NULL: none */
     uint8_t uuid[16];
     unsigned vcpus;
+    struct x86_topology topology; /* all 0: flat */
 };
 
 int smbios_write(const struct smbios_config *cfg, const struct layout *l, struct ram *ram,

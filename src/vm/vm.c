@@ -188,6 +188,7 @@ static int create_machine(struct vm *vm, struct err *e)
         .name = c->name,
         .memory = c->memory,
         .vcpus = c->cpus,
+        .topology = c->topology,
         .cpu = c->cpu,
         .engine = c->engine,
         .loop = vm->loop,

@@ -38,6 +38,7 @@ struct vm_config {
     const struct engine_ops *engine;
     uint64_t memory;
     unsigned cpus;
+    struct x86_topology topology; /* of them; all 0: flat */
     struct cpuid_policy cpu;
     enum machine_board board;
     struct firmware_config firmware;

@@ -226,17 +226,19 @@ static struct cpuid_leaf *leaf_features(struct cpuid_table *t, const struct host
     return l;
 }
 
-/* Bits needed for the ids of n things. */
-static unsigned id_bits(unsigned n)
+/* The CPUs of a socket, up to a power of two: ids that are set aside for them. */
+static unsigned socket_ids(const struct x86_topology *t)
 {
-    unsigned bits = 0;
-
-    while ((1u << bits) < n)
-        bits++;
-    return bits;
+    return 1u << x86_topology_socket_shift(t);
 }
 
-static void build_identity(struct cpuid_table *t, const struct host *h, unsigned vcpus)
+static uint32_t at_most(uint32_t n, uint32_t max)
+{
+    return n < max ? n : max;
+}
+
+static void build_identity(struct cpuid_table *t, const struct host *h,
+                           const struct x86_topology *topo)
 {
     struct regs o = host_cpuid(h, 0, 0);
     struct cpuid_leaf *l = leaf_add(t, 0, 0, false);
@@ -250,40 +252,43 @@ static void build_identity(struct cpuid_table *t, const struct host *h, unsigned
     o = host_cpuid(h, 1, 0);
     l = leaf_features(t, h, 1, 0, false);
     l->eax = o.r[EAX];
-    l->ebx = (o.r[EBX] & 0xff00u) | vcpus << 16; /* CLFLUSH line, logical processors */
-    if (vcpus > 1)
+    l->ebx = (o.r[EBX] & 0xff00u) | at_most(socket_ids(topo), 0xff) << 16; /* CLFLUSH line, CPUs */
+    if (topo->cores * topo->threads > 1)
         l->edx |= 1u << 28;
 }
 
-/* The cache leaves of the host, told that each virtual CPU is one core and shares the last level.
- * Leaf 4 (Intel) and 8000001d (AMD) have one format. */
-static void build_caches(struct cpuid_table *t, const struct host *h, uint32_t leaf, unsigned vcpus)
+/* The cache leaves of the host, but that a socket shares the last level and a core the others. Leaf
+ * 4 (Intel) and 8000001d (AMD) have one format. */
+static void build_caches(struct cpuid_table *t, const struct host *h, uint32_t leaf,
+                         const struct x86_topology *topo)
 {
     for (uint32_t i = 0; i < 8; i++) {
         struct regs o = host_cpuid(h, leaf, i);
         struct cpuid_leaf *l = leaf_add(t, leaf, i, true);
         unsigned level = o.r[EAX] >> 5 & 7;
-        uint32_t sharing = level >= 3 ? vcpus - 1 : 0;
+        uint32_t sharing = level >= 3 ? socket_ids(topo) - 1 : topo->threads - 1;
 
         if ((o.r[EAX] & 0x1f) == 0)
             break;
         leaf_set(l, &o);
         l->eax = (o.r[EAX] & 0x3fff) | sharing << 14;
         if (leaf == 4)
-            l->eax |= ((1u << id_bits(vcpus)) - 1) << 26;
+            l->eax |= at_most(socket_ids(topo) / topo->threads - 1, 63) << 26;
     }
 }
 
-static void build_topology(struct cpuid_table *t, unsigned vcpus)
+static void build_topology(struct cpuid_table *t, const struct x86_topology *topo)
 {
     struct cpuid_leaf *l = leaf_add(t, 0xb, 0, true);
 
-    l->eax = 0;
-    l->ebx = 1;
+    t->thread_bits = (uint8_t)x86_topology_thread_bits(topo);
+    t->socket_shift = (uint8_t)x86_topology_socket_shift(topo);
+    l->eax = t->thread_bits;
+    l->ebx = topo->threads;
     l->ecx = 1u << 8; /* SMT level */
     l = leaf_add(t, 0xb, 1, true);
-    l->eax = id_bits(vcpus);
-    l->ebx = vcpus;
+    l->eax = t->socket_shift;
+    l->ebx = topo->cores * topo->threads;
     l->ecx = 2u << 8 | 1; /* core level */
 }
 
@@ -359,22 +364,22 @@ static void build_frequency(struct cpuid_table *t, const struct host *h, uint64_
 }
 
 static void build_basic(struct cpuid_table *t, const struct host *h, uint64_t tsc_khz,
-                        unsigned vcpus)
+                        const struct x86_topology *topo)
 {
     struct cpuid_leaf *l;
     struct regs o;
 
-    build_identity(t, h, vcpus);
+    build_identity(t, h, topo);
     if (!h->amd) {
         o = host_cpuid(h, 2, 0);
         leaf_set(leaf_add(t, 2, 0, false), &o);
-        build_caches(t, h, 4, vcpus);
+        build_caches(t, h, 4, topo);
     }
     leaf_features(t, h, 6, 0, false);
     l = leaf_features(t, h, 7, 0, true);
     l->eax = 1; /* highest subleaf */
     leaf_features(t, h, 7, 1, true);
-    build_topology(t, vcpus);
+    build_topology(t, topo);
     build_xsave(t, h);
     build_frequency(t, h, tsc_khz);
 }
@@ -418,7 +423,8 @@ static void build_ext_identity(struct cpuid_table *t, const struct host *h)
     }
 }
 
-static void build_extended(struct cpuid_table *t, const struct host *h, unsigned vcpus)
+static void build_extended(struct cpuid_table *t, const struct host *h,
+                           const struct x86_topology *topo)
 {
     struct cpuid_leaf *l;
     struct regs o;
@@ -436,13 +442,14 @@ static void build_extended(struct cpuid_table *t, const struct host *h, unsigned
     l->eax = (phys < 36 ? 36 : phys > 48 ? 48 : phys) | 48u << 8;
     if (!h->amd)
         return;
-    l->ecx = (vcpus - 1) | id_bits(vcpus) << 12;
+    l->ecx = (topo->cores * topo->threads - 1) | (uint32_t)t->socket_shift << 12;
     o = host_cpuid(h, 0x8000001au, 0);
     l = leaf_add(t, 0x8000001au, 0, false);
     l->eax = o.r[EAX];
     if (offered(h, 0x80000001u, 0, ECX) & 1u << 22) {
-        build_caches(t, h, 0x8000001du, vcpus);
-        leaf_add(t, 0x8000001eu, 0, false); /* EAX, EBX: APIC and core id, dynamic */
+        build_caches(t, h, 0x8000001du, topo);
+        l = leaf_add(t, 0x8000001eu, 0, false); /* and ids of APIC, core and node, dynamic */
+        l->ebx = (topo->threads - 1) << 8;
     }
     leaf_features(t, h, 0x80000021u, 0, false);
 }
@@ -450,18 +457,21 @@ static void build_extended(struct cpuid_table *t, const struct host *h, unsigned
 int cpuid_table_make(struct cpuid_table *t, const struct cpuid_request *ask, struct err *e)
 {
     struct host h = {.ask = ask};
+    struct x86_topology topo = ask->topology;
     int rc;
 
     if (ask->vcpus == 0 || ask->vcpus > 255)
         return err_set(e, EINVAL, "%u virtual CPUs cannot be described to the guest", ask->vcpus);
+    if (topo.sockets == 0)
+        topo = x86_topology_flat(ask->vcpus);
     memset(t, 0, sizeof(*t));
     host_probe(&h);
     rc = choose_features(&h, e);
     if (rc < 0)
         return rc;
-    build_basic(t, &h, ask->tsc_khz, ask->vcpus);
+    build_basic(t, &h, ask->tsc_khz, &topo);
     build_hypervisor(t, ask->tsc_khz);
-    build_extended(t, &h, ask->vcpus);
+    build_extended(t, &h, &topo);
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "x86/topology.h"
 
 struct cpuid_leaf {
     uint32_t leaf, subleaf;
@@ -23,6 +24,7 @@ struct cpuid_leaf {
 #define CPUID_APIC_KHZ 1000000u
 
 struct cpuid_table {
+    uint8_t thread_bits, socket_shift; /* of an APIC id */
     unsigned count;
     struct cpuid_leaf leaf[CPUID_MAX_LEAVES];
 };
@@ -58,9 +60,10 @@ struct cpuid_offer {
 };
 
 struct cpuid_request {
-    uint64_t tsc_khz;  /* shown in leaves 0x15/0x16 and the hypervisor's timing leaf */
-    unsigned vcpus;    /* for the topology leaves */
-    unsigned phys_max; /* most guest-physical address bits to show; 0: what there is */
+    uint64_t tsc_khz; /* shown in leaves 0x15/0x16 and the hypervisor's timing leaf */
+    unsigned vcpus;
+    struct x86_topology topology; /* all 0: flat */
+    unsigned phys_max;            /* most guest-physical address bits to show; 0: what there is */
     struct cpuid_policy policy;
     const struct cpuid_offer *offer; /* NULL: the translator, which shows what the host's user mode
                                         executes and what it implements itself */

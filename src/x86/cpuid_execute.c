@@ -82,7 +82,8 @@ static void dynamic(const struct cpuid_table *t, const struct cpuid_dynamic *dyn
         break;
     case 0x8000001eu:
         out[0] = dyn->apic_id;
-        out[1] = dyn->apic_id & 0xff;
+        out[1] |= dyn->apic_id >> t->thread_bits & 0xff; /* the core */
+        out[2] |= dyn->apic_id >> t->socket_shift & 0xff;
         break;
     }
 }
