@@ -504,20 +504,34 @@ void x_direct_encode(struct xlate *x, const struct insn *in, const struct access
     x_imm_copied(x, in, x->out - in->z.raw.imm[0].size);
 }
 
+/* What comes behind a branch at i of a loop: is it part of every round that jumps back? *skipped:
+ * up to there a forward jump of the block leads. */
+static bool round_goes_on(const struct xlate *x, unsigned i, unsigned *skipped)
+{
+    const struct insn *in = &x->in[i];
+
+    if (in->z.meta.branch_type == ZYDIS_BRANCH_TYPE_NONE)
+        return true;
+    if (x_to_start(x, in))
+        return false;
+    if (x->target[i] > (int)*skipped)
+        *skipped = (unsigned)x->target[i];
+    return true;
+}
+
 /* In front of a loop: the groups whose registers change by constants only, and that every round
  * uses before it may jump back. */
 void x_direct_loop(struct xlate *x)
 {
     bool saved = false;
+    unsigned skipped = 0;
 
     x->i = 0;
-    for (unsigned i = 0; i < x->n; i++) {
+    for (unsigned i = 0; i < x->n && round_goes_on(x, i, &skipped); i++) {
         const struct insn *in = &x->in[i];
         const struct member *me = &x->member[i];
         struct insn_mem m;
-        if (in->z.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE)
-            break;
-        if (me->group == GROUP_NONE || !me->loop || (x->checked >> me->group & 1) ||
+        if (me->group == GROUP_NONE || !me->loop || (x->checked >> me->group & 1) || i < skipped ||
             !x_group_access(in, &m) || rewritten(in, &m, true) || !low_disp(me->at) ||
             !low_disp(m.disp) || hint(x, in, &in->mem) == SITE_MIXED)
             continue;
