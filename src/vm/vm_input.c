@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Keyboard and pointer of a machine. What viewers of the screen do comes from their threads and
- * goes to the devices at once. What scripts do waits in a queue, on the main loop and by the
- * machine's clock, until the guest takes it.
+ * Keyboard and pointer of a machine. Keys wait in a queue, on the main loop and by the machine's
+ * clock, until the guest takes them, so that none is lost: those that scripts type, and those that
+ * viewers of the screen press, which come from their threads. Viewers' pointers go to the devices
+ * at once.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 enum {
     QUEUE = 16384,     /* events */
+    ARRIVALS = 256,    /* keys on their way to the main loop */
     RETRY_NS = 5000000 /* when the guest has not taken what came before */
 };
 
@@ -27,7 +29,12 @@ struct vm_input {
     struct timer *timer;
     unsigned head, count;
     struct event queue[QUEUE];
-    struct lock lock; /* below: where a viewer's pointer was */
+    struct lock lock; /* below: viewers' keys, and where their pointer was */
+    struct {
+        uint16_t key;
+        bool down;
+    } arrival[ARRIVALS];
+    unsigned arrivals;
     bool known;
     struct input_pointer last;
 };
@@ -103,12 +110,29 @@ int vm_input_motion(struct vm *vm, const struct vm_motion *m, unsigned pause_ms,
 
 /* --- viewers --- */
 
+/* On the main loop. */
+static void take_arrivals(void *opaque)
+{
+    struct vm_input *in = opaque;
+
+    lock_take(&in->lock);
+    for (unsigned i = 0; i < in->arrivals; i++)
+        (void)!vm_input_key(in->vm, in->arrival[i].key, in->arrival[i].down, 0, NULL);
+    in->arrivals = 0;
+    lock_drop(&in->lock);
+}
+
 static void on_key(void *opaque, unsigned key, bool down)
 {
     struct vm_input *in = opaque;
 
-    if (machine_key(in->vm->machine, key, down) < 0 && !down) /* a key must not stay down */
-        (void)!machine_key(in->vm->machine, key, false);
+    lock_take(&in->lock);
+    if (in->arrivals < ARRIVALS) {
+        in->arrival[in->arrivals].key = (uint16_t)key;
+        in->arrival[in->arrivals++].down = down;
+    }
+    lock_drop(&in->lock);
+    (void)!loop_post(in->vm->loop, take_arrivals, in); /* else with the next key */
 }
 
 static unsigned place_on(unsigned at, unsigned size)

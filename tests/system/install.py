@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Debian's installer from a virtual CD under SeaBIOS, driven through its dialogs by a VNC viewer's
+keys: GRUB's menu, language, location, keyboard, network. With a folder as its argument it keeps
+pictures of the stages there.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import picture
+import rfb
+import vm
+
+FOLDER = "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64"
+DOPPEL = vm.doppel_binary()
+RETURN = 0xff0d
+
+# In text mode, so that the dialogs can be read by their glyphs.
+GRUB = """
+set timeout=-1
+terminal_input console
+terminal_output console
+menuentry "Debian installer" {
+    set gfxpayload=text
+    linux /linux fb=false modprobe.blacklist=bochs --- quiet
+    initrd /initrd.gz
+}
+"""
+
+# What is on the screen, the name of its picture, and what is typed then.
+STAGES = (
+    ("Debian installer", "grub", "\n"),
+    ("Language:", "language", "\n"),
+    ("Country, territory or area:", "location", "\n"),
+    ("Keymap to use:", "keyboard", "\n"),
+    ("Hostname:", "hostname", "\b" * 6 + "guest\n"),
+    ("Domain name:", "domain", "example.org\n"),
+    ("Debian archive mirror country:", "mirror", ""),
+)
+
+
+class Installer:
+    def __init__(self, pictures):
+        self.dir = tempfile.mkdtemp(prefix="doppel-install-",
+                                    dir=os.environ.get("TMPDIR", "/var/tmp"))
+        self.env = {**os.environ, "XDG_RUNTIME_DIR": self.dir}
+        os.chmod(self.dir, 0o700)
+        self.pictures = pictures
+        self.bad = 0
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def check(self, name, good, detail=""):
+        self.bad += not good
+        print(("ok - " if good else "not ok - ") + name, flush=True)
+        if not good:
+            print(str(detail)[-3000:], flush=True)
+        return good
+
+    def doppel(self, *words):
+        done = subprocess.run([DOPPEL, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=120, env=self.env)
+        return done.returncode, done.stdout
+
+    def make_cd(self):
+        tree = self.path("cd")
+        os.makedirs(os.path.join(tree, "boot", "grub"))
+        for name in ("linux", "initrd.gz"):
+            shutil.copy(os.path.join(FOLDER, name), tree)
+        with open(os.path.join(tree, "boot", "grub", "grub.cfg"), "w", encoding="ascii") as f:
+            f.write(GRUB)
+        subprocess.run(["grub-mkrescue", "-o", self.path("cd.iso"), tree], check=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        with open(self.path("disk"), "wb") as f:
+            f.truncate(4 << 30)
+
+    def launch(self):
+        status, out = self.doppel("run", "--name", "d", "--detach", "-m", "1G", "--accel",
+                                  os.environ.get("DOPPEL_ACCEL", "bt"), "--timeout", "15m",
+                                  "--display", "vnc=unix:" + self.path("vnc"), "--disk", self.path("disk"),
+                                  "--cdrom", self.path("cd.iso"), "--firmware", "bios", "--boot",
+                                  "order=d")
+        assert status == 0, out
+        return rfb.Viewer(self.path("vnc")).start()
+
+    def wait(self, words, limit):
+        """The lines on the screen as soon as `words` are on it and nothing moves, or the last."""
+        end, before = time.monotonic() + limit, None
+        while True:
+            status, out = self.doppel("screenshot", "d", "-o", self.path("d.png"))
+            assert status == 0, out
+            p = picture.Picture(self.path("d.png"))
+            lines = p.text() if p.width == 720 else []
+            if (any(words in line for line in lines) and lines == before) or time.monotonic() > end:
+                return "\n".join(lines)
+            before = lines
+            time.sleep(0.5)
+
+    def drive(self):
+        viewer = self.launch()
+        for words, name, keys in STAGES:
+            lines = self.wait(words, 400)
+            if not self.check(f"the installer: {name}", words in lines, lines):
+                return
+            if self.pictures:
+                shutil.copy(self.path("d.png"), os.path.join(self.pictures, f"installer-{name}.png"))
+            viewer.type(keys)
+        viewer.close()
+
+    def close(self):
+        self.doppel("stop", "--force", "d")
+        shutil.rmtree(self.dir)
+
+
+def main():
+    if not os.path.exists(os.path.join(FOLDER, "linux")):
+        print("the package debian-installer-12-netboot-amd64 is not installed")
+        return 77
+    if shutil.which("grub-mkrescue") is None or not os.path.exists("/usr/lib/grub/i386-pc"):
+        print("the package grub-pc-bin is not installed")
+        return 77
+    t = Installer(sys.argv[1] if len(sys.argv) > 1 else None)
+    try:
+        t.make_cd()
+        t.drive()
+    finally:
+        t.close()
+    return t.bad != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
