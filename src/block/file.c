@@ -73,7 +73,7 @@ static int examine(struct block_file *f, const char *path, struct err *e)
 int block_file_open(struct block_file *f, const char *path, bool write, struct err *e)
 {
     struct stat st;
-    f->fd = -1;
+    *f = (struct block_file){.fd = -1};
     /* Looked at before it is opened: opening a FIFO or a terminal has effects. */
     if (stat(path, &st) < 0)
         return open_error(path, false, errno, e);
@@ -93,6 +93,7 @@ int block_file_open(struct block_file *f, const char *path, bool write, struct e
 
 int block_file_create(struct block_file *f, const char *path, bool replace, struct err *e)
 {
+    *f = (struct block_file){.fd = -1};
     f->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | (replace ? 0 : O_EXCL), 0644);
     if (f->fd < 0)
         return err_set(e, errno, "cannot create image '%s': %s%s", path, strerror(errno),

@@ -211,7 +211,8 @@ static int apply_drops(struct qcow2 *q, size_t n)
             r = one < 0 ? one : r;
         }
     q->drop_count -= n;
-    memmove(q->drops, q->drops + n, q->drop_count * sizeof(*q->drops));
+    if (n > 0)
+        memmove(q->drops, q->drops + n, q->drop_count * sizeof(*q->drops));
     return r;
 }
 
