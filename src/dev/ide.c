@@ -69,12 +69,22 @@ static void tell(struct channel *c)
             ata_unit_kick(&s->unit[i]);
 }
 
+/* Lock held: an access in the middle of a block: many come in a row and nothing follows. */
+static bool data_goes_on(struct channel *c, uint64_t offset)
+{
+    const struct ata_drive *d = ide_drive(&c->chip);
+
+    return offset == ATA_REG_DATA && (d->phase == ATA_IN || d->phase == ATA_OUT) &&
+           d->pos < d->end && !d->intrq;
+}
+
 /* --- ports --- */
 
 static uint64_t command_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct channel *c = opaque;
     uint32_t value = 0;
+    bool quiet;
 
     lock_take(&c->ide->lock);
     if (offset == ATA_REG_DATA)
@@ -82,15 +92,18 @@ static uint64_t command_read(void *opaque, uint64_t offset, unsigned size)
     else
         for (unsigned i = 0; i < size && offset + i < ATA_REGS; i++)
             value |= ide_read(&c->chip, (unsigned)offset + i, 1) << 8 * i;
+    quiet = data_goes_on(c, offset);
     note(c);
     lock_drop(&c->ide->lock);
-    tell(c);
+    if (!quiet)
+        tell(c);
     return value;
 }
 
 static void command_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
     struct channel *c = opaque;
+    bool quiet;
 
     lock_take(&c->ide->lock);
     if (offset == ATA_REG_DATA)
@@ -98,9 +111,11 @@ static void command_write(void *opaque, uint64_t offset, uint64_t value, unsigne
     else
         for (unsigned i = 0; i < size && offset + i < ATA_REGS; i++)
             ide_write(&c->chip, (unsigned)offset + i, (uint8_t)(value >> 8 * i), 1);
+    quiet = data_goes_on(c, offset);
     note(c);
     lock_drop(&c->ide->lock);
-    tell(c);
+    if (!quiet)
+        tell(c);
 }
 
 static const struct bus_ops command_ops = {

@@ -49,19 +49,21 @@ def option_rom(path, text):
     return path
 
 
-def efi_disk(path, directory):
-    """A FAT file system with systemd-boot, the kernel and an entry for it."""
+def efi_disk(path, directory, kernel=vm.KERNEL, initrd=vm.INITRAMFS,
+             append="console=ttyS0 quiet booted.by.disk"):
+    """A FAT file system with systemd-boot, a kernel and an entry for it."""
+    size = 32 + (os.path.getsize(kernel) + os.path.getsize(initrd) >> 20)
     entry = os.path.join(directory, "entry.conf")
     with open(entry, "w", encoding="ascii") as f:
         f.write("title test\nlinux /vmlinuz\ninitrd /initrd\n"
-                "options console=ttyS0 quiet booted.by.disk\n")
+                f"options {append}\n")
     env = dict(os.environ, MTOOLS_SKIP_CHECK="1", PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
-    for command in (["truncate", "-s", "64M", path], ["mkfs.vfat", "-F", "32", path],
+    for command in (["truncate", "-s", f"{max(size, 64)}M", path], ["mkfs.vfat", "-F", "32", path],
                     ["mmd", "-i", path, "::EFI", "::EFI/BOOT", "::loader", "::loader/entries"],
                     ["mcopy", "-i", path, SYSTEMD_BOOT, "::EFI/BOOT/BOOTX64.EFI"],
                     ["mcopy", "-i", path, entry, "::loader/entries/test.conf"],
-                    ["mcopy", "-i", path, vm.KERNEL, "::vmlinuz"],
-                    ["mcopy", "-i", path, vm.INITRAMFS, "::initrd"]):
+                    ["mcopy", "-i", path, kernel, "::vmlinuz"],
+                    ["mcopy", "-i", path, initrd, "::initrd"]):
         subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL)
     return path
 

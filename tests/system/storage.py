@@ -64,8 +64,12 @@ class Storage:
         assert status == 0, f"{command}: {status}\n{out}"
         return out
 
+    def wait_for_drives(self):
+        self.sh("for i in $(seq 600); do [ -e /dev/sda -a -e /dev/sr0 ] && break; usleep 50000; done")
+
     def drivers(self):
         self.vm.prompt(180)
+        self.wait_for_drives()
         bound = self.sh(f"ls /sys/bus/pci/drivers/{self.driver}; cat /sys/block/sd?/device/model "
                         "/sys/block/sr?/device/model; cat /proc/sys/dev/cdrom/info")
         assert "0000:00:" in bound and "DOPPEL HARDDISK" in bound and "DVD-ROM" in bound, bound
@@ -90,7 +94,7 @@ class Storage:
         """The same by the data register."""
         self.sh("cd /lib/modules; rmmod ata_piix ahci libahci libata; insmod libata.ko dma=0 && "
                 "insmod ata_piix.ko; cd /")
-        self.sh("for i in $(seq 100); do [ -e /dev/sda -a -e /dev/sr0 ] && break; usleep 50000; done")
+        self.wait_for_drives()
         before = self.interrupts()
         self.reads()
         assert self.interrupts() - before > DISK_SIZE // 8192  # one for each block
