@@ -58,7 +58,9 @@ static int set_accel(void *opaque, const char *option, char *value, struct err *
 
 static int set_memory(void *opaque, const char *option, char *value, struct err *e)
 {
-    return option_size(option, value, &((struct run *)opaque)->cfg.memory, e);
+    struct vm_config *cfg = &((struct run *)opaque)->cfg;
+
+    return option_memory(option, value, &cfg->memory, &cfg->pages, e);
 }
 
 static int set_cpus(void *opaque, const char *option, char *value, struct err *e)
@@ -298,7 +300,7 @@ static int set_image(void *opaque, char *value, struct err *e)
 
 static const struct arg_option options[] = {
     {"accel", 0, "auto|bt|kvm", "engine; auto takes the best this host offers", set_accel},
-    {"memory", 'm', "SIZE", "memory, as in 512M or 4G (default 1G)", set_memory},
+    {"memory", 'm', "SIZE[,hugepages=2M|1G]", "memory, as in 512M or 4G (default 1G)", set_memory},
     {"cpus", 'c', "N[,sockets=S][,cores=C][,threads=T]",
      "virtual CPUs (default 1), and how they are grouped", set_cpus},
     {"cpu", 0, "host|baseline|v2|v3|v4[,+F][,-F]", "processor: level, more or less features",
@@ -398,6 +400,14 @@ static int check_memory(uint64_t memory, struct err *e)
         return 0;
     return err_set(e, ENOMEM, "--memory: %lluM is more than this host has (%lluM); give less",
                    (unsigned long long)memory >> 20, (unsigned long long)host >> 20);
+}
+
+static int check_engine(const struct run *r, struct err *e)
+{
+    if (r->cfg.pages != RAM_PAGES_SMALL && r->cfg.engine->maps_ram)
+        return err_usage(e, "--memory: the %s engine takes no huge pages; drop hugepages",
+                         r->cfg.engine->name);
+    return 0;
 }
 
 /* What only makes sense with firmware or only without. A BIOS is at home on the older board. */
@@ -513,6 +523,8 @@ static int check(struct run *r, struct err *e)
     rc = check_memory(r->cfg.memory, e);
     if (rc == 0)
         rc = engine_pick(r->accel, &r->cfg.engine, &r->passed, e);
+    if (rc == 0)
+        rc = check_engine(r, e);
     if (rc < 0)
         return rc;
     if (r->trace_words != NULL)
@@ -661,6 +673,8 @@ static int create_machine(struct run *r, struct err *e)
             other->name);
     r->cfg.engine = other;
     rc = other->probe(e);
+    if (rc == 0)
+        rc = check_engine(r, e);
     return rc == 0 ? vm_create(&r->cfg, &r->vm, e) : rc;
 }
 

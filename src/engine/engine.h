@@ -124,6 +124,7 @@ struct engine_config {
 
 struct engine_ops {
     const char *name; /* "bt", "kvm" */
+    bool maps_ram;    /* it maps pages of ram_fd, so RAM has to be RAM_PAGES_SMALL */
     /* Can this host run the engine? 0, or -errno and a sentence that says why not and what to do.
      */
     int (*probe)(struct err *e);

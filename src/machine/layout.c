@@ -115,10 +115,10 @@ static int add_video(struct layout *l, struct ram *r, struct err *e)
                    : rc;
 }
 
-int layout_create_ram(struct layout *l, struct ram **out, struct err *e)
+int layout_create_ram(struct layout *l, enum ram_pages pages, struct ram **out, struct err *e)
 {
     struct ram *r;
-    int rc = ram_create(&r, l->memory + l->rom_size + l->video_size, e);
+    int rc = ram_create_of(&r, l->memory + l->rom_size + l->video_size, pages, e);
 
     if (rc < 0)
         return rc;

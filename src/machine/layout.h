@@ -86,7 +86,8 @@ void layout_firmware(struct layout *l, uint64_t rom_size, uint64_t vars_size, un
 
 /* Creates the RAM with all its regions. With firmware those between c0000 and 1 MB are the segments
  * of the host bridge, and show what they show after reset. */
-int layout_create_ram(struct layout *l, struct ram **out, struct err *e) MUST_CHECK;
+int layout_create_ram(struct layout *l, enum ram_pages pages, struct ram **out,
+                      struct err *e) MUST_CHECK;
 
 /* What the segment of memory at `base`, below 1 MB, shows if the bus answers: the end of the
  * firmware. false: nothing. */

@@ -84,6 +84,14 @@ static int create_engine(struct machine *m, struct err *e)
     return rc;
 }
 
+/* Of shared memory hosts seldom make large pages. */
+static enum ram_pages choose_pages(const struct machine *m)
+{
+    if (m->cfg.pages != RAM_PAGES_SMALL)
+        return m->cfg.pages;
+    return m->cfg.engine->maps_ram ? RAM_PAGES_SMALL : RAM_PAGES_LARGE;
+}
+
 static int create_memory(struct machine *m, struct err *e)
 {
     struct firmware *f = &m->firmware;
@@ -94,7 +102,7 @@ static int create_memory(struct machine *m, struct err *e)
                         cpuid_phys_bits(&m->cpuid));
     m->layout.video_size = m->cfg.vga ? VGA_MEMORY_SIZE : 0;
     if (rc == 0)
-        rc = layout_create_ram(&m->layout, &m->ram, e);
+        rc = layout_create_ram(&m->layout, choose_pages(m), &m->ram, e);
     return rc == 0 && firmware_size(f) != 0 ? firmware_load(f, &m->layout, m->ram, e) : rc;
 }
 

@@ -53,6 +53,7 @@ struct machine_config {
     unsigned rom_count;
     const char *name; /* NULL: none */
     uint64_t memory;
+    enum ram_pages pages; /* RAM_PAGES_SMALL: what fits the engine */
     unsigned vcpus;
     struct x86_topology topology; /* of them; all 0: flat */
     struct cpuid_policy cpu;      /* what of the host's processor the guest sees */

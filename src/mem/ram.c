@@ -9,6 +9,7 @@
 #include "mem/ram.h"
 
 #include <errno.h>
+#include <linux/memfd.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,11 +47,20 @@ struct ram {
     unsigned listeners;
 };
 
+static const struct {
+    uint64_t size; /* 0: the pages of the processor */
+    unsigned flags;
+    const char *pool;
+} page_kind[] = {
+    [RAM_PAGES_2M] = {UINT64_C(2) << 20, MFD_HUGETLB | MFD_HUGE_2MB, "hugepages-2048kB"},
+    [RAM_PAGES_1G] = {UINT64_C(1) << 30, MFD_HUGETLB | MFD_HUGE_1GB, "hugepages-1048576kB"},
+};
+
 /* A memfd of the right size, or -1 where the host refuses memfds (old kernel, system call filter).
  */
-static int backing_fd(uint64_t total)
+static int backing_fd(uint64_t total, unsigned flags)
 {
-    int fd = memfd_create("doppel-ram", MFD_CLOEXEC);
+    int fd = memfd_create("doppel-ram", MFD_CLOEXEC | flags);
 
     if (fd >= 0 && ftruncate(fd, (off_t)total) != 0) {
         close(fd);
@@ -59,12 +69,27 @@ static int backing_fd(uint64_t total)
     return fd;
 }
 
-static int map_backing(struct ram *r, uint64_t total)
+/* Huge pages are taken from the pool at once: too few show here, not in the middle of a write. */
+static int map_at(struct ram *r, uint8_t *at, uint64_t len, enum ram_pages pages)
 {
-    int flags = MAP_FIXED | MAP_NORESERVE;
-    uint8_t *at;
+    const bool huge = page_kind[pages].size != 0;
+    int flags = MAP_FIXED | (huge ? 0 : MAP_NORESERVE);
 
-    r->reserved_len = total + 3 * LARGE_PAGE;
+    r->fd = pages == RAM_PAGES_LARGE ? -1 : backing_fd(len, page_kind[pages].flags);
+    if (r->fd < 0 && huge)
+        return -ENOMEM;
+    flags |= r->fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+    return mmap(at, len, PROT_READ | PROT_WRITE, flags, r->fd, 0) == MAP_FAILED ? -errno : 0;
+}
+
+static int map_backing(struct ram *r, uint64_t total, enum ram_pages pages)
+{
+    const uint64_t align = page_kind[pages].size > LARGE_PAGE ? page_kind[pages].size : LARGE_PAGE;
+    uint64_t len = page_kind[pages].size != 0 ? align_down(total + align - 1, align) : total;
+    uint8_t *at;
+    int rc;
+
+    r->reserved_len = len + 3 * align;
     r->reserved =
         mmap(NULL, r->reserved_len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (r->reserved == MAP_FAILED) {
@@ -72,39 +97,56 @@ static int map_backing(struct ram *r, uint64_t total)
         return -errno;
     }
     /* At least one large page of guard before; the rest of the slack is guard behind. */
-    at = (uint8_t *)align_down((uintptr_t)r->reserved + 2 * LARGE_PAGE, LARGE_PAGE);
-    r->fd = backing_fd(total);
-    flags |= r->fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
-    if (mmap(at, total, PROT_READ | PROT_WRITE, flags, r->fd, 0) == MAP_FAILED)
-        return -errno;
+    at = (uint8_t *)align_down((uintptr_t)r->reserved + 2 * align, align);
+    rc = map_at(r, at, len, pages);
+    if (rc < 0)
+        return rc;
     r->host = at;
     r->total = total;
     /* Advice only; kernels without the feature say no. */
-    madvise(at, total, MADV_HUGEPAGE);
-    madvise(at, total, MADV_DONTDUMP);
+    madvise(at, len, MADV_HUGEPAGE);
+    madvise(at, len, MADV_DONTDUMP);
     return 0;
 }
 
-int ram_create(struct ram **out, uint64_t total, struct err *e)
+static int refused(uint64_t total, enum ram_pages pages, int rc, struct err *e)
+{
+    const uint64_t size = page_kind[pages].size;
+
+    if (size == 0)
+        return err_set(e, -rc, "cannot reserve %llu MiB of guest memory: %s; use less memory",
+                       (unsigned long long)(total >> 20), strerror(-rc));
+    return err_set(e, -rc,
+                   "cannot take %llu huge pages of %llu MiB for the guest's memory: %s; as root, "
+                   "write how many there shall be to /sys/kernel/mm/hugepages/%s/nr_hugepages",
+                   (unsigned long long)((total + size - 1) / size),
+                   (unsigned long long)(size >> 20), strerror(-rc), page_kind[pages].pool);
+}
+
+int ram_create_of(struct ram **out, uint64_t total, enum ram_pages pages, struct err *e)
 {
     struct ram *r;
     int rc;
 
-    if (total == 0 || !is_aligned(total, RAM_PAGE_SIZE) || total > INT64_MAX - 4 * LARGE_PAGE)
+    if (total == 0 || !is_aligned(total, RAM_PAGE_SIZE) || total > INT64_MAX - (UINT64_C(8) << 30))
         return err_set(e, EINVAL, "impossible memory size of %llu bytes",
                        (unsigned long long)total);
     r = calloc(1, sizeof(*r));
     if (r == NULL)
         return err_set(e, ENOMEM, "out of memory");
     r->fd = -1;
-    rc = map_backing(r, total);
+    rc = map_backing(r, total, pages);
     if (rc < 0) {
         ram_destroy(r);
-        return err_set(e, -rc, "cannot reserve %llu MiB of guest memory: %s; use less memory",
-                       (unsigned long long)(total >> 20), strerror(-rc));
+        return refused(total, pages, rc, e);
     }
     *out = r;
     return 0;
+}
+
+int ram_create(struct ram **out, uint64_t total, struct err *e)
+{
+    return ram_create_of(out, total, RAM_PAGES_SMALL, e);
 }
 
 void ram_destroy(struct ram *r)

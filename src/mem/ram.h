@@ -3,7 +3,8 @@
  * Guest RAM: the guest-physical memory that is backed by host memory, and the one interface through
  * which everything but a vCPU reads and writes it (device DMA, the loader, restore, debugger).
  *
- * The RAM of a machine is one memfd (or anonymous memory where memfds are refused), the backing. At
+ * The RAM of a machine is one memfd (or anonymous memory: enum ram_pages, and where memfds are
+ * refused), the backing. At
  * most RAM_MAX_REGIONS guest-physical regions show parts of it. Regions are laid out before the
  * first vCPU runs; how many there are and how large never changes, so lookups take no lock. What a
  * region shows and how may change at any time (ram_remap), as chipsets switch ROM and RAM: two
@@ -51,9 +52,18 @@ typedef void ram_write_fn(void *opaque, gpa_t gpa, uint64_t len);
 
 struct ram;
 
+/* What the host makes the backing of. */
+enum ram_pages {
+    RAM_PAGES_SMALL, /* a memfd, with large pages if the host makes them of shared memory */
+    RAM_PAGES_LARGE, /* anonymous memory, of which hosts make large pages by default; no memfd */
+    RAM_PAGES_2M,    /* a memfd of huge pages, from the host's pools; -ENOMEM: too few are free */
+    RAM_PAGES_1G,
+};
+
 /* Reserves `total` bytes of backing (page aligned; all that is taken from it, ROMs included).
- * 0 or -errno. */
+ * 0 or -errno. ram_create: small pages. */
 int ram_create(struct ram **out, uint64_t total, struct err *e) MUST_CHECK;
+int ram_create_of(struct ram **out, uint64_t total, enum ram_pages pages, struct err *e) MUST_CHECK;
 void ram_destroy(struct ram *r);
 
 /* Takes the next `size` bytes of the backing as region [base, base+size). -EEXIST: overlaps,

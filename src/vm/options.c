@@ -112,6 +112,24 @@ static char *cut(char *text)
     return NULL;
 }
 
+int option_memory(const char *option, char *text, uint64_t *size, enum ram_pages *pages,
+                  struct err *e)
+{
+    char *next = cut(text);
+    int rc = option_size(option, text, size, e);
+
+    if (rc < 0 || next == NULL)
+        return rc;
+    if (strcmp(next, "hugepages=2M") == 0)
+        *pages = RAM_PAGES_2M;
+    else if (strcmp(next, "hugepages=1G") == 0)
+        *pages = RAM_PAGES_1G;
+    else
+        return err_usage(e, "%s: '%s' is not a suboption; use hugepages=2M or hugepages=1G", option,
+                         next);
+    return 0;
+}
+
 int option_disk(const char *option, char *text, struct vm_disk *out, const char **on, struct err *e)
 {
     const char *bus = NULL;

@@ -13,6 +13,9 @@
 
 /* "512M": a whole number and K, M, G or T, powers of two. */
 int option_size(const char *option, const char *text, uint64_t *out, struct err *e) MUST_CHECK;
+/* "512M[,hugepages=2M|1G]". Cuts `text`; *pages is set only where it is given. */
+int option_memory(const char *option, char *text, uint64_t *size, enum ram_pages *pages,
+                  struct err *e) MUST_CHECK;
 /* "30s": a number, perhaps with a fraction, and ms, s, m or h. In nanoseconds, not 0. */
 int option_duration(const char *option, const char *text, uint64_t *ns, struct err *e) MUST_CHECK;
 /* A whole number from min to max. */

@@ -187,6 +187,7 @@ static int create_machine(struct vm *vm, struct err *e)
     struct machine_config cfg = {
         .name = c->name,
         .memory = c->memory,
+        .pages = c->pages,
         .vcpus = c->cpus,
         .topology = c->topology,
         .cpu = c->cpu,

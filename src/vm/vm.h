@@ -37,6 +37,7 @@ struct vm_config {
     const char *name; /* NULL: none */
     const struct engine_ops *engine;
     uint64_t memory;
+    enum ram_pages pages; /* see struct machine_config */
     unsigned cpus;
     struct x86_topology topology; /* of them; all 0: flat */
     struct cpuid_policy cpu;

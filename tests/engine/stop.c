@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <time.h>
 
 #include "flat.h"
@@ -47,6 +48,8 @@ static bool comes_back(struct runner *r, uint32_t times)
     return false;
 }
 
+static const char *only; /* this engine */
+
 static void stops(const char *engine, uint32_t wanted, const void *code, unsigned len)
 {
     static struct runner r;
@@ -54,6 +57,8 @@ static void stops(const char *engine, uint32_t wanted, const void *code, unsigne
     pthread_t thread;
     uint32_t done = 0;
 
+    if (only != NULL && strcmp(only, engine) != 0)
+        return;
     r.stopped = 0;
     r.end = false;
     if (!flat_open(&r.f, engine, &e)) {
@@ -103,12 +108,14 @@ static void devices(void **state)
     stops("kvm", STOPS_KVM, code, sizeof(code));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_loop),
         cmocka_unit_test(own_page),
         cmocka_unit_test(devices),
     };
+
+    only = argc > 1 ? argv[1] : NULL;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,8 @@ def command(args, guest):
 def pending(accel):
     """
     {"guest: check": (reason, must)} of what the engine does not meet yet. Behind a line `reason ...`
-    are checks that must fail, or the list is wrong; behind `may ...` such that may.
+    are checks that must fail, or the list is wrong; behind `may ...` such that may; `GUEST: no end`
+    is a check, too. Behind `skip ...` are guests that are not run.
     """
     checks, reason, must = {}, "", True
     path = os.path.join(HERE, f"pending-{accel}.txt")
@@ -42,9 +43,9 @@ def pending(accel):
         return checks
     with open(path, encoding="utf-8") as f:
         for line in (raw.rstrip("\n") for raw in f):
-            if line.startswith(("reason ", "may ")):
+            if line.startswith(("reason ", "may ", "skip ")):
                 word, _, reason = line.partition(" ")
-                must = word == "reason"
+                must = {"reason": True, "may": False, "skip": None}[word]
             elif line and not line.startswith("#"):
                 checks[line] = (reason, must)
     return checks
@@ -94,9 +95,14 @@ def main():
     parser.add_argument("guests", nargs="+")
     args = parser.parse_args()
     failed = 0
-    known = {} if args.qemu else pending(args.pending or args.accel)
+    known = {} if args.qemu and not args.pending else pending(args.pending or args.accel)
+    skipped = {name: known.pop(name)[0] for name in list(known) if known[name][1] is None}
+    known = {} if args.qemu else known
     for guest in args.guests:
         name = os.path.splitext(os.path.basename(guest))[0]
+        if name in skipped:
+            print(f"skip - {name}: {skipped[name]}")
+            continue
         text, why = run(args, guest)
         bad, seen = 0, {}
         for line in text.replace("\r", "").splitlines():
@@ -111,8 +117,9 @@ def main():
             bad += 1
         if why == f"exit status {FAILED}" and seen and not bad:
             why = None
-        if why is not None and f"{name}: {why}" in known:
-            print(f"skip - {name}: {why}: {known[f'{name}: {why}'][0]}")
+        end = f"{name}: " + ("no end" if why and why.startswith("no end") else str(why))
+        if end in known:
+            print(f"skip - {end}: {known[end][0]}")
             why = None
         if why is not None or bad:
             failed += 1

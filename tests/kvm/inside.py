@@ -10,6 +10,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -22,6 +23,8 @@ sys.path.insert(0, os.path.join(TESTS, "system"))
 import vm  # noqa: E402
 
 DOPPEL = vm.doppel_binary()
+# TCG does not tell KVM of XSETBV, so a kernel that uses XSAVE finds sizes that do not fit.
+CPU = ["--cpu", "host,-xsave"]
 
 
 def report(result, name, text=""):
@@ -80,36 +83,38 @@ def guests(args):
                     "--timeout", "120", *elves], 3600)
 
 
-def program(name, limit=1800):
+def program(name, *words, limit=600):
     def test(_):
         path = os.path.join(BIN, name)
         if not os.path.exists(path):
             report("skip", name, "it was not built, because cmocka is missing")
         else:
-            relay(name, [path], limit, {"CMOCKA_MESSAGE_OUTPUT": "TAP"})
+            relay(name, [path, *words], limit, {"CMOCKA_MESSAGE_OUTPUT": "TAP"})
     return test
 
 
 def boots(cpus):
     """To a shell, which sees its processors and a clock that runs, and off again."""
     def test(_):
-        # TCG does not tell KVM of XSETBV, so AVX cannot work there.
-        with vm.Vm(cpus=cpus, memory="512M") as machine:
+        with vm.Vm(cpus=cpus, memory="512M", extra=CPU) as machine:
             machine.expect("init: up", 300)
             print(f"# boot: {cpus} CPU, init after {machine.arrival():.1f} s", flush=True)
             machine.prompt(300)
             seen = machine.run("nproc; cat /sys/devices/system/clocksource/*/current_clocksource", 120)
             assert seen == (f"{cpus}\nkvm-clock", 0), seen
             before = time.monotonic()
-            times = machine.run("cat /proc/uptime; sleep 2; cat /proc/uptime", 120)[0].split()
+            output = machine.run("cat /proc/uptime; sleep 2; cat /proc/uptime", 120)[0]
+            times = re.findall(r"^([0-9.]+) [0-9.]+$", output, re.M)
             took = time.monotonic() - before
-            slept = float(times[2]) - float(times[0])
+            slept = float(times[1]) - float(times[0])
             assert 1.9 < slept < took + 0.5, (slept, took)
             expected = hashlib.md5("".join(f"{i}\n" for i in range(20000, 0, -1)).encode()).hexdigest()
             sorted_ = machine.run("seq 20000 | sort -rn | md5sum", 300)
             assert sorted_[0].split()[0] == expected, sorted_
-            complaints = machine.run(r"dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace|stall|unstable|lockup'",
-                                     120)
+            # TCG's time stamp counter is not called invariant, so Linux does not trust two of them.
+            complaints = machine.run(
+                r"dmesg | grep -v 'TSCs unsynchronized' | "
+                r"grep -E 'WARNING:|BUG:|Oops|Call Trace|stall|unstable|lockup'", 120)
             assert complaints[1] == 1, complaints
             machine.send("poweroff -f\n")
             status = machine.wait(120)
@@ -117,9 +122,39 @@ def boots(cpus):
     return test
 
 
-def system(name):
+def huge_pages(_):
+    """Memory of the pool's pages: the machine takes them, and gives them back."""
+    pool = "/proc/sys/vm/nr_hugepages"
+    with open(pool, "w", encoding="ascii") as f:
+        f.write("160")
+    try:
+        before = free_huge_pages()
+        assert before == 160, before
+        with vm.Vm(memory="256M,hugepages=2M", extra=CPU) as machine:
+            machine.expect("init: up", 300)
+            used = before - free_huge_pages()
+            assert 20 < used <= 129, used
+            machine.prompt(300)
+            machine.send("poweroff -f\n")
+            assert machine.wait(120) == 0
+        assert free_huge_pages() == before
+        with vm.Vm(memory="512M,hugepages=2M", extra=CPU) as machine:
+            assert machine.wait(120) == 1 and "nr_hugepages" in machine.error_output(), machine.tail()
+    finally:
+        with open(pool, "w", encoding="ascii") as f:
+            f.write("0")
+
+
+def free_huge_pages():
+    with open("/proc/meminfo", encoding="ascii") as f:
+        return int(re.search(r"^HugePages_Free:\s+(\d+)", f.read(), re.M).group(1))
+
+
+def system(name, cpus=1):
     def test(_):
-        relay(name, [sys.executable, os.path.join(TESTS, "system", name + ".py")], 3600)
+        relay(f"{name}, {cpus} CPU" + "s" * (cpus > 1),
+              [sys.executable, os.path.join(TESTS, "system", name + ".py")], 3600,
+              {"DOPPEL_CPUS": str(cpus), "DOPPEL_OPTIONS": " ".join(CPU)})
     return test
 
 
@@ -128,21 +163,29 @@ TEST_LIST = [  # name, function, part of the short run
     ("flat guests", guests, True),
     ("state", program("test-engine-state"), True),
     ("lockstep", program("test-lockstep"), True),
+    ("memory", program("test-memory"), True),
+    ("kicks", program("test-stop", "kvm", limit=120), True),
     ("boot with 1 CPU", boots(1), False),
     ("boot with 2 CPUs", boots(2), True),
-    ("boot", system("boot"), False),
+    ("memory of huge pages", huge_pages, False),
+    ("firmware", system("firmware"), False),
+    ("system boot 1", system("boot"), False),
+    ("system boot 2", system("boot", 2), False),
     ("power", system("power"), False),
     ("serial", system("serial"), False),
-    ("debian", system("debian"), False),
+    ("control", system("control"), False),
+    ("gdb", system("gdb"), False),
+    ("debian 1", system("debian"), False),
+    ("debian 2", system("debian", 2), False),
 ]
-REPORTS_ITSELF = {"flat guests", "state", "lockstep", "boot", "power", "serial", "debian"}
+REPORTS_ITSELF = {"flat guests", "state", "lockstep", "memory", "kicks"}
 
 
 def run(name, function, args):
     start = time.monotonic()
     try:
         function(args)
-        if name not in REPORTS_ITSELF:
+        if name not in REPORTS_ITSELF and not function.__qualname__.startswith("system"):
             report("ok", name)
     except Exception as error:  # a mistake in the test is a failure, not the end of the others
         report("not ok", name)

@@ -10,6 +10,7 @@ that is what the bench compares with, and how a test itself is tested.
 import ctypes
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -67,16 +68,17 @@ def _end_with_parent():
 
 class Vm:
     """
-    One machine. Options: memory ("1G"), cpus, kernel, initrd, append, disks (a list of paths, each
+    One machine. Options: memory ("1G"), cpus (1, or $DOPPEL_CPUS), kernel, initrd, append, disks (a list of paths, each
     with ",readonly" or ",snapshot" behind it if wanted), net (False, True, or what follows "user,"),
     no_reboot, debug_exit, extra (further words for the monitor), wrapper (words before the
     monitor's), log (a file that gets all serial output).
     """
 
-    def __init__(self, monitor=None, *, memory="1G", cpus=1, kernel=KERNEL, initrd=INITRAMFS,
+    def __init__(self, monitor=None, *, memory="1G", cpus=None, kernel=KERNEL, initrd=INITRAMFS,
                  append="console=ttyS0 quiet", disks=(), net=False, no_reboot=False,
                  debug_exit=False, extra=(), wrapper=(), log=None, env=None):
         self.monitor = monitor or os.environ.get("DOPPEL_MONITOR", "doppel")
+        self.cpus = cpus = cpus or int(os.environ.get("DOPPEL_CPUS", "1"))
         self.output = bytearray()      # all that came over the serial line
         self.position = 0              # what of it `expect` has consumed
         self.before = b""              # what came ahead of the last match
@@ -113,7 +115,8 @@ class Vm:
         for disk in disks:
             words += ["--disk", disk]
         words += ["--net", "none" if not net else "user" if net is True else "user," + net]
-        return words + ["--no-reboot"] * no_reboot + ["--debug-exit"] * debug_exit
+        words += ["--no-reboot"] * no_reboot + ["--debug-exit"] * debug_exit
+        return words + shlex.split(os.environ.get("DOPPEL_OPTIONS", ""))
 
     # Without erms and fsrm, because libraries then use `rep movsb`, which TCG does byte by byte.
     @staticmethod
@@ -264,17 +267,19 @@ class Vm:
 
     def overhead_bytes(self):
         """
-        Memory that the process holds beyond the guest's RAM, which is what it has mapped from a
-        memfd. Shared pages count in proportion.
+        Memory that the process holds beyond the guest's RAM, which is a memfd or what large pages
+        were asked for. Shared pages count in proportion.
         """
-        total = 0
-        guest = False
+        total = pss = 0
+        memfd = False
         with open(f"/proc/{self.process.pid}/smaps", encoding="utf-8") as f:
             for line in f:
                 if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-                    guest = "/memfd:" in line
-                elif line.startswith("Pss:") and not guest:
-                    total += int(line.split()[1]) * 1024
+                    memfd = "/memfd:" in line
+                elif line.startswith("Pss:"):
+                    pss = int(line.split()[1]) * 1024
+                elif line.startswith("VmFlags:") and not memfd and "hg" not in line.split():
+                    total += pss
         return total
 
 

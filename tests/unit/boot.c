@@ -52,7 +52,7 @@ static int setup(void **state)
     memset(f, 0, sizeof(*f));
     *state = f;
     assert_int_equal(layout_init(&f->layout, 64 * MB, 40, &f->e), 0);
-    assert_int_equal(layout_create_ram(&f->layout, &f->ram, &f->e), 0);
+    assert_int_equal(layout_create_ram(&f->layout, RAM_PAGES_SMALL, &f->ram, &f->e), 0);
     make_name(f->kernel, "/tmp/boot-kernel-XXXXXX");
     make_name(f->initrd, "/tmp/boot-initrd-XXXXXX");
     f->cfg = (struct boot_config){.kernel = f->kernel, .append = "console=ttyS0", .rsdp = 0xe0000};

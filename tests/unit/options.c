@@ -226,6 +226,25 @@ static void escape_key(void **state)
     assert_int_equal(a.count, 4);
 }
 
+static void test_memory(void **state)
+{
+    char plain[] = "512M", huge[] = "2G,hugepages=2M", giant[] = "2G,hugepages=1G",
+         odd[] = "2G,hugepages=4K", none[] = "512,hugepages=2M";
+    enum ram_pages pages = RAM_PAGES_SMALL;
+    struct err e = {0};
+    uint64_t v;
+
+    assert_int_equal(option_memory("--memory", plain, &v, &pages, &e), 0);
+    assert_true(v == 512 << 20 && pages == RAM_PAGES_SMALL);
+    assert_int_equal(option_memory("--memory", huge, &v, &pages, &e), 0);
+    assert_true(v == UINT64_C(2) << 30 && pages == RAM_PAGES_2M);
+    assert_int_equal(option_memory("--memory", giant, &v, &pages, &e), 0);
+    assert_true(pages == RAM_PAGES_1G);
+    assert_true(option_memory("--memory", odd, &v, &pages, &e) < 0 && e.usage);
+    assert_non_null(strstr(e.text, "hugepages=2M or hugepages=1G"));
+    assert_true(option_memory("--memory", none, &v, &pages, &e) < 0 && e.usage);
+}
+
 static void test_display(void **state)
 {
     struct display_options d;
@@ -249,10 +268,15 @@ static void test_display(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_display), cmocka_unit_test(sizes),
-        cmocka_unit_test(durations),    cmocka_unit_test(numbers),
-        cmocka_unit_test(disks),        cmocka_unit_test(names),
-        cmocka_unit_test(escape_key),   cmocka_unit_test(character_back_ends),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_display),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(durations),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(disks),
+        cmocka_unit_test(names),
+        cmocka_unit_test(escape_key),
+        cmocka_unit_test(character_back_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

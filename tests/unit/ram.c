@@ -67,6 +67,37 @@ static void test_layout(void **state)
     ram_destroy(NULL);
 }
 
+/* Of every kind of page, if the host has them; else it says where they are ordered. */
+static void test_pages(void **state)
+{
+    static const struct {
+        enum ram_pages pages;
+        uint64_t align;
+    } kinds[] = {{RAM_PAGES_LARGE, 2 << 20}, {RAM_PAGES_2M, 2 << 20}, {RAM_PAGES_1G, 1 << 30}};
+    struct err e = {0};
+    struct ram *r;
+    uint32_t word = 7;
+
+    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        int rc = ram_create_of(&r, 600 * PAGE, kinds[i].pages, &e);
+
+        if (rc < 0 && kinds[i].pages != RAM_PAGES_LARGE) {
+            assert_non_null(strstr(e.text, "/nr_hugepages"));
+            print_message("skip - pages of kind %u: %s\n", kinds[i].pages, e.text);
+            continue;
+        }
+        assert_int_equal(rc, 0);
+        assert_int_equal(ram_total(r), 600 * PAGE);
+        assert_int_equal((uintptr_t)ram_backing(r) % kinds[i].align, 0);
+        assert_int_equal(ram_fd(r) < 0, kinds[i].pages == RAM_PAGES_LARGE);
+        assert_int_equal(ram_add(r, 0, 600 * PAGE, false, &e), 0);
+        assert_int_equal(ram_write(r, 599 * PAGE, &word, sizeof(word)), 0);
+        assert_int_equal(ram_read(r, 599 * PAGE, &word, sizeof(word)), 0);
+        assert_int_equal(word, 7);
+        ram_destroy(r);
+    }
+}
+
 static void test_sizes(void **state)
 {
     struct ram *r;
@@ -255,11 +286,11 @@ static void test_listeners(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layout), cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_copy),   cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_rom),    cmocka_unit_test(test_fd),
-        cmocka_unit_test(test_remap),  cmocka_unit_test(test_listeners),
-        cmocka_unit_test(test_move),
+        cmocka_unit_test(test_pages),     cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_sizes),     cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_hostile),   cmocka_unit_test(test_rom),
+        cmocka_unit_test(test_fd),        cmocka_unit_test(test_remap),
+        cmocka_unit_test(test_listeners), cmocka_unit_test(test_move),
     };
 
     int failed = cmocka_run_group_tests_name("all system calls", tests, NULL, NULL);

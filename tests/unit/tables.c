@@ -91,7 +91,7 @@ static int setup(void **state)
 
     *state = f;
     assert_int_equal(layout_init(&f->layout, 32 * MB, 40, &e), 0);
-    assert_int_equal(layout_create_ram(&f->layout, &f->ram, &e), 0);
+    assert_int_equal(layout_create_ram(&f->layout, RAM_PAGES_SMALL, &f->ram, &e), 0);
     assert_int_equal(acpi_write(&acpi, f->ram, &e), 0);
     assert_int_equal(smbios_write(&sm, &f->layout, f->ram, &e), 0);
     return 0;

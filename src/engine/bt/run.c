@@ -664,6 +664,7 @@ static uint64_t bt_tsc_read(struct engine_vcpu *v)
 
 const struct engine_ops engine_bt = {
     .name = "bt",
+    .maps_ram = true,
     .probe = bt_probe,
     .create = bt_create,
     .destroy = bt_destroy,
