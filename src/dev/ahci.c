@@ -9,13 +9,11 @@
 #include "dev/ahci.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bits.h"
 #include "base/log.h"
-#include "dev/ata_unit.h"
 
 enum { FIS_H2D = 0x27, FIS_D2H = 0x34, FIS_BITS = 0xa1, FIS_PIO = 0x5f };
 enum { AT_PIO = 0x20, AT_D2H = 0x40, AT_BITS = 0x58 }; /* 4.2.1 */
@@ -46,9 +44,6 @@ struct ahci {
     struct ahci_config cfg;
     struct pci_func func;
     struct lock lock;
-    pthread_cond_t quiet;
-    char serial[AHCI_PORTS][24];
-    bool present[AHCI_PORTS];
     bool pio[AHCI_PORTS]; /* the command has moved data by PIO */
     struct slot *slots[AHCI_PORTS];
     struct ata_unit unit[AHCI_PORTS];
@@ -277,7 +272,7 @@ static void slot_done(struct block_req *r, int result)
     p->under_way--;
     if (more && !s->unit[i].paused)
         slot_start(q);
-    pthread_cond_broadcast(&s->quiet);
+    ata_unit_quiet(&s->unit[i]);
     lock_drop(&s->lock);
     ata_unit_kick(&s->unit[i]);
 }
@@ -544,17 +539,23 @@ static void changed(void *opaque, struct ata_unit *u)
     tell(s, news);
 }
 
+static bool busy(void *opaque, struct ata_unit *u)
+{
+    return port_of(opaque, u)->under_way > 0;
+}
+
 static void ejected(void *opaque, struct ata_unit *u)
 {
     struct ahci *s = opaque;
 
-    s->cfg.ejected(s->cfg.opaque, number_of(s, u));
+    s->cfg.ejected(s->cfg.opaque, u);
 }
 
 static const struct ata_unit_ops unit_ops = {.memory = memory,
                                              .moved = moved,
                                              .next = next,
                                              .waiting = waiting,
+                                             .busy = busy,
                                              .changed = changed,
                                              .ejected = ejected};
 
@@ -582,8 +583,7 @@ static void mmio_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     lock_drop(&s->lock);
     tell(s, news);
     for (unsigned i = 0; i < AHCI_PORTS; i++)
-        if (s->present[i])
-            ata_unit_kick(&s->unit[i]);
+        ata_unit_kick(&s->unit[i]);
 }
 
 static const struct bus_ops mmio_ops = {
@@ -591,34 +591,12 @@ static const struct bus_ops mmio_ops = {
 
 /* --- life --- */
 
-static void wait_queued(struct ahci *s, unsigned i)
-{
-    struct block_channel *c = s->unit[i].channel;
-
-    lock_take(&s->lock);
-    while (s->chip.port[i].under_way > 0) {
-        if (block_channel_drainable(c)) {
-            lock_drop(&s->lock);
-            block_drain(c);
-            lock_take(&s->lock);
-        } else {
-            lock_wait(&s->lock, &s->quiet);
-        }
-    }
-    lock_drop(&s->lock);
-}
-
 static void ahci_pause(void *self)
 {
     struct ahci *s = self;
 
-    for (unsigned i = 0; i < AHCI_PORTS; i++) {
-        if (!s->present[i])
-            continue;
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
         ata_unit_pause(&s->unit[i]);
-        if (s->slots[i] != NULL)
-            wait_queued(s, i);
-    }
 }
 
 static void ahci_resume(void *self)
@@ -626,18 +604,16 @@ static void ahci_resume(void *self)
     struct ahci *s = self;
 
     for (unsigned i = 0; i < AHCI_PORTS; i++)
-        if (s->present[i])
-            ata_unit_resume(&s->unit[i]);
+        ata_unit_resume(&s->unit[i]);
 }
 
 static void ahci_device_reset(void *self)
 {
     struct ahci *s = self;
-    bool paused[AHCI_PORTS];
+    bool ran[AHCI_PORTS];
 
     for (unsigned i = 0; i < AHCI_PORTS; i++)
-        paused[i] = s->unit[i].paused;
-    ahci_pause(s);
+        ran[i] = ata_unit_pause(&s->unit[i]);
     pci_func_reset(&s->func);
     lock_take(&s->lock);
     ahci_reset(&s->chip);
@@ -645,7 +621,7 @@ static void ahci_device_reset(void *self)
     lock_drop(&s->lock);
     pci_intx_update(&s->func);
     for (unsigned i = 0; i < AHCI_PORTS; i++)
-        if (s->present[i] && !paused[i])
+        if (ran[i])
             ata_unit_resume(&s->unit[i]);
 }
 
@@ -665,11 +641,9 @@ static void ahci_destroy(void *self)
     pci_remove(&s->func);
     pci_func_finish(&s->func);
     for (unsigned i = 0; i < AHCI_PORTS; i++) {
-        if (s->present[i])
-            ata_unit_finish(&s->unit[i]);
+        ata_unit_finish(&s->unit[i]);
         free(s->slots[i]);
     }
-    pthread_cond_destroy(&s->quiet);
     lock_finish(&s->lock);
     free(s);
 }
@@ -703,7 +677,6 @@ int ahci_create(const struct ahci_config *cfg, struct device *out, struct err *e
     }
     s->cfg = *cfg;
     lock_init(&s->lock, LOCK_DEVICE);
-    pthread_cond_init(&s->quiet, NULL);
     ahci_init(&s->chip, none);
     pci_func_bar(&s->func, 5, PCI_BAR_MEM32, 4096, &mmio_ops, s);
     pci_func_set8(&s->func, 0x90, 0x40, 0);    /* MAP: AHCI, six ports */
@@ -722,64 +695,26 @@ int ahci_add(const struct device *d, unsigned port, enum ata_kind kind,
              struct block_backend *backend, struct err *e)
 {
     struct ahci *s = d->self;
-    struct ata_drive *a = &s->chip.port[port].drive;
-    struct ata_identity id = {.kind = kind, .serial = s->serial[port], .ncq = true};
+    struct ahci_port *p = &s->chip.port[port];
     const struct ata_unit_config cfg = {.lock = &s->lock,
-                                        .drive = a,
+                                        .drive = &p->drive,
+                                        .place = port,
+                                        .ncq = true,
                                         .loop = s->cfg.loop,
                                         .ram = s->cfg.ram,
                                         .ops = &unit_ops,
                                         .opaque = s};
-    int rc = -ENOMEM;
 
-    snprintf(s->serial[port], sizeof(s->serial[port]), "DP%05u", port + 1);
     s->slots[port] = calloc(AHCI_SLOTS, sizeof(*s->slots[port]));
-    if (kind == ATA_DISK) {
-        id.sectors = block_size(backend) / ATA_SECTOR;
-        id.readonly = block_readonly(backend);
-    }
-    ata_init(a, &id);
-    s->chip.port[port].serr = 1u << 26;
-    if (kind == ATA_CDROM && backend != NULL)
-        a->cd_sectors = block_size(backend) / ATA_CD_SECTOR;
-    if (s->slots[port] != NULL)
-        rc = ata_unit_init(&s->unit[port], &cfg, backend);
-    if (rc < 0)
-        return err_set(e, -rc, "cannot set up an AHCI drive: %s", strerror(-rc));
-    s->present[port] = true;
-    return 0;
+    if (s->slots[port] == NULL)
+        return err_set(e, ENOMEM, "no memory for the commands of an AHCI drive");
+    p->serr = 1u << 26; /* a device was found */
+    return ata_unit_init(&s->unit[port], &cfg, kind, backend, e);
 }
 
-enum ata_kind ahci_kind(const struct device *d, unsigned port)
-{
-    const struct ahci *s = d->self;
-
-    return s->chip.port[port].drive.id.kind;
-}
-
-int ahci_change(const struct device *d, unsigned port, struct block_backend *backend)
+struct ata_unit *ahci_unit(const struct device *d, unsigned port)
 {
     struct ahci *s = d->self;
 
-    return ata_unit_change(&s->unit[port], backend);
-}
-
-bool ahci_locked(const struct device *d, unsigned port)
-{
-    struct ahci *s = d->self;
-    bool locked;
-
-    lock_take(&s->lock);
-    locked = s->chip.port[port].drive.locked;
-    lock_drop(&s->lock);
-    return locked;
-}
-
-void ahci_request_eject(const struct device *d, unsigned port)
-{
-    struct ahci *s = d->self;
-
-    lock_take(&s->lock);
-    ata_request_eject(&s->chip.port[port].drive);
-    lock_drop(&s->lock);
+    return s->unit[port].cfg.drive != NULL ? &s->unit[port] : NULL;
 }

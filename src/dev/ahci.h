@@ -8,6 +8,7 @@
 
 #include "block/block.h"
 #include "bus/pci.h"
+#include "dev/ata_unit.h"
 #include "dev/chip/ahci_chip.h"
 #include "dev/device.h"
 #include "mem/ram.h"
@@ -16,22 +17,18 @@ struct ahci_config {
     struct pci_bus *bus;
     unsigned devfn;
     struct ram *ram;
-    struct loop *loop;                            /* not the main loop, see block_drain */
-    void (*ejected)(void *opaque, unsigned port); /* the guest opened the tray; the loop's thread */
+    struct loop *loop; /* not the main loop, see block_drain */
+    /* The guest opened the tray; the loop's thread. */
+    void (*ejected)(void *opaque, const struct ata_unit *u);
     void *opaque;
 };
 
 /* An adapter without drives; they are added before the machine runs. */
 int ahci_create(const struct ahci_config *cfg, struct device *out, struct err *e) MUST_CHECK;
-/* `backend` outlives the device; NULL is a CD-ROM drive without a medium. */
+/* See ata_unit_init. */
 int ahci_add(const struct device *d, unsigned port, enum ata_kind kind,
              struct block_backend *backend, struct err *e) MUST_CHECK;
-/* What sits there. */
-enum ata_kind ahci_kind(const struct device *d, unsigned port);
-/* See ata_unit_change. */
-int ahci_change(const struct device *d, unsigned port, struct block_backend *backend) MUST_CHECK;
-bool ahci_locked(const struct device *d, unsigned port); /* the tray, by the guest */
-/* Tells the guest that a person wants the tray open. */
-void ahci_request_eject(const struct device *d, unsigned port);
+/* What sits there, or NULL. */
+struct ata_unit *ahci_unit(const struct device *d, unsigned port);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <string.h>
 
 static void done(struct block_req *req, int result);
@@ -247,6 +248,8 @@ void ata_unit_kick(struct ata_unit *u)
     struct ata_io io;
     bool post;
 
+    if (u->cfg.drive == NULL)
+        return;
     lock_take(u->cfg.lock);
     post = !u->posted && !u->busy && !u->paused &&
            (wanted(u, &io) || u->cfg.drive->eject ||
@@ -265,30 +268,49 @@ void ata_unit_kick(struct ata_unit *u)
 
 /* --- pause --- */
 
-void ata_unit_pause(struct ata_unit *u)
+/* Lock held. */
+static bool under_way(struct ata_unit *u)
 {
+    return u->busy || (u->cfg.ops->busy != NULL && u->cfg.ops->busy(u->cfg.opaque, u));
+}
+
+bool ata_unit_pause(struct ata_unit *u)
+{
+    bool ran;
+
+    if (u->cfg.drive == NULL)
+        return false;
     lock_take(u->cfg.lock);
+    ran = !u->paused;
     u->paused = true;
-    while (u->busy) {
+    while (under_way(u)) {
         lock_drop(u->cfg.lock);
         if (u->channel != NULL && block_channel_drainable(u->channel)) {
             block_drain(u->channel);
             lock_take(u->cfg.lock);
         } else {
             lock_take(u->cfg.lock);
-            if (u->busy)
+            if (under_way(u))
                 lock_wait(u->cfg.lock, &u->quiet);
         }
     }
     lock_drop(u->cfg.lock);
+    return ran;
 }
 
 void ata_unit_resume(struct ata_unit *u)
 {
+    if (u->cfg.drive == NULL)
+        return;
     lock_take(u->cfg.lock);
     u->paused = false;
     lock_drop(u->cfg.lock);
     ata_unit_kick(u);
+}
+
+void ata_unit_quiet(struct ata_unit *u)
+{
+    pthread_cond_broadcast(&u->quiet);
 }
 
 /* --- images --- */
@@ -303,18 +325,39 @@ static int open_channel(struct ata_unit *u, struct block_backend *b)
     return rc;
 }
 
-int ata_unit_init(struct ata_unit *u, const struct ata_unit_config *cfg,
-                  struct block_backend *backend)
+static uint64_t cd_sectors(struct block_backend *b)
 {
-    memset(u, 0, sizeof(*u));
-    u->cfg = *cfg;
-    u->backend = backend;
+    return b != NULL ? block_size(b) / ATA_CD_SECTOR : 0;
+}
+
+int ata_unit_init(struct ata_unit *u, const struct ata_unit_config *cfg, enum ata_kind kind,
+                  struct block_backend *backend, struct err *e)
+{
+    struct ata_identity id = {.kind = kind, .serial = u->serial, .ncq = cfg->ncq};
+    int rc;
+
+    *u = (struct ata_unit){.cfg = *cfg, .backend = backend};
+    snprintf(u->serial, sizeof(u->serial), "DP%05u", cfg->place + 1);
+    rc = open_channel(u, backend);
+    if (rc < 0) {
+        u->cfg.drive = NULL;
+        return err_set(e, -rc, "cannot set up an ATA drive: %s", strerror(-rc));
+    }
     pthread_cond_init(&u->quiet, NULL);
-    return open_channel(u, backend);
+    if (kind == ATA_DISK) {
+        id.sectors = block_size(backend) / ATA_SECTOR;
+        id.readonly = block_readonly(backend);
+    }
+    ata_init(cfg->drive, &id);
+    if (kind == ATA_CDROM)
+        cfg->drive->cd_sectors = cd_sectors(backend);
+    return 0;
 }
 
 void ata_unit_finish(struct ata_unit *u)
 {
+    if (u->cfg.drive == NULL)
+        return;
     block_channel_close(u->channel);
     pthread_cond_destroy(&u->quiet);
 }
@@ -346,12 +389,8 @@ static void on_change(void *opaque)
 int ata_unit_change(struct ata_unit *u, struct block_backend *backend)
 {
     struct change c = {.u = u, .backend = backend};
-    bool was;
+    bool ran = ata_unit_pause(u);
 
-    lock_take(u->cfg.lock);
-    was = u->paused;
-    lock_drop(u->cfg.lock);
-    ata_unit_pause(u);
     sem_init(&c.finished, 0, 0);
     if (!loop_is_running(u->cfg.loop) || loop_is_current(u->cfg.loop))
         change(&c);
@@ -363,10 +402,27 @@ int ata_unit_change(struct ata_unit *u, struct block_backend *backend)
     lock_take(u->cfg.lock);
     if (ata_io(u->cfg.drive, &u->io)) /* of the old one */
         ata_io_done(u->cfg.drive, -EIO, 0);
-    ata_medium(u->cfg.drive, u->backend != NULL ? block_size(u->backend) / ATA_CD_SECTOR : 0);
+    ata_medium(u->cfg.drive, cd_sectors(u->backend));
     lock_drop(u->cfg.lock);
     u->cfg.ops->changed(u->cfg.opaque, u);
-    if (!was)
+    if (ran)
         ata_unit_resume(u);
     return c.rc;
+}
+
+bool ata_unit_locked(struct ata_unit *u)
+{
+    bool locked;
+
+    lock_take(u->cfg.lock);
+    locked = u->cfg.drive->locked;
+    lock_drop(u->cfg.lock);
+    return locked;
+}
+
+void ata_unit_request_eject(struct ata_unit *u)
+{
+    lock_take(u->cfg.lock);
+    ata_request_eject(u->cfg.drive);
+    lock_drop(u->cfg.lock);
 }

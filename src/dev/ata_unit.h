@@ -50,6 +50,9 @@ struct ata_unit_ops {
      * nothing that ata_io tells, or has a packet to get. */
     enum ata_unit_next (*next)(void *opaque, struct ata_unit *u);
     bool (*waiting)(void *opaque, struct ata_unit *u); /* is there something for `next`? */
+    /* Of adapters that use the channel themselves, too, else NULL; lock held: are requests of
+     * theirs under way? They call ata_unit_quiet at the end of each. */
+    bool (*busy)(void *opaque, struct ata_unit *u);
     /* Lock not held: registers may have changed. */
     void (*changed)(void *opaque, struct ata_unit *u);
     /* Lock not held: the guest opened the tray. */
@@ -58,15 +61,19 @@ struct ata_unit_ops {
 
 struct ata_unit_config {
     struct lock *lock;
-    struct ata_drive *drive; /* the adapter has called ata_init */
+    struct ata_drive *drive;
+    unsigned place; /* at the adapter, for the serial number */
+    bool ncq;       /* see struct ata_identity */
     struct loop *loop;
     struct ram *ram;
     const struct ata_unit_ops *ops;
     void *opaque;
 };
 
+/* All zero: no drive. Then pause, resume, kick and finish do nothing. */
 struct ata_unit {
     struct ata_unit_config cfg;
+    char serial[24];
     struct block_backend *backend; /* NULL: no medium */
     struct block_channel *channel; /* the loop's thread */
     pthread_cond_t quiet;
@@ -77,18 +84,25 @@ struct ata_unit {
     struct ata_memory memory;
 };
 
-int ata_unit_init(struct ata_unit *u, const struct ata_unit_config *cfg,
-                  struct block_backend *backend) MUST_CHECK;
+/* `backend` outlives the unit; NULL is a CD-ROM drive without a medium. */
+int ata_unit_init(struct ata_unit *u, const struct ata_unit_config *cfg, enum ata_kind kind,
+                  struct block_backend *backend, struct err *e) MUST_CHECK;
 void ata_unit_finish(struct ata_unit *u); /* paused; no loop runs */
 
 /* Any thread, without the lock: the drive may want I/O. */
 void ata_unit_kick(struct ata_unit *u);
-/* Main thread, without the lock. After pause nothing is under way. */
-void ata_unit_pause(struct ata_unit *u);
+/* Main thread, without the lock. After pause nothing is under way; false: it was paused before. */
+bool ata_unit_pause(struct ata_unit *u);
 void ata_unit_resume(struct ata_unit *u);
+void ata_unit_quiet(struct ata_unit *u); /* lock held */
+
+/* --- what a person does; main thread, without the lock --- */
 
 /* Another image in a CD-ROM drive, or NULL for none; the old one is not used any more when it
- * returns. Main thread; waits for the loop if that runs. 0 or -errno, then the drive is empty. */
+ * returns. Waits for the loop if that runs. 0 or -errno, then the drive is empty. */
 int ata_unit_change(struct ata_unit *u, struct block_backend *backend) MUST_CHECK;
+bool ata_unit_locked(struct ata_unit *u); /* the tray, by the guest */
+/* Tells the guest that the tray is wanted open. */
+void ata_unit_request_eject(struct ata_unit *u);
 
 #endif

@@ -8,11 +8,9 @@
 #include "dev/ide.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "dev/ata_unit.h"
 #include "dev/chip/ide_chip.h"
 #include "dev/irq_out.h"
 
@@ -33,8 +31,6 @@ struct ide {
     struct ide_config cfg;
     struct pci_func func;
     struct lock lock;
-    char serial[IDE_DRIVES][24];
-    bool present[IDE_DRIVES];
     struct ata_unit unit[IDE_DRIVES];
     struct channel channel[IDE_CHANNELS];
 };
@@ -65,8 +61,7 @@ static void tell(struct channel *c)
 
     irq_out_flush(&c->irq);
     for (unsigned i = first; i < first + 2; i++)
-        if (s->present[i])
-            ata_unit_kick(&s->unit[i]);
+        ata_unit_kick(&s->unit[i]);
 }
 
 /* Lock held: an access in the middle of a block: many come in a row and nothing follows. */
@@ -249,7 +244,7 @@ static void ejected(void *opaque, struct ata_unit *u)
 {
     struct ide *s = opaque;
 
-    s->cfg.ejected(s->cfg.opaque, (unsigned)(u - s->unit));
+    s->cfg.ejected(s->cfg.opaque, u);
 }
 
 static const struct ata_unit_ops unit_ops = {
@@ -257,31 +252,29 @@ static const struct ata_unit_ops unit_ops = {
 
 /* --- life --- */
 
-static void each_unit(struct ide *s, void (*fn)(struct ata_unit *u))
-{
-    for (unsigned i = 0; i < IDE_DRIVES; i++)
-        if (s->present[i])
-            fn(&s->unit[i]);
-}
-
 static void ide_pause(void *self)
 {
-    each_unit(self, ata_unit_pause);
+    struct ide *s = self;
+
+    for (unsigned i = 0; i < IDE_DRIVES; i++)
+        ata_unit_pause(&s->unit[i]);
 }
 
 static void ide_resume(void *self)
 {
-    each_unit(self, ata_unit_resume);
+    struct ide *s = self;
+
+    for (unsigned i = 0; i < IDE_DRIVES; i++)
+        ata_unit_resume(&s->unit[i]);
 }
 
 static void ide_device_reset(void *self)
 {
     struct ide *s = self;
-    bool paused[IDE_DRIVES];
+    bool ran[IDE_DRIVES];
 
     for (unsigned i = 0; i < IDE_DRIVES; i++)
-        paused[i] = s->unit[i].paused;
-    ide_pause(s);
+        ran[i] = ata_unit_pause(&s->unit[i]);
     pci_func_reset(&s->func);
     for (unsigned i = 0; i < IDE_CHANNELS; i++) {
         lock_take(&s->lock);
@@ -291,7 +284,7 @@ static void ide_device_reset(void *self)
         irq_out_flush(&s->channel[i].irq);
     }
     for (unsigned i = 0; i < IDE_DRIVES; i++)
-        if (s->present[i] && !paused[i])
+        if (ran[i])
             ata_unit_resume(&s->unit[i]);
 }
 
@@ -316,7 +309,8 @@ static void ide_destroy(void *self)
         bus_unmap(s->cfg.ports, command_ports[i], &command_ops, &s->channel[i]);
         bus_unmap(s->cfg.ports, control_ports[i], &control_ops, &s->channel[i]);
     }
-    each_unit(s, ata_unit_finish);
+    for (unsigned i = 0; i < IDE_DRIVES; i++)
+        ata_unit_finish(&s->unit[i]);
     lock_finish(&s->lock);
     free(s);
 }
@@ -394,63 +388,22 @@ int ide_add(const struct device *d, unsigned drive, enum ata_kind kind,
             struct block_backend *backend, struct err *e)
 {
     struct ide *s = d->self;
-    struct ata_drive *a = &s->channel[drive / 2].chip.drive[drive % 2];
-    struct ata_identity id = {.kind = kind, .serial = s->serial[drive]};
     const struct ata_unit_config cfg = {.lock = &s->lock,
-                                        .drive = a,
+                                        .drive = &s->channel[drive / 2].chip.drive[drive % 2],
+                                        .place = drive,
                                         .loop = s->cfg.loop,
                                         .ram = s->cfg.ram,
                                         .ops = &unit_ops,
                                         .opaque = s};
-    int rc;
 
-    snprintf(s->serial[drive], sizeof(s->serial[drive]), "DP%05u", drive + 1);
-    if (kind == ATA_DISK) {
-        id.sectors = block_size(backend) / ATA_SECTOR;
-        id.readonly = block_readonly(backend);
-    }
-    ata_init(a, &id);
-    if (kind == ATA_CDROM && backend != NULL)
-        a->cd_sectors = block_size(backend) / ATA_CD_SECTOR;
-    rc = ata_unit_init(&s->unit[drive], &cfg, backend);
-    if (rc < 0)
-        return err_set(e, -rc, "cannot set up an IDE drive: %s", strerror(-rc));
-    s->present[drive] = true;
-    return 0;
+    return ata_unit_init(&s->unit[drive], &cfg, kind, backend, e);
 }
 
-enum ata_kind ide_kind(const struct device *d, unsigned drive)
-{
-    const struct ide *s = d->self;
-
-    return s->channel[drive / 2].chip.drive[drive % 2].id.kind;
-}
-
-int ide_change(const struct device *d, unsigned drive, struct block_backend *backend)
+struct ata_unit *ide_unit(const struct device *d, unsigned drive)
 {
     struct ide *s = d->self;
 
-    return ata_unit_change(&s->unit[drive], backend);
-}
-
-bool ide_locked(const struct device *d, unsigned drive)
-{
-    struct ide *s = d->self;
-    bool locked;
-
-    lock_take(&s->lock);
-    locked = s->unit[drive].cfg.drive->locked;
-    lock_drop(&s->lock);
-    return locked;
-}
-
-void ide_request_eject(const struct device *d, unsigned drive)
-{
-    struct ide *s = d->self;
-
-    lock_take(&s->lock);
-    ata_request_eject(s->unit[drive].cfg.drive);
-    lock_drop(&s->lock);
+    return s->unit[drive].cfg.drive != NULL ? &s->unit[drive] : NULL;
 }
 
 void ide_program(const struct device *d)

@@ -8,7 +8,7 @@
 
 #include "block/block.h"
 #include "bus/pci.h"
-#include "dev/chip/ata.h"
+#include "dev/ata_unit.h"
 #include "dev/device.h"
 #include "mem/ram.h"
 
@@ -23,23 +23,18 @@ struct ide_config {
     struct ram *ram;
     struct loop *loop;            /* not the main loop, see block_drain */
     struct pin irq[IDE_CHANNELS]; /* the ISA interrupts */
-    void (*ejected)(void *opaque,
-                    unsigned drive); /* the guest opened the tray; the loop's thread */
+    /* The guest opened the tray; the loop's thread. */
+    void (*ejected)(void *opaque, const struct ata_unit *u);
     void *opaque;
 };
 
 /* An adapter without drives; they are added before the machine runs. */
 int ide_create(const struct ide_config *cfg, struct device *out, struct err *e) MUST_CHECK;
-/* `backend` outlives the device; NULL is a CD-ROM drive without a medium. */
+/* See ata_unit_init. */
 int ide_add(const struct device *d, unsigned drive, enum ata_kind kind,
             struct block_backend *backend, struct err *e) MUST_CHECK;
-/* What sits there. */
-enum ata_kind ide_kind(const struct device *d, unsigned drive);
-/* See ata_unit_change. */
-int ide_change(const struct device *d, unsigned drive, struct block_backend *backend) MUST_CHECK;
-bool ide_locked(const struct device *d, unsigned drive); /* the tray, by the guest */
-/* Tells the guest that a person wants the tray open. */
-void ide_request_eject(const struct device *d, unsigned drive);
+/* What sits there, or NULL. */
+struct ata_unit *ide_unit(const struct device *d, unsigned drive);
 /* What firmware does: decodes the ports. */
 void ide_program(const struct device *d);
 

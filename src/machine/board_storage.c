@@ -12,12 +12,12 @@
 
 enum { FN_IDE = 1, FN_AHCI = 2 };
 
-static void ejected(void *opaque, unsigned drive)
+static void ejected(void *opaque, const struct ata_unit *u)
 {
     struct machine *m = opaque;
 
     for (unsigned i = 0; i < m->cdroms; i++)
-        if (m->cdrom[i] == drive && m->cfg.hooks.ejected != NULL)
+        if (m->cdrom[i] == u && m->cfg.hooks.ejected != NULL)
             m->cfg.hooks.ejected(m->cfg.hooks.opaque, i);
 }
 
@@ -55,17 +55,24 @@ static bool is_ide(const struct machine *m)
     return m->cfg.board == MACHINE_PC;
 }
 
-/* The first free place; with IDE CD-ROM drives begin at the second channel, as people expect. */
-static int find_place(struct machine *m, enum ata_kind kind)
+/* What sits at a place of the adapter, or NULL. */
+static struct ata_unit *unit_at(const struct machine *m, unsigned at)
 {
-    static const uint8_t order[2][IDE_DRIVES] = {{0, 1, 2, 3}, {2, 3, 1, 0}};
+    return is_ide(m) ? ide_unit(&m->ata, at) : ahci_unit(&m->ata, at);
+}
 
-    for (unsigned i = 0; i < IDE_DRIVES && is_ide(m); i++)
-        if (ide_kind(&m->ata, order[kind == ATA_CDROM][i]) == ATA_NONE)
-            return order[kind == ATA_CDROM][i];
-    for (unsigned i = 0; i < AHCI_PORTS && !is_ide(m); i++)
-        if (ahci_kind(&m->ata, i) == ATA_NONE)
-            return (int)i;
+/* The first free place; with IDE CD-ROM drives begin at the second channel, as people expect. */
+static int find_place(const struct machine *m, enum ata_kind kind)
+{
+    static const uint8_t cdroms[IDE_DRIVES] = {2, 3, 1, 0};
+    unsigned places = is_ide(m) ? IDE_DRIVES : AHCI_PORTS;
+
+    for (unsigned i = 0; i < places; i++) {
+        unsigned at = is_ide(m) && kind == ATA_CDROM ? cdroms[i] : i;
+
+        if (unit_at(m, at) == NULL)
+            return (int)at;
+    }
     return -1;
 }
 
@@ -106,7 +113,7 @@ static int add(struct machine *m, enum ata_kind kind, struct block_backend *b, s
         return rc;
     bootable(m, (unsigned)at, kind == ATA_CDROM ? 'd' : 'c');
     if (kind == ATA_CDROM)
-        m->cdrom[m->cdroms++] = (uint8_t)at;
+        m->cdrom[m->cdroms++] = unit_at(m, (unsigned)at);
     return 0;
 }
 
@@ -122,21 +129,17 @@ int machine_add_cdrom(struct machine *m, struct block_backend *b, struct loop *i
 
 int machine_change_cdrom(struct machine *m, unsigned cdrom, struct block_backend *b)
 {
-    return is_ide(m) ? ide_change(&m->ata, m->cdrom[cdrom], b)
-                     : ahci_change(&m->ata, m->cdrom[cdrom], b);
+    return ata_unit_change(m->cdrom[cdrom], b);
 }
 
 bool machine_cdrom_locked(struct machine *m, unsigned cdrom)
 {
-    return is_ide(m) ? ide_locked(&m->ata, m->cdrom[cdrom]) : ahci_locked(&m->ata, m->cdrom[cdrom]);
+    return ata_unit_locked(m->cdrom[cdrom]);
 }
 
 void machine_cdrom_request(struct machine *m, unsigned cdrom)
 {
-    if (is_ide(m))
-        ide_request_eject(&m->ata, m->cdrom[cdrom]);
-    else
-        ahci_request_eject(&m->ata, m->cdrom[cdrom]);
+    ata_unit_request_eject(m->cdrom[cdrom]);
 }
 
 void board_storage_program(struct machine *m)

@@ -82,8 +82,8 @@ struct machine {
     unsigned boot_count;
     bool boot_ordered; /* the firmware's list is made */
     unsigned disks;
-    struct device ata;                 /* the adapter for ATA drives; ops NULL: none */
-    uint8_t cdrom[MACHINE_MAX_CDROMS]; /* their places at the adapter */
+    struct device ata; /* the adapter for ATA drives; ops NULL: none */
+    struct ata_unit *cdrom[MACHINE_MAX_CDROMS];
     unsigned cdroms;
     void *disk[MACHINE_MAX_DISKS]; /* the virtio disks */
     void *console;                 /* the virtio console, or NULL */

@@ -59,7 +59,7 @@ static void finish(struct suite_env *env)
     free(x);
 }
 
-static void on_eject(void *opaque, unsigned drive)
+static void on_eject(void *opaque, const struct ata_unit *u)
 {
     suite_activity(opaque);
 }
