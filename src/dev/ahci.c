@@ -3,10 +3,9 @@
  * The AHCI adapter: see ahci.h. Numbers of chapters are AHCI 1.3.1's.
  *
  * Everything that reads command lists and writes FISes happens on the loop. A command is the
- * drive's (ata_unit.h) unless it is queued: those go from their slot straight to the image, many at
- * a time, and are begun anew after a pause or a restore, for they may be done twice.
+ * drive's (ata_unit.h) unless it is queued: ahci_queue.c.
  */
-#include "dev/ahci.h"
+#include "dev/ahci_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,40 +14,10 @@
 #include "base/bits.h"
 #include "base/log.h"
 
-enum { FIS_H2D = 0x27, FIS_D2H = 0x34, FIS_BITS = 0xa1, FIS_PIO = 0x5f };
-enum { AT_PIO = 0x20, AT_D2H = 0x40, AT_BITS = 0x58 }; /* 4.2.1 */
-enum { FIS_COMMAND = 0x80, FIS_INTERRUPT = 0x40, CONTROL_SRST = 0x04 };
+enum { FIS_H2D = 0x27, FIS_D2H = 0x34, FIS_PIO = 0x5f };
+enum { AT_PIO = 0x20, AT_D2H = 0x40 }; /* 4.2.1 */
+enum { FIS_COMMAND = 0x80, CONTROL_SRST = 0x04 };
 enum { TABLE_PACKET = 0x40, TABLE_PRDT = 0x80 };
-enum { READ_QUEUED = 0x60, WRITE_QUEUED = 0x61 };
-
-/* A place in a table of descriptors. */
-struct cursor {
-    uint64_t table;
-    uint32_t count, index, offset;
-};
-
-struct ahci;
-
-struct slot {
-    struct ahci *ahci;
-    struct ahci_port *port;
-    bool active; /* in flight */
-    bool write, fua;
-    uint64_t offset, left;
-    struct cursor at;
-    struct block_req req;
-    struct ata_memory memory;
-};
-
-struct ahci {
-    struct ahci_config cfg;
-    struct pci_func func;
-    struct lock lock;
-    bool pio[AHCI_PORTS]; /* the command has moved data by PIO */
-    struct slot *slots[AHCI_PORTS];
-    struct ata_unit unit[AHCI_PORTS];
-    struct ahci_chip chip;
-};
 
 static const struct pci_func_info info = {
     .name = "ich9-ahci",
@@ -73,8 +42,7 @@ static struct ahci_port *port_of(struct ahci *s, const struct ata_unit *u)
 
 /* --- interrupts --- */
 
-/* Lock held; true: send a message. */
-static bool note(struct ahci *s)
+bool ahci_note(struct ahci *s)
 {
     bool news = ahci_update(&s->chip);
 
@@ -82,7 +50,7 @@ static bool note(struct ahci *s)
     return news;
 }
 
-static void tell(struct ahci *s, bool news)
+void ahci_tell(struct ahci *s, bool news)
 {
     pci_intx_update(&s->func);
     if (news && pci_msi_enabled(&s->func))
@@ -91,7 +59,7 @@ static void tell(struct ahci *s, bool news)
 
 /* --- memory of a command: 4.2.3.3 --- */
 
-static bool descriptor(struct ahci *s, const struct cursor *c, gpa_t *at, uint32_t *len)
+static bool descriptor(struct ahci *s, const struct ahci_cursor *c, gpa_t *at, uint32_t *len)
 {
     uint8_t d[16];
 
@@ -107,7 +75,8 @@ static bool descriptor(struct ahci *s, const struct cursor *c, gpa_t *at, uint32
     return true;
 }
 
-static void gather(struct ahci *s, struct cursor c, uint64_t want, bool write, struct ata_memory *m)
+void ahci_gather(struct ahci *s, struct ahci_cursor c, uint64_t want, bool write,
+                 struct ata_memory *m)
 {
     gpa_t at;
     uint32_t len;
@@ -122,7 +91,7 @@ static void gather(struct ahci *s, struct cursor c, uint64_t want, bool write, s
     }
 }
 
-static void advance(struct ahci *s, struct cursor *c, uint64_t bytes)
+void ahci_advance(struct ahci *s, struct ahci_cursor *c, uint64_t bytes)
 {
     gpa_t at;
     uint32_t len;
@@ -138,16 +107,16 @@ static void advance(struct ahci *s, struct cursor *c, uint64_t bytes)
     }
 }
 
-static struct cursor cursor_of(const struct ahci_port *p)
+static struct ahci_cursor cursor_of(const struct ahci_port *p)
 {
-    return (struct cursor){p->table, p->header >> 16, p->prd, p->prd_offset};
+    return (struct ahci_cursor){p->table, p->header >> 16, p->prd, p->prd_offset};
 }
 
 static int memory(void *opaque, struct ata_unit *u, uint64_t want, bool write, struct ata_memory *m)
 {
     struct ahci *s = opaque;
 
-    gather(s, cursor_of(port_of(s, u)), want, write, m);
+    ahci_gather(s, cursor_of(port_of(s, u)), want, write, m);
     return m->bytes == 0 ? -EFAULT : 0;
 }
 
@@ -155,9 +124,9 @@ static void moved(void *opaque, struct ata_unit *u, uint64_t bytes)
 {
     struct ahci *s = opaque;
     struct ahci_port *p = port_of(s, u);
-    struct cursor c = cursor_of(p);
+    struct ahci_cursor c = cursor_of(p);
 
-    advance(s, &c, bytes);
+    ahci_advance(s, &c, bytes);
     p->prd = c.index;
     p->prd_offset = c.offset;
     p->moved += (uint32_t)bytes;
@@ -172,7 +141,7 @@ static void fis_d2h(const struct ahci_port *p, uint8_t fis[20])
 
     memset(fis, 0, 20);
     fis[0] = FIS_D2H;
-    fis[1] = FIS_INTERRUPT;
+    fis[1] = AHCI_FIS_INTERRUPT;
     fis[2] = d->status;
     fis[3] = d->error;
     memcpy(fis + 4, d->reg + ATA_REG_LBA_LOW, 3);
@@ -190,149 +159,16 @@ static void fis_pio(const struct ahci_port *p, uint8_t fis[20])
     st_le16(fis + 16, (uint16_t)p->moved);
 }
 
-static void send(struct ahci *s, uint64_t area, unsigned at, const uint8_t *fis, unsigned len)
+void ahci_send(struct ahci *s, uint64_t area, unsigned at, const uint8_t *fis, unsigned len)
 {
     if (area != 0 && ram_write(s->cfg.ram, area + at, fis, len) < 0)
         log_guest("ahci: FISes are received at %#llx, which is no memory",
                   (unsigned long long)area);
 }
 
-/* --- queued commands --- */
-
-static void slot_start(struct slot *q);
-
-/* Lock held. Others that are queued stay so until the driver stops the port: 6.2.2.2. */
-static void queue_failed(struct ahci_port *p, unsigned tag)
-{
-    struct ata_drive *d = &p->drive;
-
-    p->halted = true;
-    d->queue_failed = true;
-    d->queue_tag = (uint8_t)tag;
-    d->queue_status = d->status = ATA_DRDY | ATA_DSC | ATA_ERR;
-    d->queue_error = d->error = ATA_ABRT;
-}
-
-/* The end of one; not under the lock. `failed`: tells the error instead. */
-static void slot_finish(struct slot *q, bool failed)
-{
-    struct ahci *s = q->ahci;
-    struct ahci_port *p = q->port;
-    unsigned i = (unsigned)(p - s->chip.port), tag = (unsigned)(q - s->slots[i]);
-    uint8_t fis[8] = {FIS_BITS, FIS_INTERRUPT};
-    uint64_t area = 0;
-    bool news;
-
-    lock_take(&s->lock);
-    if (failed)
-        queue_failed(p, tag);
-    fis[2] = p->drive.status & 0x77;
-    fis[3] = p->drive.error;
-    st_le32(fis + 4, failed ? 0 : 1u << tag);
-    if (p->cmd & AHCI_CMD_FRE)
-        area = p->fb;
-    lock_drop(&s->lock);
-    send(s, area, AT_BITS, fis, sizeof(fis));
-    lock_take(&s->lock);
-    if (p->queued >> tag & 1) {
-        p->is |= AHCI_IS_SDB | (failed ? AHCI_IS_TFE : 0);
-        if (!failed) {
-            p->queued &= ~(1u << tag);
-            p->sact &= ~(1u << tag);
-        }
-    }
-    news = note(s);
-    lock_drop(&s->lock);
-    tell(s, news);
-}
-
-static void slot_done(struct block_req *r, int result)
-{
-    struct slot *q = r->opaque;
-    struct ahci *s = q->ahci;
-    struct ahci_port *p = q->port;
-    unsigned i = (unsigned)(p - s->chip.port);
-    bool mine, more;
-
-    if (result == 0 && !q->write)
-        for (unsigned k = 0; k < q->memory.count; k++)
-            ram_written(s->cfg.ram, q->memory.gpa[k], q->memory.iov[k].iov_len);
-    lock_take(&s->lock);
-    q->offset += r->bytes;
-    q->left -= r->bytes;
-    mine = (p->queued >> (q - s->slots[i]) & 1) != 0 && !p->halted;
-    more = mine && result == 0 && q->left > 0;
-    if (more)
-        advance(s, &q->at, r->bytes);
-    lock_drop(&s->lock);
-    if (mine && !more)
-        slot_finish(q, result < 0);
-    lock_take(&s->lock);
-    q->active = false;
-    p->under_way--;
-    if (more && !s->unit[i].paused)
-        slot_start(q);
-    ata_unit_quiet(&s->unit[i]);
-    lock_drop(&s->lock);
-    ata_unit_kick(&s->unit[i]);
-}
-
-/* Lock held, on the loop; the request goes out with the next block_kick. */
-static void slot_start(struct slot *q)
-{
-    struct ahci *s = q->ahci;
-    unsigned i = (unsigned)(q->port - s->chip.port);
-    uint64_t want = q->left < ATA_UNIT_PIECE ? q->left : ATA_UNIT_PIECE;
-
-    q->memory.count = 0;
-    q->memory.bytes = 0;
-    gather(s, q->at, want, !q->write, &q->memory);
-    q->req = (struct block_req){.op = q->write ? BLOCK_WRITE : BLOCK_READ,
-                                .durable = q->write && (q->fua || !q->port->drive.write_cache),
-                                .offset = q->offset,
-                                .bytes = q->memory.bytes / ATA_SECTOR * ATA_SECTOR,
-                                .iov = q->memory.iov,
-                                .done = slot_done,
-                                .opaque = q};
-    ata_memory_shorten(&q->memory, q->req.bytes);
-    q->req.iov_count = q->memory.count;
-    if (q->req.bytes == 0) /* no memory: an offset that is none fails */
-        q->req.offset = UINT64_MAX;
-    q->active = true;
-    q->port->under_way++;
-    block_submit(s->unit[i].channel, &q->req);
-}
-
-/* Lock held: a queued command of the slot, from its FIS. Serial ATA 3.0, 13.6. */
-static bool slot_begin(struct ahci *s, unsigned i, unsigned tag, uint32_t header, uint64_t table,
-                       const uint8_t *fis)
-{
-    struct ahci_port *p = &s->chip.port[i];
-    struct slot *q = &s->slots[i][tag];
-    uint64_t lba = fis[4] | (uint32_t)fis[5] << 8 | (uint32_t)fis[6] << 16 |
-                   (uint64_t)fis[8] << 24 | (uint64_t)fis[9] << 32 | (uint64_t)fis[10] << 40;
-    uint32_t count = fis[3] | (uint32_t)fis[11] << 8;
-
-    count = count != 0 ? count : 65536;
-    q->ahci = s;
-    q->port = p;
-    q->write = fis[2] == WRITE_QUEUED;
-    q->fua = (fis[7] & 0x80) != 0;
-    q->offset = lba * ATA_SECTOR;
-    q->left = (uint64_t)count * ATA_SECTOR;
-    q->at = (struct cursor){table, header >> 16, 0, 0};
-    p->queued |= 1u << tag;
-    p->sact |= 1u << tag;
-    if ((unsigned)(fis[12] >> 3) != tag || !ata_on_disk(&p->drive, lba, count) ||
-        (q->write && p->drive.id.readonly))
-        return false;
-    slot_start(q);
-    return true;
-}
-
 /* --- commands: 5.3 --- */
 
-static void bus_error(struct ahci_port *p)
+void ahci_bus_error(struct ahci_port *p)
 {
     p->is |= 1u << 29; /* host bus fatal */
     p->halted = true;
@@ -367,8 +203,8 @@ static enum ata_unit_next control(struct ahci_port *p, const uint8_t *fis)
     return ATA_UNIT_TELL;
 }
 
-static bool fetch(struct ahci *s, struct ahci_port *p, unsigned slot, uint32_t *header,
-                  uint64_t *table, uint8_t fis[20])
+bool ahci_fetch(struct ahci *s, struct ahci_port *p, unsigned slot, uint32_t *header,
+                uint64_t *table, uint8_t fis[20])
 {
     uint8_t h[16];
 
@@ -387,21 +223,18 @@ static enum ata_unit_next begin(struct ahci *s, unsigned i, unsigned slot)
     uint64_t table;
     uint8_t fis[20];
 
-    if (!fetch(s, p, slot, &header, &table, fis)) {
-        bus_error(p);
+    if (!ahci_fetch(s, p, slot, &header, &table, fis)) {
+        ahci_bus_error(p);
         return ATA_UNIT_TELL;
     }
     if (fis[0] != FIS_H2D || (fis[1] & FIS_COMMAND) == 0) {
         p->ci &= ~(1u << slot);
         return fis[0] == FIS_H2D ? control(p, fis) : ATA_UNIT_TELL;
     }
-    if ((fis[2] == READ_QUEUED || fis[2] == WRITE_QUEUED) && p->drive.id.kind == ATA_DISK) {
+    if ((fis[2] == AHCI_READ_QUEUED || fis[2] == AHCI_WRITE_QUEUED) &&
+        p->drive.id.kind == ATA_DISK) {
         p->ci &= ~(1u << slot);
-        if (slot_begin(s, i, slot, header, table, fis))
-            return ATA_UNIT_NONE;
-        queue_failed(p, slot);
-        p->is |= AHCI_IS_TFE;
-        return ATA_UNIT_TELL;
+        return ahci_queue_begin(s, i, slot, header, table, fis);
     }
     if (p->queued != 0)
         return ATA_UNIT_NONE;
@@ -421,36 +254,6 @@ static bool started(struct ahci *s, const struct ahci_port *p)
     return (p->cmd & AHCI_CMD_ST) != 0 && !p->halted && pci_func_master(&s->func);
 }
 
-/* Queued commands that are not under way: after a pause. Their command is read again. */
-static void begin_again(struct ahci *s, unsigned i)
-{
-    struct ahci_port *p = &s->chip.port[i];
-
-    for (unsigned slot = 0; slot < AHCI_SLOTS; slot++) {
-        uint32_t header;
-        uint64_t table;
-        uint8_t fis[20];
-
-        if ((p->queued >> slot & 1) == 0 || s->slots[i][slot].active)
-            continue;
-        if (!fetch(s, p, slot, &header, &table, fis) ||
-            !slot_begin(s, i, slot, header, table, fis)) {
-            bus_error(p);
-            return;
-        }
-    }
-}
-
-static bool stalled(const struct ahci *s, unsigned i)
-{
-    const struct ahci_port *p = &s->chip.port[i];
-
-    for (unsigned slot = 0; slot < AHCI_SLOTS; slot++)
-        if ((p->queued >> slot & 1) != 0 && !s->slots[i][slot].active)
-            return true;
-    return false;
-}
-
 static bool waiting(void *opaque, struct ata_unit *u)
 {
     struct ahci *s = opaque;
@@ -460,7 +263,7 @@ static bool waiting(void *opaque, struct ata_unit *u)
         return true;
     if (!started(s, p))
         return false;
-    return p->running || p->ci != 0 || stalled(s, number_of(s, u));
+    return p->running || p->ci != 0 || ahci_queue_stalled(s, number_of(s, u));
 }
 
 static enum ata_unit_next next(void *opaque, struct ata_unit *u)
@@ -482,8 +285,8 @@ static enum ata_unit_next next(void *opaque, struct ata_unit *u)
     }
     if (p->running)
         return p->drive.phase == ATA_IDLE ? ATA_UNIT_TELL : ATA_UNIT_NONE;
-    if (stalled(s, i))
-        begin_again(s, i);
+    if (ahci_queue_stalled(s, i))
+        ahci_queue_again(s, i);
     while (p->ci != 0 && p->drive.phase == ATA_IDLE && !p->halted) {
         uint32_t before = p->ci;
         enum ata_unit_next done = begin(s, i, (unsigned)__builtin_ctz(p->ci));
@@ -516,9 +319,9 @@ static void changed(void *opaque, struct ata_unit *u)
     header = p->clb + 32 * (uint64_t)p->slot;
     lock_drop(&s->lock);
     if (pio)
-        send(s, area, AT_PIO, pio_fis, sizeof(pio_fis));
+        ahci_send(s, area, AT_PIO, pio_fis, sizeof(pio_fis));
     if (over || reset)
-        send(s, area, AT_D2H, fis, sizeof(fis));
+        ahci_send(s, area, AT_D2H, fis, sizeof(fis));
     if (over && ram_write(s->cfg.ram, header + 4, count, sizeof(count)) < 0)
         log_guest("ahci: a command list that is no memory");
     lock_take(&s->lock);
@@ -534,9 +337,9 @@ static void changed(void *opaque, struct ata_unit *u)
             p->halted = true;
         }
     }
-    news = note(s);
+    news = ahci_note(s);
     lock_drop(&s->lock);
-    tell(s, news);
+    ahci_tell(s, news);
 }
 
 static bool busy(void *opaque, struct ata_unit *u)
@@ -579,9 +382,9 @@ static void mmio_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 
     lock_take(&s->lock);
     ahci_write(&s->chip, (uint32_t)offset, (uint32_t)value);
-    news = note(s);
+    news = ahci_note(s);
     lock_drop(&s->lock);
-    tell(s, news);
+    ahci_tell(s, news);
     for (unsigned i = 0; i < AHCI_PORTS; i++)
         ata_unit_kick(&s->unit[i]);
 }
@@ -617,7 +420,7 @@ static void ahci_device_reset(void *self)
     pci_func_reset(&s->func);
     lock_take(&s->lock);
     ahci_reset(&s->chip);
-    note(s);
+    ahci_note(s);
     lock_drop(&s->lock);
     pci_intx_update(&s->func);
     for (unsigned i = 0; i < AHCI_PORTS; i++)
