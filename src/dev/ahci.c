@@ -419,6 +419,8 @@ static void ahci_device_reset(void *self)
         ran[i] = ata_unit_pause(&s->unit[i]);
     pci_func_reset(&s->func);
     lock_take(&s->lock);
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
+        ata_unit_measure(&s->unit[i]);
     ahci_reset(&s->chip);
     ahci_note(s);
     lock_drop(&s->lock);

@@ -330,6 +330,14 @@ static uint64_t cd_sectors(struct block_backend *b)
     return b != NULL ? block_size(b) / ATA_CD_SECTOR : 0;
 }
 
+void ata_unit_measure(struct ata_unit *u)
+{
+    struct ata_drive *d = u->cfg.drive;
+
+    if (d != NULL && d->id.kind == ATA_DISK)
+        d->id.sectors = block_size(u->backend) / ATA_SECTOR;
+}
+
 int ata_unit_init(struct ata_unit *u, const struct ata_unit_config *cfg, enum ata_kind kind,
                   struct block_backend *backend, struct err *e)
 {

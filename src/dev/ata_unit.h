@@ -96,6 +96,9 @@ bool ata_unit_pause(struct ata_unit *u);
 void ata_unit_resume(struct ata_unit *u);
 void ata_unit_quiet(struct ata_unit *u); /* lock held */
 
+/* Lock held, paused, before the drive is reset: a disk gets the size that its image has now. */
+void ata_unit_measure(struct ata_unit *u);
+
 /* --- what a person does; main thread, without the lock --- */
 
 /* Another image in a CD-ROM drive, or NULL for none; the old one is not used any more when it

@@ -278,6 +278,8 @@ static void ide_device_reset(void *self)
     pci_func_reset(&s->func);
     for (unsigned i = 0; i < IDE_CHANNELS; i++) {
         lock_take(&s->lock);
+        ata_unit_measure(&s->unit[2 * i]);
+        ata_unit_measure(&s->unit[2 * i + 1]);
         ide_reset(&s->channel[i].chip);
         note(&s->channel[i]);
         lock_drop(&s->lock);

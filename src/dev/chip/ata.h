@@ -69,10 +69,10 @@ enum ata_phase {
     ATA_PHASES
 };
 
-/* What of the drive never changes. */
+/* What of the drive no command changes. */
 struct ata_identity {
     enum ata_kind kind;
-    uint64_t sectors;   /* of a disk, each of ATA_SECTOR bytes */
+    uint64_t sectors;   /* of a disk, each of ATA_SECTOR bytes; may grow before a reset */
     const char *serial; /* up to 20 characters */
     bool ncq;           /* behind an adapter that queues */
     bool readonly;      /* a disk: all writes fail */
