@@ -102,13 +102,11 @@ static void forget_queues(struct nvme *n)
     n->shadow = n->event_index = 0;
 }
 
-static uint32_t change_status(struct nvme *n, uint32_t clear, uint32_t set)
+static void change_status(struct nvme *n, uint32_t clear, uint32_t set)
 {
     lock_take(&n->lock);
     n->csts = (n->csts & ~clear) | set;
-    clear = n->csts;
     lock_drop(&n->lock);
-    return clear;
 }
 
 /* 7.6.1: what the driver chose must be what there is. */
