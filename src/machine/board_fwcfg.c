@@ -132,10 +132,8 @@ static int add_roms(struct machine *m, struct err *e)
         if (f.size == 0 || f.size > 0x20000)
             rc = err_set(e, EINVAL, "--option-rom: %s is not an option ROM; they have up to 128K",
                          f.path);
-        else if ((data = malloc(f.size)) == NULL)
-            rc = err_set(e, ENOMEM, "out of memory");
         else
-            rc = file_read(&f, 0, data, f.size, e);
+            rc = file_read_all(&f, &data, e);
         if (rc == 0 && (rc = fwcfg_add_file(m->fwcfg, name, data, f.size, false)) < 0)
             err_set(e, -rc, "--option-rom: %s cannot be added: %s", f.path, strerror(-rc));
         free(data);

@@ -42,10 +42,8 @@ static int read_file(const char *option, const char *path, uint8_t **data, size_
     *len = f.size;
     if (f.size > INT32_MAX)
         rc = err_set(e, EFBIG, "%s: %s has 2G or more, too much for firmware", option, path);
-    else if ((*data = malloc(f.size + 1)) == NULL)
-        rc = err_set(e, ENOMEM, "out of memory");
     else
-        rc = file_read(&f, 0, *data, f.size, e);
+        rc = file_read_all(&f, data, e);
     file_close(&f);
     return rc;
 }

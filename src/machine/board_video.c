@@ -43,14 +43,11 @@ static int load_rom(const struct machine *m, uint8_t **data, size_t *size, struc
         return err_set(e, ENOENT, "--vga: %s is missing; install the package seabios", rom_path);
     if (rc < 0)
         return rc;
-    if (f.size == 0 || f.size > ROM_MAX) {
+    *size = f.size;
+    if (f.size == 0 || f.size > ROM_MAX)
         rc = err_set(e, EINVAL, "--vga: %s is no video BIOS", rom_path);
-    } else if ((*data = malloc(f.size)) == NULL) {
-        rc = err_set(e, ENOMEM, "out of memory");
-    } else {
-        *size = f.size;
-        rc = file_read(&f, 0, *data, f.size, e);
-    }
+    else
+        rc = file_read_all(&f, data, e);
     file_close(&f);
     return rc;
 }

@@ -2,6 +2,7 @@
 /* Files that a person named: see file.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -52,4 +53,19 @@ int file_read(const struct file *f, uint64_t offset, void *buf, uint64_t len, st
         len -= (uint64_t)n;
     }
     return 0;
+}
+
+int file_read_all(const struct file *f, uint8_t **data, struct err *e)
+{
+    int rc;
+
+    *data = malloc(f->size + 1); /* an empty one, too */
+    if (*data == NULL)
+        return err_set(e, ENOMEM, "out of memory");
+    rc = file_read(f, 0, *data, f->size, e);
+    if (rc < 0) {
+        free(*data);
+        *data = NULL;
+    }
+    return rc;
 }

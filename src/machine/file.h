@@ -21,5 +21,7 @@ void file_close(struct file *f);
 /* Reads exactly `len` bytes at `offset`; the caller has checked them against f->size. */
 int file_read(const struct file *f, uint64_t offset, void *buf, uint64_t len,
               struct err *e) MUST_CHECK;
+/* All of it, malloc'd; NULL after an error. The caller has checked f->size. */
+int file_read_all(const struct file *f, uint8_t **data, struct err *e) MUST_CHECK;
 
 #endif
