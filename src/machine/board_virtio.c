@@ -13,7 +13,7 @@
 
 enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_NET = 3, SLOT_DISKS = 4, SLOT_TABLET = 26 };
 
-_Static_assert(SLOT_DISKS + MACHINE_MAX_DISKS <= 30, "every disk has a slot");
+_Static_assert(SLOT_DISKS + MACHINE_MAX_DISKS <= SLOT_TABLET, "every disk has a slot");
 
 /* On the 440FX board slot 1 is the bridge's. */
 static unsigned slot_of(const struct machine *m, unsigned slot)

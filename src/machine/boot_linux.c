@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Linux' 64-bit boot protocol, and the 32-bit one for kernels without a 64-bit entry:
- * Documentation/arch/x86/boot.rst and zero-page.rst. Offsets of the
- * setup header are those of the document, counted from the start of the file and, the same, of the
- * zero page.
+ * Documentation/arch/x86/boot.rst and zero-page.rst. Offsets of the setup header are those of the
+ * document, counted from the start of the file and, the same, of the zero page.
  */
 #include <errno.h>
 #include <inttypes.h>
