@@ -219,6 +219,7 @@ void pci_intx_set(struct pci_func *f, bool level);
 void pci_intx_store(struct pci_func *f, bool level);
 void pci_intx_update(struct pci_func *f);
 bool pci_msi_enabled(struct pci_func *f);
+bool pci_msix_enabled(struct pci_func *f);
 void pci_msi_notify(struct pci_func *f, unsigned vector);
 /* false: MSI-X is not enabled. A vector that does not exist is dropped. */
 bool pci_msix_notify(struct pci_func *f, unsigned vector);

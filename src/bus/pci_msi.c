@@ -168,6 +168,11 @@ void pci_func_msix(struct pci_func *f, unsigned bar, unsigned vectors)
     pci_func_bar(f, bar, PCI_BAR_MEM32, MSIX_BAR_SIZE, &msix_ops, f);
 }
 
+bool pci_msix_enabled(struct pci_func *f)
+{
+    return f->msix_cap != 0 && (pci_func_reg(f, f->msix_cap + 2u, 2) & MSIX_ENABLE) != 0;
+}
+
 static unsigned msix_control(const struct pci_func *f)
 {
     return f->msix_cap != 0 ? pci_get16(f->config + f->msix_cap + 2) : 0;

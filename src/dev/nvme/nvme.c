@@ -97,7 +97,7 @@ static void forget_queues(struct nvme *n)
     memset(n->cq, 0, sizeof(n->cq));
     memset(n->notify, 0, sizeof(n->notify));
     memset(n->features, 0, sizeof(n->features));
-    n->features[6] = 1; /* the write cache is on */
+    n->features[NVME_FEATURE_CACHE] = 1;
     n->event_count = 0;
     n->shadow = n->event_index = 0;
 }
@@ -305,7 +305,7 @@ static void ring(struct nvme *n, unsigned bell, uint32_t value)
         return;
     }
     __atomic_store_n(&n->cq[id].head, value & 0xffff, __ATOMIC_RELEASE);
-    if ((pci_func_reg(&n->func, n->func.msix_cap + 2u, 2) & 0x8000) == 0)
+    if (!pci_msix_enabled(&n->func))
         update_line(n);
 }
 

@@ -21,12 +21,6 @@ enum opcode {
 };
 
 enum identify { ID_NAMESPACE = 0, ID_CONTROLLER = 1, ID_LIST = 2, ID_DESCRIPTORS = 3 };
-enum feature {
-    FEATURE_ARBITRATION = 1,
-    FEATURE_CACHE = 6,
-    FEATURE_QUEUES = 7,
-    FEATURE_EVENTS = 11
-};
 enum log { LOG_ERRORS = 1, LOG_HEALTH = 2, LOG_FIRMWARE = 3 };
 #define LOG_MAX 4096u
 
@@ -158,7 +152,7 @@ static void identify_namespace(const struct nvme *n, uint8_t *p)
     st_le32(p + 128, 9 << 16);          /* format 0: 512 bytes */
 }
 
-/* A name for the namespace that lasts: by UUID, of the machine's n-th disk. */
+/* A name for the namespace that lasts: an EUI64 with the disk's number in the machine. */
 static void identify_descriptors(const struct nvme *n, uint8_t *p)
 {
     p[0] = 1; /* EUI64 */
@@ -202,9 +196,9 @@ static enum nvme_status set_features(struct nvme *n, const struct nvme_command *
 {
     unsigned id = c->cdw10 & 0xff;
 
-    if ((c->cdw10 & 1u << 31) != 0 || id < FEATURE_ARBITRATION || id > FEATURE_EVENTS)
+    if ((c->cdw10 & 1u << 31) != 0 || id < NVME_FEATURE_ARBITRATION || id > NVME_FEATURE_EVENTS)
         return NVME_BAD_FIELD;
-    if (id == FEATURE_QUEUES) {
+    if (id == NVME_FEATURE_QUEUES) {
         if ((c->cdw11 & 0xffff) == 0xffff || c->cdw11 >> 16 == 0xffff)
             return NVME_BAD_FIELD;
         *result = (NVME_QUEUES - 1) | (NVME_QUEUES - 1) << 16;
@@ -219,9 +213,10 @@ static enum nvme_status get_features(const struct nvme *n, const struct nvme_com
 {
     unsigned id = c->cdw10 & 0xff;
 
-    if (id < FEATURE_ARBITRATION || id > FEATURE_EVENTS)
+    if (id < NVME_FEATURE_ARBITRATION || id > NVME_FEATURE_EVENTS)
         return NVME_BAD_FIELD;
-    *result = id == FEATURE_QUEUES ? (NVME_QUEUES - 1) | (NVME_QUEUES - 1) << 16 : n->features[id];
+    *result =
+        id == NVME_FEATURE_QUEUES ? (NVME_QUEUES - 1) | (NVME_QUEUES - 1) << 16 : n->features[id];
     return NVME_OK;
 }
 

@@ -27,7 +27,14 @@
 #define NVME_RANGES 256u /* of one dataset management command */
 #define NVME_FEATURES 12u
 
-/* 4.6.1: status code | type << 8; with NVME_DNR it is of no use to try again. */
+enum nvme_feature { /* 5.21.1; those that mean something here */
+                    NVME_FEATURE_ARBITRATION = 1,
+                    NVME_FEATURE_CACHE = 6,
+                    NVME_FEATURE_QUEUES = 7,
+                    NVME_FEATURE_EVENTS = 11,
+};
+
+/* 4.6.1: status code | type << 8. */
 enum nvme_status {
     NVME_OK = 0x000,
     NVME_BAD_OPCODE = 0x001,

@@ -7,7 +7,6 @@
 
 enum opcode { OP_FLUSH = 0, OP_WRITE = 1, OP_READ = 2, OP_WRITE_ZEROES = 8, OP_DATASET = 9 };
 enum { FUA = 1u << 30, DEALLOCATE = 1u << 25, DATASET_DEALLOCATE = 1u << 2 };
-enum { FEATURE_CACHE = 6 };
 
 static struct nvme_request *request_get(struct nvme_queue *q)
 {
@@ -103,7 +102,7 @@ static enum nvme_status transfer(struct nvme *n, struct nvme_request *r,
     r->io.bytes = blocks * BLOCK_SECTOR;
     r->io.iov = r->data.iov;
     r->io.iov_count = r->data.count;
-    r->io.durable = write && ((c->cdw12 & FUA) != 0 || (n->features[FEATURE_CACHE] & 1) == 0);
+    r->io.durable = write && ((c->cdw12 & FUA) != 0 || (n->features[NVME_FEATURE_CACHE] & 1) == 0);
     start(r);
     return NVME_PENDING;
 }
