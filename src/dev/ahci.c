@@ -500,21 +500,23 @@ int ahci_add(const struct device *d, unsigned port, enum ata_kind kind,
              struct block_backend *backend, struct err *e)
 {
     struct ahci *s = d->self;
-    struct ahci_port *p = &s->chip.port[port];
     const struct ata_unit_config cfg = {.lock = &s->lock,
-                                        .drive = &p->drive,
+                                        .drive = &s->chip.port[port].drive,
                                         .place = port,
                                         .ncq = true,
                                         .loop = s->cfg.loop,
                                         .ram = s->cfg.ram,
                                         .ops = &unit_ops,
                                         .opaque = s};
+    int rc;
 
     s->slots[port] = calloc(AHCI_SLOTS, sizeof(*s->slots[port]));
     if (s->slots[port] == NULL)
         return err_set(e, ENOMEM, "no memory for the commands of an AHCI drive");
-    p->serr = 1u << 26; /* a device was found */
-    return ata_unit_init(&s->unit[port], &cfg, kind, backend, e);
+    rc = ata_unit_init(&s->unit[port], &cfg, kind, backend, e);
+    if (rc == 0)
+        ahci_reset(&s->chip); /* the port tells of the drive */
+    return rc;
 }
 
 struct ata_unit *ahci_unit(const struct device *d, unsigned port)

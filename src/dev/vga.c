@@ -24,7 +24,6 @@ struct vga {
     struct vga_config cfg;
     uint8_t edid[EDID_SIZE];
     uint8_t *rom;
-    size_t rom_size;        /* a power of two */
     struct lock lock;       /* all below */
     bool told, told_direct; /* what the board was told of the window, */
     uint32_t told_offset;
@@ -325,14 +324,15 @@ struct device vga_device(struct vga *v)
 
 static int copy_rom(struct vga *v)
 {
-    v->rom_size = 2048;
-    while (v->rom_size < v->cfg.rom_size)
-        v->rom_size *= 2;
-    v->rom = calloc(1, v->rom_size);
+    size_t size = 2048; /* a power of two */
+
+    while (size < v->cfg.rom_size)
+        size *= 2;
+    v->rom = calloc(1, size);
     if (v->rom == NULL)
         return -ENOMEM;
     memcpy(v->rom, v->cfg.rom, v->cfg.rom_size);
-    pci_func_rom(&v->func, v->rom_size, &rom_ops, v);
+    pci_func_rom(&v->func, size, &rom_ops, v);
     return 0;
 }
 

@@ -47,7 +47,7 @@ enum { /* of DISPI_ENABLE */
 #define VGA_MAX_WIDTH 2560u
 #define VGA_MAX_HEIGHT 1600u
 
-/* How accesses to the window find their planes. */
+/* Of the attribute controller; below 16 is the palette. */
 enum vga_attr_reg {
     ATTR_MODE = 0x10,
     ATTR_OVERSCAN = 0x11,
