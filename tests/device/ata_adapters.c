@@ -1,36 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the ATA adapters do around their drives: images that grow. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 #include "dev/ahci.h"
 #include "dev/ide.h"
+#include "temp_disk.h"
 #include "virtio_vm.h"
 
 #define SECTORS 512u
 
 static void nothing(void *opaque, unsigned line, bool level)
 {
-}
-
-static struct block_backend *open_image(void)
-{
-    char path[] = "/tmp/test-ata-XXXXXX";
-    struct block_backend *b;
-    int fd = mkstemp(path);
-
-    assert_true(fd >= 0 && ftruncate(fd, SECTORS * 512) == 0);
-    close(fd);
-    assert_int_equal(block_open(&(struct block_options){.path = path}, &b, NULL), 0);
-    unlink(path);
-    return b;
 }
 
 static void create(struct vm_env *v, bool ide, struct block_backend *b)
@@ -58,7 +38,7 @@ static void create(struct vm_env *v, bool ide, struct block_backend *b)
 static void check_growth(bool ide)
 {
     struct vm_env v = {0};
-    struct block_backend *b = open_image();
+    struct block_backend *b = temp_disk(SECTORS * 512);
     const struct ata_drive *d;
 
     vm_setup(&v);

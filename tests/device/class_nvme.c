@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "dev/nvme/nvme.h"
 #include "nvme_driver.h"
 #include "suite.h"
+#include "temp_disk.h"
 
 #define DEVFN PCI_DEVFN(3, 0)
 #define ECAM 0xb0000000u
@@ -20,27 +20,19 @@ struct extra {
 
 static int create(struct suite_env *env, struct device *dev)
 {
-    char path[] = "/tmp/test-suite-XXXXXX";
     struct extra *x = calloc(1, sizeof(*x));
     struct pin pin = suite_pin(env, 0);
     struct pci_bus_config cfg = {
         .mmio = env->mmio, .ports = env->ports, .msi = env->msi, .intx = &pin, .intx_count = 1};
-    int fd = mkstemp(path), r;
 
     env->extra = x;
-    if (x == NULL || fd < 0 || ftruncate(fd, DISK_SIZE) < 0 || pci_bus_create(&cfg, &x->pci) < 0 ||
-        pci_bus_ecam(x->pci, ECAM, 1) < 0)
+    if (x == NULL || pci_bus_create(&cfg, &x->pci) < 0 || pci_bus_ecam(x->pci, ECAM, 1) < 0)
         abort();
-    close(fd);
-    r = block_open(&(struct block_options){.path = path}, &x->disk, NULL);
-    unlink(path);
-    return r < 0 ? r
-                 : nvme_create(&(struct nvme_config){.bus = x->pci,
-                                                     .devfn = DEVFN,
-                                                     .ram = env->ram,
-                                                     .backend = x->disk,
-                                                     .loop = env->loop},
-                               dev, NULL);
+    x->disk = temp_disk(DISK_SIZE);
+    return nvme_create(
+        &(struct nvme_config){
+            .bus = x->pci, .devfn = DEVFN, .ram = env->ram, .backend = x->disk, .loop = env->loop},
+        dev, NULL);
 }
 
 static void finish(struct suite_env *env)

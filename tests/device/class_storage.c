@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* ATA adapters in the generic suite: a disk and a CD-ROM drive each, with commands under way. */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/bits.h"
 #include "dev/ahci.h"
 #include "dev/ide.h"
 #include "suite.h"
+#include "temp_disk.h"
 
 #define DEVFN PCI_DEVFN(1, 1)
 #define BM_BASE 0xc000u
@@ -19,21 +19,6 @@ struct extra {
     struct block_backend *disk, *cd;
 };
 
-static struct block_backend *open_image(void)
-{
-    char path[] = "/tmp/test-suite-XXXXXX";
-    struct block_backend *b;
-    int fd = mkstemp(path);
-
-    if (fd < 0 || ftruncate(fd, DISK_SIZE) < 0)
-        abort();
-    close(fd);
-    if (block_open(&(struct block_options){.path = path}, &b, NULL) < 0)
-        abort();
-    unlink(path);
-    return b;
-}
-
 static struct extra *make_bus(struct suite_env *env)
 {
     struct extra *x = calloc(1, sizeof(*x));
@@ -43,8 +28,8 @@ static struct extra *make_bus(struct suite_env *env)
 
     if (x == NULL || pci_bus_create(&cfg, &x->pci) < 0)
         abort();
-    x->disk = open_image();
-    x->cd = open_image();
+    x->disk = temp_disk(DISK_SIZE);
+    x->cd = temp_disk(DISK_SIZE);
     env->extra = x;
     return x;
 }

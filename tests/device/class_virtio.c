@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "dev/pci_plain.h"
 #include "dev/virtio/virtio_blk.h"
@@ -14,6 +13,7 @@
 #include "dev/virtio/virtio_input.h"
 #include "dev/virtio/virtio_rng.h"
 #include "suite.h"
+#include "temp_disk.h"
 #include "virtio_driver.h"
 
 #define DEVFN PCI_DEVFN(3, 0)
@@ -94,26 +94,14 @@ static void start_driver(struct suite_env *env, unsigned queues, const struct dr
 
 /* --- block --- */
 
-static int open_disk(struct extra *x)
-{
-    char path[] = "/tmp/test-suite-XXXXXX";
-    int fd = mkstemp(path);
-    if (fd < 0 || ftruncate(fd, DISK_SIZE) < 0)
-        abort();
-    close(fd);
-    int r = block_open(&(struct block_options){.path = path}, &x->disk, NULL);
-    unlink(path);
-    return r;
-}
-
 static int blk_create(struct suite_env *env, struct device *dev)
 {
     struct extra *x = make_bus(env);
-    int r = open_disk(x);
     struct loop *loops[] = {env->loop};
+    x->disk = temp_disk(DISK_SIZE);
     struct virtio_blk_config cfg = {
         .place = place(x), .backend = x->disk, .loops = loops, .loop_count = 1, .queues = 2};
-    return r < 0 ? r : virtio_blk_create(&cfg, dev, NULL);
+    return virtio_blk_create(&cfg, dev, NULL);
 }
 
 /* Reads of the first sectors; the headers are zeros: a read of sector 0. */
