@@ -62,6 +62,13 @@ enum {
     MODE_AC = 1 << 21,     /* misaligned accesses are #AC: all take the slow path */
 };
 
+/* As exc_vector, of a fetch that is not done and raised nothing. */
+enum {
+    BT_LATER = 0xfd,   /* other vCPUs have to be told, or acted meanwhile: again */
+    BT_NO_IDS = 0xfe,  /* the run loop empties the cache */
+    BT_NO_CODE = 0xff, /* nothing answers: FF FF, undefined */
+};
+
 /* Whose eyes a data access has; each has its own software TLB. */
 enum bt_mmu { MMU_USER, MMU_KERNEL, MMU_KSMAP, MMU_COUNT };
 

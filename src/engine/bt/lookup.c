@@ -239,18 +239,18 @@ uint32_t bt_code_page_at(struct bt_ctx *c, uint64_t rip)
         return 0;
     if (bt_ram_page(en, w.gpa, &rpn, &rom) == NULL) {
         c->exit_reason = EXIT_ERROR;
-        c->exc_vector = 0xff;
+        c->exc_vector = BT_NO_CODE;
         return 0;
     }
     uint32_t id = bt_page_get(en, rpn, c->mode, c->code_seg, lin);
     if (id == BT_PAGE_LATER) {
         c->exit_reason = EXIT_LOOKUP;
-        c->exc_vector = 0xfd;
+        c->exc_vector = BT_LATER;
         return 0;
     }
     if (id == 0) {
         c->exit_reason = EXIT_LOOKUP;
-        c->exc_vector = 0xfe; /* out of ids: the run loop empties the cache */
+        c->exc_vector = BT_NO_IDS;
         return 0;
     }
     c->exec_huge |= w.page_bits == 30;
@@ -428,10 +428,10 @@ uint64_t bt_page2_miss(struct bt_ctx *c)
     if (c->kick)
         return leave(c, EXIT_EVENT);
     uint32_t id = bt_code_page_at(c, (c->rip & BT_PAGE_MASK) + BT_PAGE_SIZE);
-    if (id == 0 && c->exc_vector == 0xfd) /* translated alone, which makes the second page known */
+    if (id == 0 && c->exc_vector == BT_LATER) /* alone: that makes the page known */
         return leave(c, EXIT_ONESHOT);
     if (id == 0)
-        return c->exc_vector >= 0xfe ? leave(c, EXIT_LOOKUP) : bt_exception(c);
+        return c->exc_vector >= BT_NO_IDS ? leave(c, EXIT_LOOKUP) : bt_exception(c);
     struct bt_block *b = bt_block_find(en, key);
     bool same = b != NULL && b->page2 == id && bt_same_source(en, b);
     /* The first page may have lost its place: it is the second one, too, or the list was full. */

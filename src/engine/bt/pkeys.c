@@ -19,7 +19,7 @@ static void keys_changed(struct bt_ctx *c)
     bt_mode_update(c); /* direct access or not */
 }
 
-static void set_pkru(struct bt_ctx *c, uint32_t v)
+void bt_set_pkru(struct bt_ctx *c, uint32_t v)
 {
     struct x86_cpu *cpu = &c->v->cpu;
 
@@ -29,11 +29,6 @@ static void set_pkru(struct bt_ctx *c, uint32_t v)
     cpu->pkru = v;
     if (base || c->v->keyed)
         keys_changed(c);
-}
-
-void bt_set_pkru(struct bt_ctx *c, uint32_t v)
-{
-    set_pkru(c, v);
 }
 
 void bt_set_pkrs(struct bt_ctx *c, uint32_t v)
@@ -79,7 +74,7 @@ uint64_t bt_h_pkru(struct bt_ctx *c, uint32_t arg)
     if ((uint32_t)c->gpr[X86_RCX] != 0 || (write && (uint32_t)c->gpr[X86_RDX] != 0))
         return h_gp0(c);
     if (write) {
-        set_pkru(c, (uint32_t)c->gpr[X86_RAX]);
+        bt_set_pkru(c, (uint32_t)c->gpr[X86_RAX]);
         return h_resume(c, arg);
     }
     c->gpr[X86_RAX] = c->v->cpu.pkru;

@@ -316,9 +316,9 @@ static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool a
     c->exc_vector = 0;
     uint32_t id = bt_code_page_at(c, c->rip);
     if (id == 0) {
-        if (c->exc_vector == 0xfe) {
+        if (c->exc_vector == BT_NO_IDS) {
             v->flush_wanted = true;
-        } else if (c->exc_vector == 0xff) { /* nothing answers the fetch: FF FF, undefined */
+        } else if (c->exc_vector == BT_NO_CODE) {
             c->exit_reason = EXIT_LOOKUP;
             bt_fault(c, 6);
             (void)bt_exception(c);
@@ -345,13 +345,13 @@ static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool a
             return NULL;
         }
         if (b == NULL) {
-            if (c->exc_vector == 0xfd) /* others acted meanwhile */
+            if (c->exc_vector == BT_LATER) /* others acted meanwhile */
                 return NULL;
-            if (c->exc_vector == 0xfe) {
+            if (c->exc_vector == BT_NO_IDS) {
                 v->flush_wanted = true;
                 return NULL;
             }
-            if (c->exc_vector == 0xff) /* an instruction that goes on where nothing is */
+            if (c->exc_vector == BT_NO_CODE) /* an instruction that goes on where nothing is */
                 bt_fault(c, 6);
             (void)bt_exception(c);
             return NULL;

@@ -728,7 +728,7 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
     uint32_t pauses = c->v->pauses;
     enum insn_result r = decode_block(x, rip);
     if (c->v->pauses != pauses) { /* others may have written its page */
-        c->exc_vector = 0xfd;
+        c->exc_vector = BT_LATER;
         return NULL;
     }
     if (r == INSN_MORE)
