@@ -84,6 +84,26 @@ static inline void st_le64(void *p, uint64_t v)
     memcpy(p, &v, sizeof(v));
 }
 
+static inline uint16_t ld_be16(const void *p)
+{
+    return __builtin_bswap16(ld_le16(p));
+}
+
+static inline uint32_t ld_be32(const void *p)
+{
+    return __builtin_bswap32(ld_le32(p));
+}
+
+static inline void st_be16(void *p, uint16_t v)
+{
+    st_le16(p, __builtin_bswap16(v));
+}
+
+static inline void st_be32(void *p, uint32_t v)
+{
+    st_le32(p, __builtin_bswap32(v));
+}
+
 /* The host is x86: little endian. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian host");
 

@@ -108,15 +108,18 @@ void ata_fail(struct ata_drive *d, uint8_t error)
     finish(d, ATA_DRDY | ATA_DSC | ATA_ERR, error);
 }
 
-/* Where a transfer ended that failed. */
-static void fail_at(struct ata_drive *d, uint8_t error)
+void ata_put_lba(struct ata_drive *d, uint64_t lba)
 {
-    uint64_t lba = d->offset / ATA_SECTOR;
-
     for (unsigned i = 0; i < 3; i++) {
         d->reg[ATA_REG_LBA_LOW + i] = (uint8_t)(lba >> 8 * i);
         d->hob[ATA_REG_LBA_LOW + i] = (uint8_t)(lba >> (24 + 8 * i));
     }
+}
+
+/* Where a transfer ended that failed. */
+static void fail_at(struct ata_drive *d, uint8_t error)
+{
+    ata_put_lba(d, d->offset / ATA_SECTOR);
     ata_fail(d, error);
 }
 
@@ -136,9 +139,7 @@ void ata_wait(struct ata_drive *d, enum ata_phase phase)
     d->status = ATA_BSY | ATA_DRDY;
 }
 
-/* Interrupt reason and byte count of a packet command: ATA8-ACS 7.24. */
-enum { REASON_COD = 1, REASON_IO = 2 };
-
+/* The next block; of a packet command with reason and byte count. */
 static void drq(struct ata_drive *d, bool intrq)
 {
     uint32_t n = d->len - d->pos < d->block ? d->len - d->pos : d->block;
@@ -161,12 +162,17 @@ static void begin_data(struct ata_drive *d, enum ata_phase phase, uint32_t len, 
     drq(d, intrq);
 }
 
-void ata_give(struct ata_drive *d, uint32_t len, uint32_t block, bool dma)
+static void prepare(struct ata_drive *d, uint32_t len, uint32_t block)
 {
     d->left = 0;
     d->block = block;
     d->pos = 0;
     d->len = d->end = len + (len & 1);
+}
+
+void ata_give(struct ata_drive *d, uint32_t len, uint32_t block, bool dma)
+{
+    prepare(d, len, block);
     if (dma)
         ata_wait(d, ATA_DATA_IN);
     else
@@ -175,10 +181,7 @@ void ata_give(struct ata_drive *d, uint32_t len, uint32_t block, bool dma)
 
 void ata_take(struct ata_drive *d, uint32_t len, uint32_t block, bool dma)
 {
-    d->left = 0;
-    d->block = block;
-    d->pos = 0;
-    d->len = d->end = len + (len & 1);
+    prepare(d, len, block);
     if (dma)
         ata_wait(d, ATA_DATA_OUT);
     else
@@ -191,6 +194,15 @@ static void next_out(struct ata_drive *d, bool intrq)
     begin_data(d, ATA_OUT, d->left < ATA_DATA ? (uint32_t)d->left : ATA_DATA, intrq);
 }
 
+/* All of an ata_take is there. */
+static void taken(struct ata_drive *d)
+{
+    if (d->id.kind == ATA_CDROM)
+        atapi_done(d);
+    else
+        ata_disk_taken(d);
+}
+
 /* The host has given or taken a block. */
 void ata_block_done(struct ata_drive *d)
 {
@@ -200,10 +212,7 @@ void ata_block_done(struct ata_drive *d)
     } else if (d->phase == ATA_OUT && d->left != 0) {
         ata_wait(d, ATA_STORE);
     } else if (d->phase == ATA_OUT) {
-        if (d->id.kind == ATA_CDROM)
-            atapi_taken(d);
-        else
-            ata_disk_taken(d);
+        taken(d);
     } else if (d->left != 0) {
         ata_wait(d, ATA_LOAD);
     } else {
@@ -299,10 +308,7 @@ void ata_io_done(struct ata_drive *d, int result, uint64_t bytes)
             end_of_command(d);
         break;
     case ATA_DATA_OUT:
-        if (d->id.kind == ATA_CDROM)
-            atapi_taken(d);
-        else
-            ata_disk_taken(d);
+        taken(d);
         break;
     case ATA_TRIM:
         if (!ata_disk_trim_next(d))

@@ -224,17 +224,14 @@ bool ata_disk_trim_next(struct ata_drive *d)
 
 /* --- commands --- */
 
-/* Bit 30 to 31 of the command's registers: the last sector's number. */
+/* READ NATIVE MAX ADDRESS: the last sector's number. */
 static void native_max(struct ata_drive *d, bool ext)
 {
     uint64_t last = d->id.sectors - 1, limit = (UINT64_C(1) << 28) - 1;
 
     if (!ext && last > limit)
         last = limit;
-    for (unsigned i = 0; i < 3; i++) {
-        d->reg[ATA_REG_LBA_LOW + i] = (uint8_t)(last >> 8 * i);
-        d->hob[ATA_REG_LBA_LOW + i] = (uint8_t)(last >> (24 + 8 * i));
-    }
+    ata_put_lba(d, last);
     if (!ext)
         d->reg[ATA_REG_DEVICE] = (uint8_t)((d->reg[ATA_REG_DEVICE] & 0xf0) | ((last >> 24) & 15));
     ata_done(d);

@@ -2,9 +2,8 @@
 /* A CD-ROM drive's commands: packets (ATA8-ACS 7.18) with the commands of SPC-3 and MMC-6. */
 #include <string.h>
 
+#include "base/bits.h"
 #include "dev/chip/ata_internal.h"
-
-enum { REASON_COD = 1, REASON_IO = 2 };
 
 enum asc {
     ASC_OPCODE = 0x20,
@@ -18,22 +17,6 @@ enum asc {
 
 /* Events of the medium, MMC-6 table 242. */
 enum { EVENT_REQUEST = 1, EVENT_NEW = 2, EVENT_GONE = 3 };
-
-static uint32_t be16(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 8 | p[1];
-}
-
-static uint32_t be32(const uint8_t *p)
-{
-    return be16(p) << 16 | be16(p + 2);
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (24 - 8 * i));
-}
 
 /* --- ends --- */
 
@@ -108,7 +91,7 @@ static void read_sectors(struct ata_drive *d, uint32_t lba, uint32_t count)
 static void read_cd(struct ata_drive *d)
 {
     const uint8_t *p = d->packet;
-    uint32_t count = (uint32_t)p[6] << 16 | be16(p + 7);
+    uint32_t count = (uint32_t)p[6] << 16 | ld_be16(p + 7);
     unsigned type = p[1] >> 2 & 7;
 
     if (!ready(d))
@@ -117,7 +100,7 @@ static void read_cd(struct ata_drive *d)
         ((p[9] & 0xf8) != 0x10 && (p[9] & 0xf8) != 0))
         illegal(d, type == 1 || type == 3 || type == 5 ? ASC_MODE : ASC_FIELD);
     else
-        read_sectors(d, be32(p + 2), p[9] == 0 ? 0 : count);
+        read_sectors(d, ld_be32(p + 2), p[9] == 0 ? 0 : count);
 }
 
 static void seek(struct ata_drive *d, uint32_t lba)
@@ -134,8 +117,8 @@ static void read_capacity(struct ata_drive *d)
 {
     if (!ready(d))
         return;
-    put32(d->data, (uint32_t)(d->cd_sectors - 1));
-    put32(d->data + 4, ATA_CD_SECTOR);
+    st_be32(d->data, (uint32_t)(d->cd_sectors - 1));
+    st_be32(d->data + 4, ATA_CD_SECTOR);
     answer(d, 8, 8);
 }
 
@@ -200,7 +183,7 @@ void ata_request_eject(struct ata_drive *d)
     d->event = EVENT_REQUEST;
 }
 
-/* The speed and other settings do not matter here. */
+/* The speed and other settings do not matter here: what the host gives is dropped. */
 static void mode_select(struct ata_drive *d, uint32_t len)
 {
     if (len == 0)
@@ -214,17 +197,17 @@ static void mechanism_status(struct ata_drive *d)
     memset(d->data, 0, 8);
     d->data[1] = d->open ? 0x10 : 0;
     d->data[5] = 1;
-    answer(d, 8, be16(d->packet + 8));
+    answer(d, 8, ld_be16(d->packet + 8));
 }
 
 static void format_capacities(struct ata_drive *d)
 {
     memset(d->data, 0, 12);
     d->data[3] = 8;
-    put32(d->data + 4, (uint32_t)d->cd_sectors);
+    st_be32(d->data + 4, (uint32_t)d->cd_sectors);
     d->data[8] = d->cd_sectors != 0 ? 2 : 3;
     d->data[10] = ATA_CD_SECTOR >> 8;
-    answer(d, 12, be16(d->packet + 7));
+    answer(d, 12, ld_be16(d->packet + 7));
 }
 
 static void sub_channel(struct ata_drive *d)
@@ -233,7 +216,7 @@ static void sub_channel(struct ata_drive *d)
         return;
     memset(d->data, 0, 4);
     d->data[1] = 0x15; /* there is no audio to play */
-    answer(d, (d->packet[2] & 0x40) == 0 ? 4 : d->packet[3] == 1 ? 4 : -1, be16(d->packet + 7));
+    answer(d, (d->packet[2] & 0x40) == 0 ? 4 : d->packet[3] == 1 ? 4 : -1, ld_be16(d->packet + 7));
 }
 
 /* --- packets --- */
@@ -247,7 +230,7 @@ static void lock_tray(struct ata_drive *d)
 static void with_medium(struct ata_drive *d, int (*fn)(struct ata_drive *))
 {
     if (ready(d))
-        answer(d, fn(d), be16(d->packet + (d->packet[0] == 0xad ? 8 : 7)));
+        answer(d, fn(d), ld_be16(d->packet + (d->packet[0] == 0xad ? 8 : 7)));
 }
 
 /* Those that work with or without a medium, and tell nobody that it changed: SPC-3 5.9.5, and what
@@ -270,7 +253,7 @@ static void run(struct ata_drive *d)
         request_sense(d);
         break;
     case 0x12:
-        answer(d, atapi_inquiry(d), be16(p + 3));
+        answer(d, atapi_inquiry(d), ld_be16(p + 3));
         break;
     case 0x15:
         mode_select(d, p[4]);
@@ -291,10 +274,10 @@ static void run(struct ata_drive *d)
         read_capacity(d);
         break;
     case 0x28:
-        read_sectors(d, be32(p + 2), be16(p + 7));
+        read_sectors(d, ld_be32(p + 2), ld_be16(p + 7));
         break;
     case 0x2b: /* SEEK */
-        seek(d, be32(p + 2));
+        seek(d, ld_be32(p + 2));
         break;
     case 0x35: /* SYNCHRONIZE CACHE */
     case 0xa7: /* SET READ AHEAD */
@@ -308,10 +291,10 @@ static void run(struct ata_drive *d)
         with_medium(d, atapi_toc);
         break;
     case 0x46:
-        answer(d, atapi_configuration(d), be16(p + 7));
+        answer(d, atapi_configuration(d), ld_be16(p + 7));
         break;
     case 0x4a:
-        answer(d, atapi_event(d), be16(p + 7));
+        answer(d, atapi_event(d), ld_be16(p + 7));
         break;
     case 0x51:
         with_medium(d, atapi_disc_information);
@@ -320,13 +303,13 @@ static void run(struct ata_drive *d)
         with_medium(d, atapi_track_information);
         break;
     case 0x55:
-        mode_select(d, be16(p + 7));
+        mode_select(d, ld_be16(p + 7));
         break;
     case 0x5a:
-        answer(d, atapi_mode_sense(d, true), be16(p + 7));
+        answer(d, atapi_mode_sense(d, true), ld_be16(p + 7));
         break;
     case 0xa8:
-        read_sectors(d, be32(p + 2), be32(p + 6));
+        read_sectors(d, ld_be32(p + 2), ld_be32(p + 6));
         break;
     case 0xad:
         with_medium(d, atapi_dvd_structure);
@@ -352,11 +335,6 @@ void atapi_packet(struct ata_drive *d)
         return;
     }
     run(d);
-}
-
-void atapi_taken(struct ata_drive *d)
-{
-    atapi_done(d);
 }
 
 /* --- commands --- */

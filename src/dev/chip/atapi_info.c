@@ -2,21 +2,10 @@
 /* What a CD-ROM drive tells about itself and its medium: MMC-6 chapters 5 to 7, SPC-3 6.4. */
 #include <string.h>
 
+#include "base/bits.h"
 #include "dev/chip/ata_internal.h"
 
 enum { LEAD_OUT = 0xaa, MSF_PREGAP = 150, PROFILE_CD = 0x08, PROFILE_DVD = 0x10 };
-
-static void put16(uint8_t *p, uint32_t v)
-{
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-    put16(p, v >> 16);
-    put16(p + 2, v);
-}
 
 /* More than 80 minutes with some room: no CD. */
 bool atapi_is_dvd(const struct ata_drive *d)
@@ -64,9 +53,9 @@ static unsigned page_capabilities(const struct ata_drive *d, uint8_t *p)
     p[2] = 0x3b;                                  /* reads CD-R, CD-RW, DVD-ROM, DVD-R */
     p[4] = 0x70;                                  /* mode 2, several sessions */
     p[6] = (uint8_t)(0x29 | (d->locked ? 2 : 0)); /* tray, can eject and lock */
-    put16(p + 8, 8468);                           /* KB/s */
-    put16(p + 12, 512);                           /* KB of buffer */
-    put16(p + 14, 8468);
+    st_be16(p + 8, 8468);                         /* KB/s */
+    st_be16(p + 12, 512);                         /* KB of buffer */
+    st_be16(p + 14, 8468);
     return 22;
 }
 
@@ -87,7 +76,7 @@ int atapi_mode_sense(struct ata_drive *d, bool ten)
     if (n == header)
         return -1;
     if (ten)
-        put16(d->data, n - 2);
+        st_be16(d->data, (uint16_t)(n - 2));
     else
         d->data[0] = (uint8_t)(n - 1);
     d->data[ten ? 2 : 1] = d->open ? 0x71 : d->cd_sectors != 0 ? 0x01 : 0x70;
@@ -99,7 +88,7 @@ int atapi_mode_sense(struct ata_drive *d, bool ten)
 static void address(uint8_t *p, uint32_t lba, bool msf)
 {
     if (!msf) {
-        put32(p, lba);
+        st_be32(p, lba);
         return;
     }
     lba += MSF_PREGAP;
@@ -129,7 +118,7 @@ static int toc_tracks(struct ata_drive *d, bool msf)
     if (from <= 1)
         p = track(p, 1, 0, msf);
     p = track(p, LEAD_OUT, (uint32_t)d->cd_sectors, msf);
-    put16(d->data, (uint32_t)(p - d->data) - 2);
+    st_be16(d->data, (uint16_t)(p - d->data - 2));
     return (int)(p - d->data);
 }
 
@@ -137,7 +126,7 @@ static int toc_sessions(struct ata_drive *d, bool msf)
 {
     d->data[2] = d->data[3] = 1;
     track(d->data + 4, 1, 0, msf);
-    put16(d->data, 10);
+    st_be16(d->data, 10);
     return 12;
 }
 
@@ -163,7 +152,7 @@ static int toc_full(struct ata_drive *d, bool msf)
     p = full_entry(p, 0xa1, 0, true);
     p = full_entry(p, 0xa2, (uint32_t)d->cd_sectors, msf);
     p = full_entry(p, 1, 0, msf);
-    put16(d->data, (uint32_t)(p - d->data) - 2);
+    st_be16(d->data, (uint16_t)(p - d->data - 2));
     return (int)(p - d->data);
 }
 
@@ -208,7 +197,7 @@ static const struct feature features[] = {
 };
 #define FEATURES (sizeof(features) / sizeof(features[0]))
 
-static uint32_t profile(const struct ata_drive *d)
+static uint16_t profile(const struct ata_drive *d)
 {
     if (d->cd_sectors == 0 || d->open)
         return 0;
@@ -219,12 +208,12 @@ static uint8_t *profiles(const struct ata_drive *d, uint8_t *p)
 {
     static const uint16_t known[] = {PROFILE_DVD, PROFILE_CD};
 
-    put16(p, 0);
+    st_be16(p, 0);
     p[2] = 3;
     p[3] = 8;
     p += 4;
     for (unsigned i = 0; i < 2; i++, p += 4) {
-        put16(p, known[i]);
+        st_be16(p, known[i]);
         p[2] = profile(d) == known[i];
         p[3] = 0;
     }
@@ -248,13 +237,13 @@ static bool is_current(const struct ata_drive *d, const struct feature *f)
 
 int atapi_configuration(struct ata_drive *d)
 {
-    unsigned how = d->packet[1] & 3, from = (unsigned)d->packet[2] << 8 | d->packet[3];
+    unsigned how = d->packet[1] & 3, from = ld_be16(d->packet + 2);
     uint8_t *p = d->data + 8;
 
     if (how == 3)
         return -1;
     memset(d->data, 0, 8);
-    put16(d->data + 6, profile(d));
+    st_be16(d->data + 6, profile(d));
     if (from == 0)
         p = profiles(d, p);
     for (unsigned i = 0; i < FEATURES; i++) {
@@ -263,13 +252,13 @@ int atapi_configuration(struct ata_drive *d)
 
         if (f->code < from || (how == 1 && !current) || (how == 2 && f->code != from))
             continue;
-        put16(p, f->code);
+        st_be16(p, f->code);
         p[2] = (uint8_t)((f->flags & 0xfe) | current);
         p[3] = f->len;
         memcpy(p + 4, f->body, f->len);
         p += 4 + f->len;
     }
-    put32(d->data, (uint32_t)(p - d->data) - 4);
+    st_be32(d->data, (uint32_t)(p - d->data) - 4);
     return (int)(p - d->data);
 }
 
@@ -285,11 +274,11 @@ int atapi_event(struct ata_drive *d)
     memset(p, 0, 8);
     p[3] = 0x10; /* the classes that there are */
     if (!media) {
-        put16(p, 2);
+        st_be16(p, 2);
         p[2] = 0x80;
         return 4;
     }
-    put16(p, 6);
+    st_be16(p, 6);
     p[2] = 4;
     p[4] = d->event;
     p[5] = (uint8_t)((d->open ? 1 : 0) | (d->cd_sectors != 0 && !d->open ? 2 : 0));
@@ -306,7 +295,7 @@ int atapi_disc_information(struct ata_drive *d)
     if (d->packet[1] & 7)
         return -1;
     memset(p, 0, 34);
-    put16(p, 32);
+    st_be16(p, 32);
     p[2] = 0x0e; /* complete, last session complete */
     p[3] = p[4] = p[5] = p[6] = 1;
     p[7] = 0x20; /* may be used without restriction */
@@ -317,18 +306,17 @@ int atapi_disc_information(struct ata_drive *d)
 int atapi_track_information(struct ata_drive *d)
 {
     uint8_t *p = d->data;
-    uint32_t at = (uint32_t)d->packet[2] << 24 | (uint32_t)d->packet[3] << 16 |
-                  (uint32_t)d->packet[4] << 8 | d->packet[5];
+    uint32_t at = ld_be32(d->packet + 2);
     unsigned type = d->packet[1] & 3;
 
     if ((type == 0 && at >= d->cd_sectors) || (type != 0 && at != 1))
         return -1;
     memset(p, 0, 36);
-    put16(p, 34);
+    st_be16(p, 34);
     p[2] = p[3] = 1;
     p[5] = 4;
     p[6] = 1;
-    put32(p + 24, (uint32_t)d->cd_sectors);
+    st_be32(p + 24, (uint32_t)d->cd_sectors);
     return 36;
 }
 
@@ -339,11 +327,11 @@ int atapi_dvd_structure(struct ata_drive *d)
     if (!atapi_is_dvd(d) || d->packet[7] != 0)
         return -1;
     memset(p, 0, 2052); /* physical format: DVD-ROM, one layer */
-    put16(p, 2050);
+    st_be16(p, 2050);
     p[4] = 1;
     p[5] = 0x0f;
     p[6] = 1;
-    put32(p + 8, 0x30000);
-    put32(p + 12, 0x30000 + (uint32_t)d->cd_sectors - 1);
+    st_be32(p + 8, 0x30000);
+    st_be32(p + 12, 0x30000 + (uint32_t)d->cd_sectors - 1);
     return 2052;
 }
