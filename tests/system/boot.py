@@ -16,12 +16,17 @@ from checks import Skip
 COMPLAINTS = r"WARNING:|BUG:|Oops|Call Trace|rcu.*stall|unstable|soft lockup|hung task|Unknown NMI"
 
 
-def start(t):
-    t.vm = vm.Vm(initrd=overlay.test_initrd(t.dir), append="console=ttyS0", memory="1G")
-    t.vm.expect("init: up")
+def reach_shell(t, timeout=60):
+    """Waits for the shell of busybox, which nothing that the kernel says disturbs then."""
+    t.vm.expect("init: up", timeout)
     up = t.vm.arrival()
     t.note(f"init after {up:.2f} s, shell after {t.vm.prompt():.2f} s")
     t.vm.run("dmesg -n 1")
+
+
+def start(t):
+    t.vm = vm.Vm(initrd=overlay.test_initrd(t.dir), append="console=ttyS0", memory="1G")
+    reach_shell(t)
 
 
 def kernel_version(t):
@@ -147,8 +152,7 @@ def no_complaints(t):
 
 
 def power_off(t):
-    t.vm.send("poweroff -f\n")
-    assert t.vm.wait(30) == 0
+    assert t.vm.power_off(30) == 0
 
 
 if __name__ == "__main__":

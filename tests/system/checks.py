@@ -36,6 +36,15 @@ class Checks:
     def note(self, text):
         print(f"# {text}", flush=True)
 
+    def path(self, name):
+        """Of a file for this program only."""
+        return os.path.join(self.dir, name)
+
+    def check(self, name, good, detail=""):
+        """One check whose result is known."""
+        self.report("ok" if good else "not ok", name, "" if good else str(detail)[-3000:])
+        return good
+
     def run(self, name, function):
         """One check: a function that returns, raises Skip, or raises anything else if it fails."""
         try:

@@ -12,7 +12,6 @@ import re
 import select
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,15 +19,13 @@ import time
 
 import checks
 import vm
+from qmp import Qmp
 
 ENV = None
 
 
-def doppel(*words, timeout=120, stdin=subprocess.DEVNULL):
-    """(exit status, what it printed)"""
-    done = subprocess.run([vm.doppel_binary(), *words], stdin=stdin, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=timeout, env=ENV)
-    return done.returncode, done.stdout
+def doppel(*words, **kwargs):
+    return vm.doppel(*words, env=ENV, **kwargs)
 
 
 def launch(*extra, name="one", timeout=120):
@@ -47,50 +44,6 @@ def listed():
 
 def socket_of(name):
     return os.path.join(ENV["XDG_RUNTIME_DIR"], "doppel", name + ".control")
-
-
-class Qmp:
-    """A session of the control socket."""
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(60)
-        self.socket.connect(path)
-        self.file = self.socket.makefile("rw", encoding="utf-8", newline="\n")
-        self.events = []
-        assert "QMP" in self.read()
-        self.do("qmp_capabilities")
-
-    def read(self):
-        line = self.file.readline()
-        if not line:
-            raise EOFError("the machine hung up")
-        return json.loads(line)
-
-    def do(self, command, **arguments):
-        self.file.write(json.dumps({"execute": command, "arguments": arguments, "id": 7}))
-        self.file.flush()
-        while True:
-            message = self.read()
-            if "event" in message:
-                self.events.append(message)
-                continue
-            assert message["id"] == 7, message
-            assert "return" in message, message
-            return message["return"]
-
-    def event(self, name):
-        """The next event of that name; those before it are forgotten."""
-        while True:
-            while self.events:
-                message = self.events.pop(0)
-                if message["event"] == name:
-                    return message
-            self.events.append(self.read())
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
 
 
 class Console:

@@ -6,24 +6,19 @@ virtio_input. A shell on the serial port looks at what they say.
 """
 
 import base64
-import json
 import os
 import re
-import shutil
-import socket
 import struct
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 
+import background
 import installer
-import picture
+import qmp
 import rfb
 import vm
 
-DOPPEL = vm.doppel_binary()
 WIDTH, HEIGHT = 1280, 800
 GREY = (0xaa, 0xaa, 0xaa)
 EVENT = struct.Struct("<qqHHi")  # struct input_event
@@ -31,74 +26,42 @@ EVENT = struct.Struct("<qqHHi")  # struct input_event
 MODULES = ["bochs", "psmouse", "virtio_input", "evdev", "virtio_pci"]
 
 
-class Tests:
+class Tests(background.NamedMachine):
     def __init__(self):
-        self.dir = tempfile.mkdtemp(prefix="doppel-desk-")
-        self.env = {**os.environ, "XDG_RUNTIME_DIR": self.dir}
-        os.chmod(self.dir, 0o700)
-        self.bad = 0
-        self.vm = None
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
-
-    def check(self, name, good, detail=""):
-        self.bad += not good
-        print(("ok - " if good else "not ok - ") + name, flush=True)
-        if not good:
-            print(str(detail)[-3000:], flush=True)
-
-    def doppel(self, *words):
-        done = subprocess.run([DOPPEL, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=120, env=self.env)
-        return done.returncode, done.stdout
+        super().__init__("desk")
 
     def start(self):
         """A shell on the serial port, with the drivers loaded."""
         installer.make_initrd(self.path("initrd"), MODULES)
         self.vm = vm.Vm(memory="512M", kernel=installer.KERNEL, initrd=self.path("initrd"),
                         append="console=tty0 console=ttyS0 quiet fbcon=nodefer rdinit=/bin/sh", env=self.env,
-                        extra=["--name", "desk", "--display", "vnc=unix:" + self.path("vnc")])
+                        extra=["--name", self.name, "--display", "vnc=unix:" + self.path("vnc")])
         self.vm.expect(r"# ", 120)
         self.vm.send("PS1=; PS2=\n")
-        self.run("mount -t proc proc /proc; mount -t sysfs sysfs /sys; "
+        self.sh("mount -t proc proc /proc; mount -t sysfs sysfs /sys; "
                  "mount -t devtmpfs dev /dev; depmod; stty -echo")
         for name in MODULES:
-            self.run(f"modprobe {name}", 60)
+            self.sh(f"modprobe {name}", 60)
         end = time.monotonic() + 30
-        while "bochs" not in self.run("cat /sys/class/graphics/fb0/name 2>/dev/null"):
-            assert time.monotonic() < end, self.run("dmesg | tail -20")
+        while "bochs" not in self.sh("cat /sys/class/graphics/fb0/name 2>/dev/null"):
+            assert time.monotonic() < end, self.sh("dmesg | tail -20")
             time.sleep(0.5)
 
-    def run(self, command, timeout=60):
+    def sh(self, command, timeout=60):
         return self.vm.run(command, timeout)[0]
-
-    def shot(self):
-        status, out = self.doppel("screenshot", "desk", "-o", self.path("s.png"))
-        assert status == 0, out
-        return picture.Picture(self.path("s.png"))
-
-    def wait(self, good, limit=20):
-        """The first picture that `good` likes, or the last one."""
-        end = time.monotonic() + limit
-        while True:
-            p = self.shot()
-            if good(p) or time.monotonic() > end:
-                return p
-            time.sleep(0.3)
 
     # --- screen ----------------------------------------------------------------------------
 
     def screen(self):
-        size = self.run("cat /sys/class/graphics/fb0/virtual_size")
+        size = self.sh("cat /sys/class/graphics/fb0/virtual_size")
         self.check("bochs-drm takes the size that the monitor prefers", size == f"{WIDTH},{HEIGHT}",
                    size)
-        edid = self.run("cat /sys/class/drm/card0-*/edid | wc -c")
+        edid = self.sh("cat /sys/class/drm/card0-*/edid | wc -c")
         self.check("and reads its EDID", edid == "128", edid)
         # Eight rows of text, each in its background colour.
-        self.run("printf '\\033[H\\033[2J\\033[?25l' > /dev/tty0; for c in 0 1 2 3 4 5 6 7; do "
+        self.sh("printf '\\033[H\\033[2J\\033[?25l' > /dev/tty0; for c in 0 1 2 3 4 5 6 7; do "
                  "printf \"\\033[4${c}m%160s\" '' > /dev/tty0; done; printf '\\033[0m' > /dev/tty0")
-        p = self.wait(lambda p: p.pixel(0, 7 * 16) == GREY)
+        p = self.wait(lambda p: p.pixel(0, 7 * 16) == GREY, 20)
         want = [(0xaa * (c & 1), 0xaa * (c >> 1 & 1) if c != 3 else 0x55, 0xaa * (c >> 2))
                 for c in range(8)]
         got = [{p.pixel(x, y) for x in range(WIDTH) for y in range(16 * c, 16 * c + 16)}
@@ -118,7 +81,7 @@ class Tests:
 
     def device(self, word):
         """The event file of the input device with `word` in its name."""
-        for block in self.run("cat /proc/bus/input/devices").split("\n\n"):
+        for block in self.sh("cat /proc/bus/input/devices").split("\n\n"):
             if word in block:
                 return "/dev/input/" + re.search(r"event\d+", block).group()
         raise AssertionError(f"no device {word}")
@@ -126,7 +89,7 @@ class Tests:
     def events(self, word, act, count):
         """What `act` makes of a device: the first `count` events, as (type, code, value)."""
         path, out = self.device(word), []
-        reader = threading.Thread(target=lambda: out.append(self.run(
+        reader = threading.Thread(target=lambda: out.append(self.sh(
             f"dd if={path} bs=24 count={count} 2>/dev/null | base64", 30)))
         reader.start()
         time.sleep(1)
@@ -149,25 +112,16 @@ class Tests:
         self.check("a key that is held repeats", keys == [(103, 1), (103, 2), (103, 2)], got)
 
     def relative(self):
-        with socket.socket(socket.AF_UNIX) as s:
-            s.connect(os.path.join(self.dir, "doppel", "desk.control"))
-            f = s.makefile("rw", encoding="utf-8")
-            f.readline()
-            for message in ({"execute": "qmp_capabilities"},):
-                f.write(json.dumps(message))
-                f.flush()
-                f.readline()
+        session = qmp.Qmp(os.path.join(self.dir, "doppel", "desk.control"))
 
-            def move():
-                for events in ([{"type": "rel", "data": {"axis": "x", "value": 7}},
-                                {"type": "rel", "data": {"axis": "y", "value": -3}}],
-                               [{"type": "btn", "data": {"button": "wheel-up", "down": True}}]):
-                    f.write(json.dumps({"execute": "input-send-event",
-                                        "arguments": {"events": events}}))
-                    f.flush()
-                    assert "return" in f.readline()
+        def move():
+            for events in ([{"type": "rel", "data": {"axis": "x", "value": 7}},
+                            {"type": "rel", "data": {"axis": "y", "value": -3}}],
+                           [{"type": "btn", "data": {"button": "wheel-up", "down": True}}]):
+                session.do("input-send-event", events=events)
 
-            got = self.events("Mouse", move, 5)
+        got = self.events("Mouse", move, 5)
+        session.close()
         self.check("psmouse: motion and wheel",
                    [e for e in got if e[0] == 2] == [(2, 0, 7), (2, 1, -3), (2, 8, 1)], got)
 
@@ -183,11 +137,6 @@ class Tests:
                    [e for e in got if e[0] == 1] == [(1, 0x110, 1), (1, 0x110, 0)], got)
         status, out = self.doppel("click", "desk", "1280", "0")
         self.check("a click beside the screen", status == 1 and "1280 by 800" in out, out)
-
-    def close(self):
-        if self.vm:
-            self.vm.kill()
-        shutil.rmtree(self.dir)
 
 
 def main():
@@ -205,7 +154,7 @@ def main():
         t.check("no surprise", False, repr(error) + (t.vm.tail() if t.vm else ""))
     finally:
         t.close()
-    return t.bad != 0
+    return t.status()
 
 
 if __name__ == "__main__":

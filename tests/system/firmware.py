@@ -6,12 +6,11 @@ systemd-boot and a kernel of the command line, and keeps its variables.
 """
 
 import os
-import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 
+import checks
 import vm
 
 DOPPEL = vm.doppel_binary()
@@ -82,20 +81,7 @@ def run(*args, limit="60s"):
     return done.returncode, done.stdout.decode("latin-1"), done.stderr.decode()
 
 
-class Tests:
-    def __init__(self):
-        self.dir = tempfile.mkdtemp(prefix="doppel-firmware-")
-        self.bad = 0
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
-
-    def check(self, name, good, detail=""):
-        self.bad += not good
-        print(("ok - " if good else "not ok - ") + name, flush=True)
-        if not good:
-            print(detail[-2000:], flush=True)
-
+class Tests(checks.Checks):
     def boots(self, name, *args, expect="second sector"):
         status, out, err = run(*args)
         self.check(name, status == 0 and expect in out, f"status {status}\n{out}\n{err}")
@@ -119,7 +105,7 @@ class Tests:
 
     def variables(self):
         if not os.path.exists(VARS):
-            print("skip - variables: the package ovmf is not installed")
+            self.report("skip", "variables", "the package ovmf is not installed")
             return
         name = self.path("machine.vars")
         status, _, err = run("--firmware", f"uefi,vars={name}", limit="100ms")
@@ -160,8 +146,7 @@ class Tests:
             try:
                 v.prompt(180)
                 out, status = v.run("cat /proc/cmdline; ls /sys/firmware/efi/runtime-map >/dev/null")
-                v.send("poweroff -f\n")
-                ended = v.wait(60)
+                ended = v.power_off()
             except vm.VmError as e:
                 self.check(name, False, str(e))
                 return
@@ -169,7 +154,7 @@ class Tests:
 
     def uefi(self):
         if not os.path.exists(VARS):
-            print("skip - UEFI: the package ovmf is not installed")
+            self.report("skip", "UEFI", "the package ovmf is not installed")
             return
         self.uefi_variables()
         for board in ("q35", "pc"):
@@ -177,7 +162,7 @@ class Tests:
                              uefi("uefi", "--machine", board, kernel=vm.KERNEL,
                                   initrd=vm.INITRAMFS, append="console=ttyS0 quiet by.hand"))
         if not os.path.exists(SYSTEMD_BOOT):
-            print("skip - an EFI disk: the package systemd-boot-efi is not installed")
+            self.report("skip", "an EFI disk", "the package systemd-boot-efi is not installed")
             return
         image = efi_disk(self.path("efi.raw"), self.dir)
         self.boots_linux("UEFI boots a disk through systemd-boot", "booted.by.disk",
@@ -220,8 +205,8 @@ def main():
         t.uefi()
         t.wrong()
     finally:
-        shutil.rmtree(t.dir)
-    return t.bad != 0
+        t.close()
+    return t.status()
 
 
 if __name__ == "__main__":

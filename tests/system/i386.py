@@ -8,7 +8,7 @@ import sys
 
 import checks
 import vm
-from boot import COMPLAINTS
+from boot import COMPLAINTS, reach_shell
 
 DIRECTORY = os.path.join(vm.GUESTS, "i386")
 EXPECTED = hashlib.md5("".join(f"{i}\n" for i in range(1, 50001)).encode()).hexdigest()
@@ -21,9 +21,7 @@ def start(flavour):
         t.vm = vm.Vm(kernel=os.path.join(DIRECTORY, "vmlinuz-" + flavour),
                      initrd=os.path.join(DIRECTORY, "initramfs.cpio"), append="console=ttyS0",
                      memory="256M")
-        t.vm.expect("init: up", 180)
-        t.note(f"{flavour}: init after {t.vm.arrival():.2f} s, shell after {t.vm.prompt():.2f} s")
-        t.vm.run("dmesg -n 1")
+        reach_shell(t, 180)
     return check
 
 
@@ -53,8 +51,7 @@ def complaints(t):
 
 
 def power_off(t):
-    t.vm.send("poweroff -f\n")
-    assert t.vm.wait(60) == 0
+    assert t.vm.power_off() == 0
 
 
 def main():

@@ -124,8 +124,7 @@ def lock(d):
         assert "in use" in doppel("resize", f"{d}/ours", "+1G", status=1)
         done = subprocess.run(["qemu-io", "-c", "write 0 512", f"{d}/ours"], capture_output=True)
         assert done.returncode != 0
-        m.send("poweroff -f\n")
-        m.wait()
+        m.power_off()
 
 
 def start_writer(m):

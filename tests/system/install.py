@@ -10,16 +10,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
 
-import picture
+import background
 import rfb
-import vm
 
 FOLDER = "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64"
-DOPPEL = vm.doppel_binary()
-RETURN = 0xff0d
 
 # In text mode, so that the dialogs can be read by their glyphs.
 GRUB = """
@@ -45,29 +40,10 @@ STAGES = (
 )
 
 
-class Installer:
+class Installer(background.NamedMachine):
     def __init__(self, pictures):
-        self.dir = tempfile.mkdtemp(prefix="doppel-install-",
-                                    dir=os.environ.get("TMPDIR", "/var/tmp"))
-        self.env = {**os.environ, "XDG_RUNTIME_DIR": self.dir}
-        os.chmod(self.dir, 0o700)
+        super().__init__("d")
         self.pictures = pictures
-        self.bad = 0
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
-
-    def check(self, name, good, detail=""):
-        self.bad += not good
-        print(("ok - " if good else "not ok - ") + name, flush=True)
-        if not good:
-            print(str(detail)[-3000:], flush=True)
-        return good
-
-    def doppel(self, *words):
-        done = subprocess.run([DOPPEL, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=120, env=self.env)
-        return done.returncode, done.stdout
 
     def make_cd(self):
         tree = self.path("cd")
@@ -81,42 +57,33 @@ class Installer:
         with open(self.path("disk"), "wb") as f:
             f.truncate(4 << 30)
 
-    def launch(self):
-        status, out = self.doppel("run", "--name", "d", "--detach", "-m", "1G", "--accel",
-                                  os.environ.get("DOPPEL_ACCEL", "bt"), "--timeout", "15m",
-                                  "--display", "vnc=unix:" + self.path("vnc"), "--disk", self.path("disk"),
-                                  "--cdrom", self.path("cd.iso"), "--firmware", "bios", "--boot",
-                                  "order=d")
-        assert status == 0, out
+    def start(self):
+        self.launch("-m", "1G", "--timeout", "15m", "--display", "vnc=unix:" + self.path("vnc"),
+                    "--disk", self.path("disk"), "--cdrom", self.path("cd.iso"), "--firmware", "bios",
+                    "--boot", "order=d")
         return rfb.Viewer(self.path("vnc")).start()
 
-    def wait(self, words, limit):
+    def wait_dialog(self, words, limit):
         """The lines on the screen as soon as `words` are on it and nothing moves, or the last."""
-        end, before = time.monotonic() + limit, None
-        while True:
-            status, out = self.doppel("screenshot", "d", "-o", self.path("d.png"))
-            assert status == 0, out
-            p = picture.Picture(self.path("d.png"))
-            lines = p.text() if p.width == 720 else []
-            if (any(words in line for line in lines) and lines == before) or time.monotonic() > end:
-                return "\n".join(lines)
-            before = lines
-            time.sleep(0.5)
+        seen = [None]
+
+        def settled(p):
+            seen.append(p.text() if p.width == 720 else [])
+            return any(words in line for line in seen[-1]) and seen[-1] == seen[-2]
+
+        self.wait(settled, limit, 0.5)
+        return "\n".join(seen[-1])
 
     def drive(self):
-        viewer = self.launch()
+        viewer = self.start()
         for words, name, keys in STAGES:
-            lines = self.wait(words, 400)
+            lines = self.wait_dialog(words, 400)
             if not self.check(f"the installer: {name}", words in lines, lines):
                 return
             if self.pictures:
-                shutil.copy(self.path("d.png"), os.path.join(self.pictures, f"installer-{name}.png"))
+                shutil.copy(self.png, os.path.join(self.pictures, f"installer-{name}.png"))
             viewer.type(keys)
         viewer.close()
-
-    def close(self):
-        self.doppel("stop", "--force", "d")
-        shutil.rmtree(self.dir)
 
 
 def main():
@@ -132,7 +99,7 @@ def main():
         t.drive()
     finally:
         t.close()
-    return t.bad != 0
+    return t.status()
 
 
 if __name__ == "__main__":

@@ -84,8 +84,7 @@ def link_again(t):
 
 
 def end(t):
-    t.vm.send("poweroff -f\n")
-    assert t.vm.wait(30) == 0
+    assert t.vm.power_off(30) == 0
     t.server.close()
 
 

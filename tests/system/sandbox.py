@@ -78,8 +78,7 @@ def network(t):
 
 
 def end(t):
-    t.vm.send("poweroff -f\n")
-    assert t.vm.wait(30) == 0
+    assert t.vm.power_off(30) == 0
     t.server.close()
     with open(t.disk, "rb") as f:
         f.seek(8 << 20)

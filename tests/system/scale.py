@@ -78,8 +78,7 @@ def much_memory(t):
     assert int(output.split()[0]) > 7400, output
     t.note(output)
     quiet_kernel(t.vm)
-    t.vm.send("poweroff -f\n")
-    assert t.vm.wait(60) == 0
+    assert t.vm.power_off() == 0
 
 
 # --- processes and mappings -----------------------------------------------------------------------
@@ -122,8 +121,7 @@ def no_complaints(t):
 
 
 def power_off(t):
-    t.vm.send("poweroff -f\n")
-    assert t.vm.wait(60) == 0
+    assert t.vm.power_off() == 0
     t.vm = None
 
 

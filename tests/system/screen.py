@@ -6,16 +6,10 @@ of them.
 """
 
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
-import time
 
+import background
 import picture
-import vm
-
-DOPPEL = vm.doppel_binary()
 
 # A boot sector for each mode: sets it, draws with 0xa000 in ES, and halts.
 START = "fa31c08ed88ed0bc007c"  # cli; xor ax, ax; mov ds, ax; mov ss, ax; mov sp, 7c00
@@ -30,48 +24,12 @@ SECTORS = {
 }
 
 
-class Tests:
+class Tests(background.NamedMachine):
     def __init__(self):
-        self.dir = tempfile.mkdtemp(prefix="doppel-screen-")
-        self.env = {**os.environ, "XDG_RUNTIME_DIR": self.dir}
-        os.chmod(self.dir, 0o700)
-        self.bad = 0
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
-
-    def check(self, name, good, detail=""):
-        self.bad += not good
-        print(("ok - " if good else "not ok - ") + name, flush=True)
-        if not good:
-            print(str(detail)[-2000:], flush=True)
-
-    def doppel(self, *words):
-        done = subprocess.run([DOPPEL, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=120, env=self.env)
-        return done.returncode, done.stdout
+        super().__init__("s")
 
     def launch(self, *words):
-        status, out = self.doppel("run", "--name", "s", "--detach", "--net", "none", "-m", "128M",
-                                  "--accel", os.environ.get("DOPPEL_ACCEL", "bt"), "--timeout", "90s", *words)
-        assert status == 0, out
-
-    def shot(self):
-        status, out = self.doppel("screenshot", "s", "-o", self.path("s.png"))
-        assert status == 0, out
-        return picture.Picture(self.path("s.png"))
-
-    def wait(self, good, limit=40):
-        """The first picture that `good` likes, or the last one."""
-        end = time.monotonic() + limit
-        while True:
-            p = self.shot()
-            if good(p) or time.monotonic() > end:
-                return p
-            time.sleep(0.2)
-
-    def stop(self):
-        self.doppel("stop", "--force", "s")
+        super().launch("--net", "none", "-m", "128M", "--timeout", "90s", *words)
 
     def disk(self, code):
         path = self.path("disk")
@@ -120,7 +78,7 @@ class Tests:
 
     def without(self):
         self.launch("--vga", "none", self.disk(START + STOP))
-        status, out = self.doppel("screenshot", "s", "-o", self.path("s.png"))
+        status, out = self.doppel("screenshot", "s", "-o", self.png)
         self.check("a machine without a screen", status == 1 and "no screen" in out, out)
         self.stop()
 
@@ -135,9 +93,8 @@ def main():
         t.graphics()
         t.without()
     finally:
-        t.stop()
-        shutil.rmtree(t.dir)
-    return t.bad != 0
+        t.close()
+    return t.status()
 
 
 if __name__ == "__main__":

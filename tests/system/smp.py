@@ -9,7 +9,7 @@ import time
 import checks
 import overlay
 import vm
-from boot import COMPLAINTS
+from boot import idle_cost, no_complaints, reach_shell
 from gdb import gdb
 
 CPUS = 4
@@ -21,9 +21,7 @@ def start(t):
     t.gdb = where
     t.vm = vm.Vm(initrd=overlay.test_initrd(t.dir), append="console=ttyS0", memory="1G",
                  cpus="4,sockets=1,cores=2,threads=2", extra=("--gdb", f"unix:{where}"))
-    t.vm.expect("init: up", 120)
-    t.note(f"init after {t.vm.arrival():.2f} s, shell after {t.vm.prompt():.2f} s")
-    t.vm.run("dmesg -n 1")
+    reach_shell(t, 120)
     t.vm.run(f"echo '{WORK}' >/tmp/work")
 
 
@@ -107,16 +105,6 @@ def debugger(t):
     assert t.vm.run("echo $((6 * 7))") == ("42", 0)
 
 
-def idle_cost(t):
-    t.vm.run("true")
-    time.sleep(2)
-    before, start_time = t.vm.cpu_seconds(), time.monotonic()
-    time.sleep(10)
-    share = (t.vm.cpu_seconds() - before) / (time.monotonic() - start_time)
-    t.note(f"idle guest: {share * 100:.1f} % of a host CPU")
-    assert share < 0.10, f"{share * 100:.1f} % of a host CPU while the guest sleeps"
-
-
 def starts_again(t):
     t.vm.send("reboot -f\n")
     t.vm.expect("init: up", 120)
@@ -124,15 +112,8 @@ def starts_again(t):
     assert t.vm.run("cat /sys/devices/system/cpu/online") == ("0-3", 0)
 
 
-def no_complaints(t):
-    output, _ = t.vm.run("dmesg")
-    found = [line for line in output.splitlines() if re.search(COMPLAINTS, line)]
-    assert not found, "\n".join(found)
-
-
 def power_off(t):
-    t.vm.send("poweroff -f\n")
-    status = t.vm.wait(60)
+    status = t.vm.power_off()
     assert status == 0, f"status {status}"
 
 

@@ -120,8 +120,7 @@ def no_complaints(t):
 
 
 def the_end(t):
-    t.vm.send("poweroff -f\n")
-    assert t.vm.wait(30) == 0
+    assert t.vm.power_off(30) == 0
     seen = report(t.vm.error_output())
     with open(t.trace, encoding="ascii") as f:
         lines = [line.split() for line in f]

@@ -13,7 +13,7 @@ import sys
 import time
 
 import checks
-import control
+import qmp
 import vm
 
 GENERIC = os.path.join(vm.GUESTS, "generic")
@@ -101,14 +101,14 @@ class Storage:
         self.writes()
 
     def doppel(self, command, *words):
-        return control.doppel(command, "--control", self.socket, *words)
+        return vm.doppel(command, "--control", self.socket, *words)
 
     def media(self):
         """A person changes the medium; a mounted one is locked; the guest opens the tray."""
         other = os.path.join(self.dir, self.bus + "2.iso")
         file = iso(other, self.dir, self.bus + "2", 1 << 20)
-        qmp = control.Qmp(self.socket)
-        drive = next(d for d in qmp.do("query-block") if d["device"] == "cd0")
+        session = qmp.Qmp(self.socket)
+        drive = next(d for d in session.do("query-block") if d["device"] == "cd0")
         assert drive["removable"] and drive["inserted"]["file"] == self.iso, drive
         status, out = self.doppel("insert", other)
         assert status == 0, out
@@ -120,14 +120,14 @@ class Storage:
         status, out = self.doppel("eject")
         assert status == 0, out
         assert "No medium" in self.sh("dd if=/dev/sr0 count=1 of=/dev/null 2>&1 || true")
-        assert "inserted" not in next(d for d in qmp.do("query-block") if d["device"] == "cd0")
+        assert "inserted" not in next(d for d in session.do("query-block") if d["device"] == "cd0")
         assert self.doppel("insert", self.iso)[0] == 0
-        qmp.do("query-status")
-        qmp.events.clear()
+        session.do("query-status")
+        session.events.clear()
         self.sh("echo 1 >/proc/sys/dev/cdrom/autoeject; dd if=/dev/sr0 count=1 of=/dev/null")
         for _ in range(100):
-            qmp.do("query-status")
-            moved = [e["data"] for e in qmp.events if e["event"] == "DEVICE_TRAY_MOVED"]
+            session.do("query-status")
+            moved = [e["data"] for e in session.events if e["event"] == "DEVICE_TRAY_MOVED"]
             if moved:
                 break
             time.sleep(0.1)
@@ -138,8 +138,7 @@ class Storage:
         assert not bad, bad
 
     def end(self):
-        self.vm.send("poweroff -f\n")
-        assert self.vm.wait(60) == 0
+        assert self.vm.power_off() == 0
 
     def run(self, t):
         with self.vm:

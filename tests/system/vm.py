@@ -38,6 +38,13 @@ def doppel_binary():
     return os.environ.get("DOPPEL", os.path.join(TOP, "build", "doppel"))
 
 
+def doppel(*words, timeout=120, stdin=subprocess.DEVNULL, env=None):
+    """Runs a command: (exit status, what it printed)."""
+    done = subprocess.run([doppel_binary(), *words], stdin=stdin, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=timeout, env=env)
+    return done.returncode, done.stdout
+
+
 def work_dir(prefix="doppel-"):
     """A temporary directory on a real disk: /tmp may be small and in memory."""
     return tempfile.mkdtemp(prefix=prefix, dir=os.environ.get("TMPDIR", "/var/tmp"))
@@ -245,6 +252,11 @@ class Vm:
             raise VmError(f"still running after {timeout} s\n{self.tail()}") from None
         self.reader.join(10)
         return status
+
+    def power_off(self, timeout=60):
+        """By a command in the guest's shell: the monitor's exit status."""
+        self.send("poweroff -f\n")
+        return self.wait(timeout)
 
     def kill(self):
         if self.process.poll() is None:

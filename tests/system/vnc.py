@@ -12,75 +12,39 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 
+import background
 import picture
 import rfb
-import vm
 
-DOPPEL = vm.doppel_binary()
 ESCAPE = 0xff1b
 
 
-class Tests:
+class Tests(background.NamedMachine):
     def __init__(self):
-        self.dir = tempfile.mkdtemp(prefix="doppel-vnc-")
-        self.env = {**os.environ, "XDG_RUNTIME_DIR": self.dir}
-        os.chmod(self.dir, 0o700)
-        self.bad = 0
+        super().__init__("v")
         self.disk = self.path("disk")
         with open(self.disk, "wb") as f:
             f.truncate(1 << 20)
 
-    def path(self, name):
-        return os.path.join(self.dir, name)
-
-    def check(self, name, good, detail=""):
-        self.bad += not good
-        print(("ok - " if good else "not ok - ") + name, flush=True)
-        if not good:
-            print(str(detail)[-2000:], flush=True)
-
-    def doppel(self, *words):
-        done = subprocess.run([DOPPEL, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=120, env=self.env)
-        return done.returncode, done.stdout
-
     def launch(self, display):
-        status, out = self.doppel("run", "--name", "v", "--detach", "--net", "none", "-m", "128M",
-                                  "--accel", os.environ.get("DOPPEL_ACCEL", "bt"), "--timeout", "120s",
-                                  "--boot", "menu=on", "--display", display, self.disk)
-        assert status == 0, out
-        return out
-
-    def stop(self):
-        self.doppel("stop", "--force", "v")
-
-    def text(self, word, limit=40):
-        """The lines on the screen as soon as `word` is on it, or the last ones."""
-        end = time.monotonic() + limit
-        while True:
-            status, out = self.doppel("screenshot", "v", "-o", self.path("v.png"))
-            assert status == 0, out
-            lines = picture.Picture(self.path("v.png")).text()
-            if any(word in line for line in lines) or time.monotonic() > end:
-                return "\n".join(lines)
-            time.sleep(0.2)
+        super().launch("--net", "none", "-m", "128M", "--timeout", "120s", "--boot", "menu=on",
+                       "--display", display, self.disk)
 
     def viewer(self):
         path = self.path("vnc")
         self.launch("vnc=unix:" + path)
-        self.text("Press ESC for boot menu")
+        self.wait_text("Press ESC for boot menu")
         v = rfb.Viewer(path).start()
         self.check("a viewer learns the name", v.name == "v", v.name)
         v.update(False)
-        shot = picture.Picture(self.path("v.png"))
+        shot = picture.Picture(self.png)
         same = v.size == (shot.width, shot.height) and all(
             v.pixel(x, y) == shot.pixel(x, y) for y in range(0, 64) for x in range(0, 720))
         self.check("it sees what a screenshot shows", same, v.size)
         v.press(ESCAPE)
-        out = self.text("Select boot device")
+        out = self.wait_text("Select boot device")
         self.check("its keys arrive", "Select boot device" in out, out)
         changed = sum(v.update() for _ in range(2))
         self.check("it is told what changes", changed > 0, changed)
@@ -98,7 +62,7 @@ class Tests:
             hung_up = True
         self.check("nonsense is hung up on", hung_up)
         v.press(ord("1"))
-        out = self.text("Booting from Hard Disk")
+        out = self.wait_text("Booting from Hard Disk")
         self.check("the first viewer goes on", "Booting from Hard Disk" in out, out)
         v.close()
         second.close()
@@ -107,12 +71,12 @@ class Tests:
 
     def scripted(self):
         self.launch("none")
-        self.text("Press ESC for boot menu")
+        self.wait_text("Press ESC for boot menu")
         status, out = self.doppel("key", "v", "esc")
-        out += self.text("Select boot device")
+        out += self.wait_text("Select boot device")
         self.check("doppel key", status == 0 and "Select boot device" in out, out)
         status, out = self.doppel("type", "v", "1")
-        out += self.text("Booting from Hard Disk")
+        out += self.wait_text("Booting from Hard Disk")
         self.check("doppel type", status == 0 and "Booting from Hard Disk" in out, out)
         for words, want in ((("key", "v", "ctrl-nokey"), "The key 'nokey' is unknown"),
                             (("type", "v", "\u00e4"), "no key"),
@@ -145,11 +109,11 @@ class Tests:
 
     def stock_viewer(self):
         if shutil.which("vncsnapshot") is None:
-            print("skip - a stock viewer: vncsnapshot is not installed")
+            self.report("skip", "a stock viewer", "vncsnapshot is not installed")
             return
         port = self.free_port()
         self.launch(f"vnc=127.0.0.1:{port}")
-        self.text("Press ESC for boot menu")
+        self.wait_text("Press ESC for boot menu")
         self.check("a stock viewer", self.snapshot(port - 5900))
         self.stop()
 
@@ -189,9 +153,8 @@ def main():
         t.stock_viewer()
         t.browser()
     finally:
-        t.stop()
-        shutil.rmtree(t.dir)
-    return t.bad != 0
+        t.close()
+    return t.status()
 
 
 if __name__ == "__main__":
