@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* doppel click: a running machine's pointer. */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "client.h"
@@ -11,8 +10,8 @@
 enum { TABLET_MAX = 32767, SCREEN_MAX = 65535 };
 
 struct click {
-    struct target target;
-    uint64_t place[2]; /* x and y */
+    struct target target; /* first */
+    uint64_t place[2];    /* x and y */
     unsigned places;
     const char *button;
     bool twice;
@@ -22,16 +21,11 @@ static int add_word(void *opaque, char *value, struct err *e)
 {
     struct click *k = opaque;
 
-    if (k->target.name == NULL && k->target.control == NULL)
+    if (target_wanted(&k->target))
         return target_operand(&k->target, value, e);
     if (k->places == 2)
         return err_usage(e, "click: '%s' is too much; a place is X Y", value);
     return option_number("click", value, 0, SCREEN_MAX, &k->place[k->places++], e);
-}
-
-static int set_control(void *opaque, const char *option, char *value, struct err *e)
-{
-    return target_control(&((struct click *)opaque)->target, option, value, e);
 }
 
 static int set_button(void *opaque, const char *option, char *value, struct err *e)
@@ -52,7 +46,7 @@ static const struct arg_option options[] = {
     {"button", 0, "left|middle|right", "which button (default left)", set_button},
     {"double", 0, NULL, "click twice", set_double},
     {"control", 0, "SOCKET", "the machine's control socket, instead of NAME; comes first",
-     set_control},
+     target_control},
     {NULL},
 };
 
@@ -76,8 +70,17 @@ static int button(struct client *cl, const char *name, bool down, struct err *e)
         e);
 }
 
-static int click(const struct click *k, struct client *cl, struct err *e)
+static int check(void *opaque, struct err *e)
 {
+    const struct click *k = opaque;
+
+    return k->places == 2 ? 0
+                          : err_usage(e, "click: name the place, as in 'doppel click NAME 100 20'");
+}
+
+static int click(void *opaque, struct client *cl, struct err *e)
+{
+    const struct click *k = opaque;
     json_t *screen = NULL;
     json_int_t width = 0, height = 0;
     int rc = client_execute(cl, "query-screen", &screen, e);
@@ -104,35 +107,10 @@ static int click(const struct click *k, struct client *cl, struct err *e)
 
 static int run_click(int argc, char **argv)
 {
+    static const struct client_command command = {&command_click, check, click};
     struct click k = {.button = "left"};
-    struct client *cl;
-    struct err e = {0};
-    int rc;
 
-    switch (args_parse(&command_click, argc, argv, &k, &e)) {
-    case ARGS_HELP:
-        args_help(&command_click, stdout);
-        return 0;
-    case ARGS_ERROR:
-        return report(&e);
-    case ARGS_OK:
-        break;
-    }
-    if (k.places != 2) {
-        err_usage(&e, "click: name the place, as in 'doppel click NAME 100 20'");
-        return report(&e);
-    }
-    cl = calloc(1, sizeof(*cl));
-    if (cl == NULL) {
-        err_set(&e, ENOMEM, "out of memory");
-        return report(&e);
-    }
-    rc = client_open(cl, &k.target, &e);
-    if (rc == 0)
-        rc = click(&k, cl, &e);
-    client_close(cl);
-    free(cl);
-    return rc < 0 ? report(&e) : 0;
+    return client_run(&command, argc, argv, &k.target);
 }
 
 const struct arg_command command_click = {

@@ -6,12 +6,14 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "commands.h"
 #include "vm/options.h"
 #include "vm/rundir.h"
 
@@ -19,18 +21,25 @@
 
 /* --- which machine --- */
 
-int target_operand(struct target *t, char *value, struct err *e)
+int target_operand(void *opaque, char *value, struct err *e)
 {
+    struct target *t = opaque;
+
     if (t->name != NULL)
         return err_usage(e, "two machines were named (%s and %s); name one", t->name, value);
     t->name = value;
     return option_name("NAME", value, e);
 }
 
-int target_control(struct target *t, const char *option, char *value, struct err *e)
+int target_control(void *opaque, const char *option, char *value, struct err *e)
 {
-    t->control = value;
+    ((struct target *)opaque)->control = value;
     return value[0] == '\0' ? err_usage(e, "%s: the path is empty", option) : 0;
+}
+
+bool target_wanted(const struct target *t)
+{
+    return t->name == NULL && t->control == NULL;
 }
 
 /* --- lines --- */
@@ -210,4 +219,36 @@ void client_close(struct client *c)
     if (c->fd >= 0)
         close(c->fd);
     c->fd = -1;
+}
+
+/* --- a command --- */
+
+int client_run(const struct client_command *cmd, int argc, char **argv, struct target *t)
+{
+    struct client *c;
+    struct err e = {0};
+    int rc;
+
+    switch (args_parse(cmd->args, argc, argv, t, &e)) {
+    case ARGS_HELP:
+        args_help(cmd->args, stdout);
+        return 0;
+    case ARGS_ERROR:
+        return report(&e);
+    case ARGS_OK:
+        break;
+    }
+    if (cmd->check != NULL && cmd->check(t, &e) < 0)
+        return report(&e);
+    c = calloc(1, sizeof(*c));
+    if (c == NULL) {
+        err_set(&e, ENOMEM, "out of memory");
+        return report(&e);
+    }
+    rc = client_open(c, t, &e);
+    if (rc == 0)
+        rc = cmd->work(t, c, &e);
+    client_close(c);
+    free(c);
+    return rc < 0 ? report(&e) : 0;
 }

@@ -4,8 +4,10 @@
 #define DOPPEL_CMD_CLIENT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
+#include "args.h"
 #include "base/err.h"
 
 struct client {
@@ -20,8 +22,11 @@ struct client {
 struct target {
     const char *name, *control;
 };
-int target_operand(struct target *t, char *value, struct err *e) MUST_CHECK;
-int target_control(struct target *t, const char *option, char *value, struct err *e) MUST_CHECK;
+/* Operand and option of a command whose arguments begin with a target. */
+int target_operand(void *opaque, char *value, struct err *e) MUST_CHECK;
+int target_control(void *opaque, const char *option, char *value, struct err *e) MUST_CHECK;
+/* Is the next word NAME? With --control there is none. */
+bool target_wanted(const struct target *t);
 
 /* Connects and is ready for commands. client_close in any case. */
 int client_open(struct client *c, const struct target *t, struct err *e) MUST_CHECK;
@@ -35,5 +40,15 @@ int client_execute_with(struct client *c, const char *command, json_t *args, jso
                         struct err *e) MUST_CHECK;
 /* Waits until the machine has ended. -ETIMEDOUT (no sentence); timeout_ms -1: forever. */
 int client_wait_end(struct client *c, int timeout_ms) MUST_CHECK;
+
+/* A command that tells one machine something. `args` fills what is `t` here, and begins with it. */
+struct client_command {
+    const struct arg_command *args;
+    int (*check)(void *t,
+                 struct err *e); /* of the arguments, ahead of the connection; NULL: none */
+    int (*work)(void *t, struct client *c, struct err *e);
+};
+/* All of it, with a report if it fails: the exit status. */
+int client_run(const struct client_command *cmd, int argc, char **argv, struct target *t);
 
 #endif

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* doppel stop, pause, resume, reset: what a running machine is told by its control socket. */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "client.h"
 #include "commands.h"
@@ -11,20 +9,10 @@
 #define STOP_TIMEOUT_NS UINT64_C(60000000000)
 
 struct control {
-    struct target target;
+    struct target target; /* first */
     bool force;
     uint64_t timeout_ns;
 };
-
-static int set_name(void *opaque, char *value, struct err *e)
-{
-    return target_operand(&((struct control *)opaque)->target, value, e);
-}
-
-static int set_control(void *opaque, const char *option, char *value, struct err *e)
-{
-    return target_control(&((struct control *)opaque)->target, option, value, e);
-}
 
 static int set_force(void *opaque, const char *option, char *value, struct err *e)
 {
@@ -38,51 +26,22 @@ static int set_timeout(void *opaque, const char *option, char *value, struct err
 }
 
 static const struct arg_option options[] = {
-    {"control", 0, "SOCKET", "the machine's control socket, instead of NAME", set_control},
+    {"control", 0, "SOCKET", "the machine's control socket, instead of NAME", target_control},
     {NULL},
 };
 
 static const struct arg_option stop_options[] = {
-    {"control", 0, "SOCKET", "the machine's control socket, instead of NAME", set_control},
+    {"control", 0, "SOCKET", "the machine's control socket, instead of NAME", target_control},
     {"force", 0, NULL, "pull the plug", set_force},
     {"timeout", 0, "TIME", "how long the guest may take (default 60s)", set_timeout},
     {NULL},
 };
 
-/* Arguments, connection, work, report. */
-static int run_command(const struct arg_command *c, int argc, char **argv, struct control *k,
-                       int (*work)(struct control *k, struct client *cl, struct err *e))
-{
-    struct client *cl;
-    struct err e = {0};
-    int rc;
-
-    switch (args_parse(c, argc, argv, k, &e)) {
-    case ARGS_HELP:
-        args_help(c, stdout);
-        return 0;
-    case ARGS_ERROR:
-        return report(&e);
-    case ARGS_OK:
-        break;
-    }
-    cl = calloc(1, sizeof(*cl));
-    if (cl == NULL) {
-        err_set(&e, ENOMEM, "out of memory");
-        return report(&e);
-    }
-    rc = client_open(cl, &k->target, &e);
-    if (rc == 0)
-        rc = work(k, cl, &e);
-    client_close(cl);
-    free(cl);
-    return rc < 0 ? report(&e) : 0;
-}
-
 /* --- stop --- */
 
-static int stop(struct control *k, struct client *cl, struct err *e)
+static int stop(void *opaque, struct client *cl, struct err *e)
 {
+    const struct control *k = opaque;
     int rc = client_execute(cl, k->force ? "quit" : "system_powerdown", NULL, e);
 
     if (rc < 0)
@@ -97,47 +56,51 @@ static int stop(struct control *k, struct client *cl, struct err *e)
 
 static int run_stop(int argc, char **argv)
 {
+    static const struct client_command command = {&command_stop, NULL, stop};
     struct control k = {.timeout_ns = STOP_TIMEOUT_NS};
 
-    return run_command(&command_stop, argc, argv, &k, stop);
+    return client_run(&command, argc, argv, &k.target);
 }
 
 /* --- pause, resume, reset --- */
 
-static int pause_machine(struct control *k, struct client *cl, struct err *e)
+static int pause_machine(void *opaque, struct client *cl, struct err *e)
 {
     return client_execute(cl, "stop", NULL, e);
 }
 
 static int run_pause(int argc, char **argv)
 {
+    static const struct client_command command = {&command_pause, NULL, pause_machine};
     struct control k = {0};
 
-    return run_command(&command_pause, argc, argv, &k, pause_machine);
+    return client_run(&command, argc, argv, &k.target);
 }
 
-static int resume(struct control *k, struct client *cl, struct err *e)
+static int resume(void *opaque, struct client *cl, struct err *e)
 {
     return client_execute(cl, "cont", NULL, e);
 }
 
 static int run_resume(int argc, char **argv)
 {
+    static const struct client_command command = {&command_resume, NULL, resume};
     struct control k = {0};
 
-    return run_command(&command_resume, argc, argv, &k, resume);
+    return client_run(&command, argc, argv, &k.target);
 }
 
-static int reset(struct control *k, struct client *cl, struct err *e)
+static int reset(void *opaque, struct client *cl, struct err *e)
 {
     return client_execute(cl, "system_reset", NULL, e);
 }
 
 static int run_reset(int argc, char **argv)
 {
+    static const struct client_command command = {&command_reset, NULL, reset};
     struct control k = {0};
 
-    return run_command(&command_reset, argc, argv, &k, reset);
+    return client_run(&command, argc, argv, &k.target);
 }
 
 const struct arg_command command_stop = {
@@ -145,7 +108,7 @@ const struct arg_command command_stop = {
     .summary = "press a machine's power button and wait for its end",
     .usage = "NAME [option]...",
     .options = stop_options,
-    .operand = set_name,
+    .operand = target_operand,
     .run = run_stop,
 };
 
@@ -154,7 +117,7 @@ const struct arg_command command_pause = {
     .summary = "let a machine stand still",
     .usage = "NAME [option]...",
     .options = options,
-    .operand = set_name,
+    .operand = target_operand,
     .run = run_pause,
 };
 
@@ -163,7 +126,7 @@ const struct arg_command command_resume = {
     .summary = "let a paused machine go on",
     .usage = "NAME [option]...",
     .options = options,
-    .operand = set_name,
+    .operand = target_operand,
     .run = run_resume,
 };
 
@@ -172,6 +135,6 @@ const struct arg_command command_reset = {
     .summary = "reset a machine",
     .usage = "NAME [option]...",
     .options = options,
-    .operand = set_name,
+    .operand = target_operand,
     .run = run_reset,
 };

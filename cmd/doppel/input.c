@@ -1,68 +1,63 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* doppel type, key: a running machine's keyboard. */
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "client.h"
 #include "commands.h"
 
 struct input {
-    struct target target;
-    json_t *words; /* what follows the name */
+    struct target target; /* first */
+    json_t *words;        /* what follows the name */
+    const char *which;    /* of the commands here */
+    const char *command;  /* of the protocol, one for each word */
+    json_t *(*args_of)(const char *word);
 };
 
-/* With --control there is no name. */
 static int add_word(void *opaque, char *value, struct err *e)
 {
     struct input *in = opaque;
 
-    if (in->target.name == NULL && in->target.control == NULL)
+    if (target_wanted(&in->target))
         return target_operand(&in->target, value, e);
     if (json_array_append_new(in->words, json_string(value)) < 0)
         return err_usage(e, "'%s' is no UTF-8 text", value);
     return 0;
 }
 
-static int set_control(void *opaque, const char *option, char *value, struct err *e)
-{
-    return target_control(&((struct input *)opaque)->target, option, value, e);
-}
-
 static const struct arg_option options[] = {
     {"control", 0, "SOCKET", "the machine's control socket, instead of NAME; comes first",
-     set_control},
+     target_control},
     {NULL},
 };
 
-/* Arguments, connection, one command of the protocol for each word. */
-static int run_input(const struct arg_command *c, int argc, char **argv, const char *command,
-                     json_t *(*args_of)(const char *word))
+static int check(void *opaque, struct err *e)
 {
-    struct input in = {.words = json_array()};
-    struct client *cl = calloc(1, sizeof(*cl));
-    struct err e = {0};
-    enum args_result parsed = args_parse(c, argc, argv, &in, &e);
-    int rc = parsed == ARGS_ERROR ? -EINVAL : 0;
+    const struct input *in = opaque;
 
-    if (parsed == ARGS_HELP) {
-        args_help(c, stdout);
-    } else if (rc == 0 && (cl == NULL || in.words == NULL)) {
-        rc = err_set(&e, ENOMEM, "out of memory");
-    } else if (rc == 0) {
-        cl->fd = -1;
-        if (json_array_size(in.words) == 0)
-            rc = err_usage(&e, "%s: nothing was given", c->name);
-        if (rc == 0)
-            rc = client_open(cl, &in.target, &e);
-        for (size_t i = 0; i < json_array_size(in.words) && rc == 0; i++)
-            rc = client_execute_with(
-                cl, command, args_of(json_string_value(json_array_get(in.words, i))), NULL, &e);
-        client_close(cl);
-    }
-    free(cl);
+    return json_array_size(in->words) != 0 ? 0 : err_usage(e, "%s: nothing was given", in->which);
+}
+
+static int work(void *opaque, struct client *c, struct err *e)
+{
+    const struct input *in = opaque;
+    int rc = 0;
+
+    for (size_t i = 0; i < json_array_size(in->words) && rc == 0; i++)
+        rc = client_execute_with(
+            c, in->command, in->args_of(json_string_value(json_array_get(in->words, i))), NULL, e);
+    return rc;
+}
+
+static int run_input(const struct arg_command *c, int argc, char **argv, struct input in)
+{
+    const struct client_command command = {c, check, work};
+    int status;
+
+    in.which = c->name;
+    in.words = json_array();
+    status = client_run(&command, argc, argv, &in.target);
     json_decref(in.words);
-    return rc < 0 ? report(&e) : 0;
+    return status;
 }
 
 static json_t *text_args(const char *word)
@@ -87,12 +82,14 @@ static json_t *keys_args(const char *word)
 
 static int run_type(int argc, char **argv)
 {
-    return run_input(&command_type, argc, argv, "type-text", text_args);
+    return run_input(&command_type, argc, argv,
+                     (struct input){.command = "type-text", .args_of = text_args});
 }
 
 static int run_key(int argc, char **argv)
 {
-    return run_input(&command_key, argc, argv, "send-key", keys_args);
+    return run_input(&command_key, argc, argv,
+                     (struct input){.command = "send-key", .args_of = keys_args});
 }
 
 const struct arg_command command_type = {

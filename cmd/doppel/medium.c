@@ -9,27 +9,22 @@
 #include "commands.h"
 
 struct medium {
-    struct target target;
+    struct target target; /* first */
     const char *file, *drive;
-    bool force;
+    bool force, insert;
+    char path[PATH_MAX]; /* of the file: the machine may run in another folder */
 };
 
-/* With --control there is no name. */
 static int add_word(void *opaque, char *value, struct err *e)
 {
     struct medium *m = opaque;
 
-    if (m->target.name == NULL && m->target.control == NULL)
+    if (target_wanted(&m->target))
         return target_operand(&m->target, value, e);
     if (m->file != NULL)
         return err_usage(e, "'%s' is one word too many", value);
     m->file = value;
     return 0;
-}
-
-static int set_control(void *opaque, const char *option, char *value, struct err *e)
-{
-    return target_control(&((struct medium *)opaque)->target, option, value, e);
 }
 
 static int set_drive(void *opaque, const char *option, char *value, struct err *e)
@@ -46,52 +41,40 @@ static int set_force(void *opaque, const char *option, char *value, struct err *
 
 static const struct arg_option options[] = {
     {"control", 0, "SOCKET", "the machine's control socket, instead of NAME; comes first",
-     set_control},
+     target_control},
     {"drive", 0, "DRIVE", "cd0, the default, cd1 and so on", set_drive},
     {"force", 0, NULL, "even if the guest has locked the tray", set_force},
     {NULL},
 };
 
-/* The machine may run in another folder. */
-static int full_path(const char *file, char path[PATH_MAX], struct err *e)
+static int check(void *opaque, struct err *e)
 {
-    if (realpath(file, path) == NULL)
-        return err_set(e, errno, "%s: %s", file, strerror(errno));
+    struct medium *m = opaque;
+
+    if (!m->insert)
+        return m->file == NULL ? 0 : err_usage(e, "eject: '%s' is one word too many", m->file);
+    if (m->file == NULL)
+        return err_usage(e, "insert: no image was given");
+    if (realpath(m->file, m->path) == NULL)
+        return err_set(e, errno, "%s: %s", m->file, strerror(errno));
     return 0;
+}
+
+static int work(void *opaque, struct client *c, struct err *e)
+{
+    const struct medium *m = opaque;
+    json_t *args = json_pack("{s:s,s:b,s:s*}", "id", m->drive, "force", m->force, "filename",
+                             m->insert ? m->path : NULL);
+
+    return client_execute_with(c, m->insert ? "blockdev-change-medium" : "eject", args, NULL, e);
 }
 
 static int run_medium(const struct arg_command *c, int argc, char **argv, bool insert)
 {
-    struct medium m = {.drive = "cd0"};
-    struct client *cl = calloc(1, sizeof(*cl));
-    char path[PATH_MAX];
-    struct err e = {0};
-    enum args_result parsed = args_parse(c, argc, argv, &m, &e);
-    int rc = parsed == ARGS_ERROR ? -EINVAL : 0;
+    const struct client_command command = {c, check, work};
+    struct medium m = {.drive = "cd0", .insert = insert};
 
-    if (parsed == ARGS_HELP) {
-        args_help(c, stdout);
-    } else if (rc == 0 && cl == NULL) {
-        rc = err_set(&e, ENOMEM, "out of memory");
-    } else if (rc == 0 && insert != (m.file != NULL)) {
-        rc = insert ? err_usage(&e, "insert: no image was given")
-                    : err_usage(&e, "eject: '%s' is one word too many", m.file);
-    } else if (rc == 0) {
-        cl->fd = -1;
-        rc = insert ? full_path(m.file, path, &e) : 0;
-        if (rc == 0)
-            rc = client_open(cl, &m.target, &e);
-        if (rc == 0)
-            rc = client_execute_with(
-                cl, insert ? "blockdev-change-medium" : "eject",
-                insert
-                    ? json_pack("{s:s,s:b,s:s}", "id", m.drive, "force", m.force, "filename", path)
-                    : json_pack("{s:s,s:b}", "id", m.drive, "force", m.force),
-                NULL, &e);
-        client_close(cl);
-    }
-    free(cl);
-    return rc < 0 ? report(&e) : 0;
+    return client_run(&command, argc, argv, &m.target);
 }
 
 static int run_eject(int argc, char **argv)

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,24 +10,16 @@
 #include "commands.h"
 
 struct screenshot {
-    struct target target;
-    const char *path;
+    struct target target; /* first */
+    const char *file;
+    char
+        path[PATH_MAX]; /* of it: the machine writes it, and its working directory is another one */
 };
-
-static int set_name(void *opaque, char *value, struct err *e)
-{
-    return target_operand(&((struct screenshot *)opaque)->target, value, e);
-}
-
-static int set_control(void *opaque, const char *option, char *value, struct err *e)
-{
-    return target_control(&((struct screenshot *)opaque)->target, option, value, e);
-}
 
 static int set_output(void *opaque, const char *option, char *value, struct err *e)
 {
-    ((struct screenshot *)opaque)->path = value;
-    return 0;
+    ((struct screenshot *)opaque)->file = value;
+    return value[0] == '\0' ? err_usage(e, "%s: the path is empty", option) : 0;
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -38,63 +29,41 @@ static bool ends_with(const char *text, const char *end)
     return n > k && strcmp(text + n - k, end) == 0;
 }
 
-/* The machine writes the file, and its working directory is another one. */
-static int absolute(const char *path, char out[PATH_MAX], struct err *e)
+static int check(void *opaque, struct err *e)
 {
+    struct screenshot *s = opaque;
     char here[PATH_MAX] = "";
     int n;
 
-    if (path[0] != '/' && getcwd(here, sizeof(here)) == NULL)
+    if (s->file == NULL)
+        return err_usage(e, "screenshot: name the file with --output");
+    if (s->file[0] != '/' && getcwd(here, sizeof(here)) == NULL)
         return err_set(e, errno, "--output: %s", strerror(errno));
-    n = snprintf(out, PATH_MAX, "%s%s%s", here, here[0] != '\0' ? "/" : "", path);
+    n = snprintf(s->path, PATH_MAX, "%s%s%s", here, here[0] != '\0' ? "/" : "", s->file);
     return n < PATH_MAX ? 0 : err_set(e, ENAMETOOLONG, "--output: the path is too long");
 }
 
-static int take(const struct screenshot *s, struct err *e)
+static int work(void *opaque, struct client *c, struct err *e)
 {
-    struct client *cl = calloc(1, sizeof(*cl));
-    char path[PATH_MAX];
-    int rc = absolute(s->path, path, e);
+    const struct screenshot *s = opaque;
 
-    if (cl == NULL)
-        return err_set(e, ENOMEM, "out of memory");
-    if (rc == 0) {
-        rc = client_open(cl, &s->target, e);
-        if (rc == 0)
-            rc = client_execute_with(cl, "screendump",
-                                     json_pack("{s:s,s:s}", "filename", path, "format",
-                                               ends_with(path, ".ppm") ? "ppm" : "png"),
-                                     NULL, e);
-        client_close(cl);
-    }
-    free(cl);
-    return rc;
+    return client_execute_with(c, "screendump",
+                               json_pack("{s:s,s:s}", "filename", s->path, "format",
+                                         ends_with(s->path, ".ppm") ? "ppm" : "png"),
+                               NULL, e);
 }
 
 static int run_screenshot(int argc, char **argv)
 {
+    static const struct client_command command = {&command_screenshot, check, work};
     struct screenshot s = {0};
-    struct err e = {0};
 
-    switch (args_parse(&command_screenshot, argc, argv, &s, &e)) {
-    case ARGS_HELP:
-        args_help(&command_screenshot, stdout);
-        return 0;
-    case ARGS_ERROR:
-        return report(&e);
-    case ARGS_OK:
-        break;
-    }
-    if (s.path == NULL) {
-        err_usage(&e, "screenshot: name the file with --output");
-        return report(&e);
-    }
-    return take(&s, &e) < 0 ? report(&e) : 0;
+    return client_run(&command, argc, argv, &s.target);
 }
 
 static const struct arg_option options[] = {
     {"output", 'o', "FILE", "where the picture goes: a PNG, or by its name a .ppm", set_output},
-    {"control", 0, "SOCKET", "the machine's control socket, instead of NAME", set_control},
+    {"control", 0, "SOCKET", "the machine's control socket, instead of NAME", target_control},
     {NULL},
 };
 
@@ -103,6 +72,6 @@ const struct arg_command command_screenshot = {
     .summary = "write what a machine's screen shows to a file",
     .usage = "NAME --output FILE",
     .options = options,
-    .operand = set_name,
+    .operand = target_operand,
     .run = run_screenshot,
 };
