@@ -65,9 +65,13 @@ static int run_command(const struct image_command *c, int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-    if (argc == 0 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
-        usage(argc == 0 ? stderr : stdout);
-        return argc == 0 ? EXIT_USAGE : 0;
+    if (argc == 0) {
+        fputs("doppel: image: no command was given; 'doppel image --help' lists them\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
+        usage(stdout);
+        return 0;
     }
     for (size_t i = 0; i < sizeof(image_commands) / sizeof(image_commands[0]); i++)
         if (strcmp(image_commands[i].name, argv[0]) == 0)

@@ -10,7 +10,7 @@
 
 struct image_args {
     const char *words[IMAGE_WORDS];
-    unsigned word_count, word_max;
+    unsigned word_count;
     const char *format, *to_format; /* NULL: not given */
     const char *backing, *backing_format;
     uint64_t cluster;
@@ -24,6 +24,12 @@ struct image_args {
 
 extern const struct arg_command image_args_create, image_args_info, image_args_convert,
     image_args_resize, image_args_check, image_args_rebase, image_args_commit, image_args_snapshot;
+
+/* How many words the command `name` takes; `what` they are, for a person. */
+int image_words(const struct image_args *a, const char *name, unsigned min, unsigned max,
+                const char *what, struct err *e) MUST_CHECK;
+/* Closes an image that was changed, with the result `rc` so far; the result of it all. */
+int image_close_changed(struct block_image *im, int rc, struct err *e) MUST_CHECK;
 
 /* -errno with a sentence. */
 int image_create(struct image_args *a, struct err *e) MUST_CHECK;

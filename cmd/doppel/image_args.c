@@ -16,6 +16,14 @@ static int set_word(void *opaque, char *value, struct err *e)
     return 0;
 }
 
+int image_words(const struct image_args *a, const char *name, unsigned min, unsigned max,
+                const char *what, struct err *e)
+{
+    if (a->word_count >= min && a->word_count <= max)
+        return 0;
+    return err_usage(e, "image %s: it takes %s; see --help", name, what);
+}
+
 static int set_format(void *opaque, const char *option, char *value, struct err *e)
 {
     ((struct image_args *)opaque)->format = value;

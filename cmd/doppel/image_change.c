@@ -19,12 +19,16 @@ static bool ours(const char *format)
     return strcmp(format, "raw") == 0 || strcmp(format, "qcow2") == 0;
 }
 
-static int words(const struct image_args *a, unsigned min, unsigned max, const char *what,
-                 struct err *e)
+int image_close_changed(struct block_image *im, int rc, struct err *e)
 {
-    if (a->word_count >= min && a->word_count <= max)
-        return 0;
-    return err_usage(e, "image: it takes %s; see --help", what);
+    char path[256];
+    int end;
+
+    snprintf(path, sizeof(path), "%s", im->path);
+    end = block_image_close(im);
+    if (rc == 0 && end < 0)
+        return err_set(e, -end, "cannot write '%s': %s", path, strerror(-end));
+    return rc;
 }
 
 /* Other formats are another program's. */
@@ -74,22 +78,25 @@ static int make(const char *path, const char *format, const struct qcow2_create 
     return rc;
 }
 
-/* The size of a backing file, which also has to be one. `path` is relative to the new image. */
+/* Opens the image of --backing as the image that shall have it would. */
+static int open_backing(const struct image_args *a, struct block_image **out, struct err *e)
+{
+    char *path;
+    int rc = block_backing_path(a->words[0], a->backing, &path);
+
+    if (rc < 0)
+        return err_set(e, -rc, "no memory");
+    rc = block_image_open(path, a->backing_format, 0, out, e);
+    free(path);
+    return rc;
+}
+
+/* The size of a backing file, which also has to be one. */
 static int backing_size(const struct image_args *a, uint64_t *size, struct err *e)
 {
-    const char *slash = strrchr(a->words[0], '/');
     struct block_image *im;
-    char *path;
-    int rc;
+    int rc = open_backing(a, &im, e);
 
-    if (a->backing[0] == '/' || slash == NULL)
-        path = strdup(a->backing);
-    else if (asprintf(&path, "%.*s/%s", (int)(slash - a->words[0]), a->words[0], a->backing) < 0)
-        path = NULL;
-    if (path == NULL)
-        return err_set(e, ENOMEM, "no memory");
-    rc = block_image_open(path, a->backing_format, 0, &im, e);
-    free(path);
     if (rc < 0)
         return rc;
     *size = block_image_size(im);
@@ -118,12 +125,14 @@ int image_create(struct image_args *a, struct err *e)
                              .backing = a->backing,
                              .backing_format = a->backing_format};
     const char *format = a->format != NULL ? a->format : "qcow2";
-    int rc = words(a, 1, 2, "a file and a size", e);
+    int rc = image_words(a, "create", 1, 2, "a file and a size", e);
 
     if (rc == 0 && !ours(format))
         return create_foreign(a, e);
     if (rc == 0 && a->backing != NULL && strcmp(format, "qcow2") != 0)
         rc = err_usage(e, "--backing: raw images have no backing file");
+    if (rc == 0 && a->lazy && a->version < 3)
+        rc = err_usage(e, "--lazy-refcounts: only version 3 of the qcow2 format has them");
     if (rc == 0 && a->backing != NULL && a->backing_format == NULL)
         rc = err_usage(e, "--backing: say its format with -F raw or -F qcow2; a guess would trust "
                           "what a guest wrote");
@@ -181,7 +190,7 @@ static int copy_to_new(const struct image_args *a, struct block_image *from, con
     const char *path = a->words[1];
     struct block_image *im;
     bool was = access(path, F_OK) == 0;
-    int rc = make(path, to, &c, a->force, e), end;
+    int rc = make(path, to, &c, a->force, e);
 
     if (rc == 0)
         rc = block_image_open(path, to, BLOCK_IMAGE_WRITE, &im, e);
@@ -191,9 +200,7 @@ static int copy_to_new(const struct image_args *a, struct block_image *from, con
         rc = err_set(e, ENOSPC, "'%s' is too small", path);
     else if ((rc = block_copy(from, im, im->file.regular || qcow2_is(im), &a->progress)) < 0)
         err_set(e, -rc, "cannot copy '%s' to '%s': %s", from->path, path, strerror(-rc));
-    end = block_image_close(im);
-    if (rc == 0 && end < 0)
-        rc = err_set(e, -end, "cannot write '%s': %s", path, strerror(-end));
+    rc = image_close_changed(im, rc, e);
     if (rc < 0 && !was)
         unlink(path);
     return rc;
@@ -203,7 +210,7 @@ int image_convert(struct image_args *a, struct err *e)
 {
     const char *to = a->to_format != NULL ? a->to_format : "qcow2", *from = NULL;
     struct block_image *im;
-    int rc = words(a, 2, 2, "a file and the name of a new one", e);
+    int rc = image_words(a, "convert", 2, 2, "a file and the name of a new one", e);
 
     if (rc == 0)
         rc = source_format(a, &from, e);
@@ -232,23 +239,11 @@ static int new_size(const struct block_image *im, const char *text, uint64_t *si
     return rc;
 }
 
-static int close_changed(struct block_image *im, int rc, struct err *e)
-{
-    char path[256];
-    int end;
-
-    snprintf(path, sizeof(path), "%s", im->path);
-    end = block_image_close(im);
-    if (rc == 0 && end < 0)
-        return err_set(e, -end, "cannot write '%s': %s", path, strerror(-end));
-    return rc;
-}
-
 int image_resize(struct image_args *a, struct err *e)
 {
     struct block_image *im;
     uint64_t size = 0;
-    int rc = words(a, 2, 2, "a file and a size", e);
+    int rc = image_words(a, "resize", 2, 2, "a file and a size", e);
 
     if (rc == 0)
         rc = block_image_open(a->words[0], a->format, BLOCK_IMAGE_WRITE, &im, e);
@@ -262,36 +257,15 @@ int image_resize(struct image_args *a, struct err *e)
                      a->words[0]);
     if (rc == 0)
         rc = im->ops->resize(im, size, a->shrink, e);
-    return close_changed(im, rc, e);
+    return image_close_changed(im, rc, e);
 }
 
 /* --- rebase --- */
 
-/* Opens the new backing image as the changed image would, by a name relative to it. */
-static int open_other(const struct image_args *a, struct block_image **out, struct err *e)
-{
-    const char *slash = strrchr(a->words[0], '/');
-    char *path;
-    int rc;
-
-    *out = NULL;
-    if (a->backing[0] == '\0')
-        return 0;
-    if (a->backing[0] == '/' || slash == NULL)
-        path = strdup(a->backing);
-    else if (asprintf(&path, "%.*s/%s", (int)(slash - a->words[0]), a->words[0], a->backing) < 0)
-        path = NULL;
-    if (path == NULL)
-        return err_set(e, ENOMEM, "no memory");
-    rc = block_image_open(path, a->backing_format, 0, out, e);
-    free(path);
-    return rc;
-}
-
 static int pull(const struct image_args *a, struct block_image *im, struct err *e)
 {
-    struct block_image *other;
-    int rc = open_other(a, &other, e);
+    struct block_image *other = NULL;
+    int rc = a->backing[0] != '\0' ? open_backing(a, &other, e) : 0;
 
     if (rc < 0)
         return rc;
@@ -304,7 +278,7 @@ int image_rebase(struct image_args *a, struct err *e)
 {
     unsigned flags = BLOCK_IMAGE_WRITE | (a->unsafe ? BLOCK_IMAGE_NO_BACKING : 0);
     struct block_image *im;
-    int rc = words(a, 1, 1, "a file", e);
+    int rc = image_words(a, "rebase", 1, 1, "a file", e);
 
     if (rc == 0 && a->backing == NULL)
         rc = err_usage(e, "image rebase: name the new backing file with -b, '' for none");
@@ -318,7 +292,7 @@ int image_rebase(struct image_args *a, struct err *e)
         rc = pull(a, im, e);
     if (rc == 0)
         rc = qcow2_set_backing(im, a->backing, a->backing_format, e);
-    return close_changed(im, rc, e);
+    return image_close_changed(im, rc, e);
 }
 
 /* --- commit --- */
@@ -345,7 +319,7 @@ int image_commit(struct image_args *a, struct err *e)
     struct block_image *im, *below;
     struct qcow2_info info;
     char *path = NULL, format[32];
-    int rc = words(a, 1, 1, "a file", e);
+    int rc = image_words(a, "commit", 1, 1, "a file", e);
 
     if (rc == 0)
         rc = block_image_open(a->words[0], "qcow2", BLOCK_IMAGE_WRITE, &im, e);
@@ -354,7 +328,7 @@ int image_commit(struct image_args *a, struct err *e)
     qcow2_info(im, &info);
     if (im->backing == NULL) {
         rc = err_set(e, EINVAL, "'%s' has no backing file", a->words[0]);
-        return close_changed(im, rc, e);
+        return image_close_changed(im, rc, e);
     }
     snprintf(format, sizeof(format), "%s", info.backing_format);
     path = strdup(im->backing->path);
@@ -364,8 +338,8 @@ int image_commit(struct image_args *a, struct err *e)
                       : block_image_open(path, format, BLOCK_IMAGE_WRITE, &below, e);
     free(path);
     if (rc == 0)
-        rc = close_changed(below, commit(a, im, below, e), e);
+        rc = image_close_changed(below, commit(a, im, below, e), e);
     if (rc == 0 && !a->keep)
         rc = qcow2_empty(im, e);
-    return close_changed(im, rc, e);
+    return image_close_changed(im, rc, e);
 }

@@ -11,11 +11,6 @@
 #include "block/qcow2.h"
 #include "image.h"
 
-static int words(const struct image_args *a, unsigned n, const char *what, struct err *e)
-{
-    return a->word_count == n ? 0 : err_usage(e, "image: it takes %s; see --help", what);
-}
-
 /* 1536 -> "1.5K" */
 static const char *human(uint64_t n, char text[24])
 {
@@ -136,7 +131,7 @@ static void print_json(const struct block_image *im)
 int image_info(struct image_args *a, struct err *e)
 {
     struct block_image *im;
-    int rc = words(a, 1, "a file", e);
+    int rc = image_words(a, "info", 1, 1, "a file", e);
 
     if (rc == 0)
         rc = block_image_open(a->words[0], a->format, BLOCK_IMAGE_NO_BACKING, &im, e);
@@ -184,7 +179,7 @@ int image_check(struct image_args *a, struct err *e)
 {
     unsigned lines = 0;
     struct qcow2_check c = {.say = say, .opaque = &lines}, again = {.say = NULL};
-    int rc = words(a, 1, "a file", e);
+    int rc = image_words(a, "check", 1, 1, "a file", e);
 
     if (rc == 0)
         rc = qcow2_check(a->words[0], repair_of(a), &c, e);
@@ -227,7 +222,7 @@ int image_snapshot(struct image_args *a, struct err *e)
 {
     const char *verb = a->word_count > 0 ? a->words[0] : "";
     struct block_image *im;
-    int rc, end;
+    int rc;
 
     if (strcmp(verb, "list") == 0 && a->word_count == 2)
         return list(a->words[1], e);
@@ -238,9 +233,5 @@ int image_snapshot(struct image_args *a, struct err *e)
     rc = block_image_open(a->words[1], "qcow2", BLOCK_IMAGE_WRITE | BLOCK_IMAGE_NO_BACKING, &im, e);
     if (rc < 0)
         return rc;
-    rc = change(verb, im, a->words[2], e);
-    end = block_image_close(im);
-    if (rc == 0 && end < 0)
-        rc = err_set(e, -end, "cannot write '%s': %s", a->words[1], strerror(-end));
-    return rc;
+    return image_close_changed(im, change(verb, im, a->words[2], e), e);
 }

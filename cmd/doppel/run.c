@@ -143,6 +143,8 @@ static int set_cdrom(void *opaque, const char *option, char *value, struct err *
                               .readonly = true,
                               .bus = VM_DISK_CDROM};
 
+    if (value[0] == '\0')
+        return err_usage(e, "%s: the path is empty", option);
     return add_disk(opaque, &d, option, e);
 }
 
@@ -749,10 +751,9 @@ const struct arg_command command_run = {
     .usage = "[IMAGE] [option]...",
     .notes =
         "IMAGE is a kernel, a disk or an ISO image, told by its content; without a kernel a BIOS\n"
-        "boots it. Disks appear as vda, vdb ... in the order given, IMAGE first. Ctrl-A h shows "
-        "what can be done while a\n"
-        "machine runs on the terminal. A serial port has no window size: run 'resize' in the\n"
-        "guest, or use --console stdio, which passes it on.\n"
+        "boots it. Disks appear as vda, vdb ... in the order given, IMAGE first. Ctrl-A h shows\n"
+        "what can be done while a machine runs on the terminal. A serial port has no window\n"
+        "size: run 'resize' in the guest, or use --console stdio, which passes it on.\n"
         "\n"
         "Exit status: 0 when the guest powers off (or resets, with --no-reboot), 1 on failure,\n"
         "2 on wrong usage; with --debug-exit what the guest chose.\n",

@@ -111,14 +111,13 @@ int block_image_open(const char *path, const char *format, unsigned flags, struc
     return open_in_chain(path, format, flags, NULL, out, e);
 }
 
-/* A relative name is one beside the image. */
-static int backing_path(const struct block_image *im, const char *name, char **out)
+int block_backing_path(const char *image, const char *name, char **out)
 {
-    const char *slash = strrchr(im->path, '/');
+    const char *slash = strrchr(image, '/');
 
     if (name[0] == '/' || slash == NULL)
         *out = strdup(name);
-    else if (asprintf(out, "%.*s/%s", (int)(slash - im->path), im->path, name) < 0)
+    else if (asprintf(out, "%.*s/%s", (int)(slash - image), image, name) < 0)
         *out = NULL;
     return *out == NULL ? -ENOMEM : 0;
 }
@@ -135,7 +134,7 @@ int block_image_open_backing(struct block_image *im, const char *name, const cha
         return err_set(e, ENOTSUP,
                        "disk '%s' has '%s' as its backing file, which is not the name of a file",
                        im->path, name);
-    r = backing_path(im, name, &path);
+    r = block_backing_path(im->path, name, &path);
     if (r < 0)
         return err_set(e, -r, "no memory for disk '%s'", im->path);
     r = open_in_chain(path, format, 0, &chain, &im->backing, &inner);

@@ -61,6 +61,8 @@ struct block_image {
 /* `format`: raw or qcow2; NULL: told by the content, see block_image_probe. */
 int block_image_open(const char *path, const char *format, unsigned flags, struct block_image **out,
                      struct err *e) MUST_CHECK;
+/* Where an image finds a backing file: a relative name is one beside the image. 0 or -ENOMEM. */
+int block_backing_path(const char *image, const char *name, char **out) MUST_CHECK;
 /* Writes what is not written yet: -errno if that fails. The image is gone in any case. */
 int block_image_close(struct block_image *im); /* NULL is fine */
 

@@ -399,6 +399,18 @@ static int describe(struct qcow2 *q, const char *name, struct q2_snapshot *s)
     return 0;
 }
 
+/* Flags follow from counts that are on disk. */
+static int write_flags(struct qcow2 *q)
+{
+    int r = q2_flush_all(q);
+
+    if (r == 0)
+        r = q2_copied_refresh(q);
+    if (r == 0)
+        r = q2_flush_all(q);
+    return r;
+}
+
 /* Counts first, so that nothing is overwritten that the snapshot needs; then flags, so that nobody
  * tries; then its L1 table. */
 static int keep_tree(struct qcow2 *q, struct q2_snapshot *s)
@@ -413,11 +425,7 @@ static int keep_tree(struct qcow2 *q, struct q2_snapshot *s)
     if (r == 0)
         r = q2_tree_add(q, q->l1, q->h.l1_size, 1);
     if (r == 0)
-        r = q2_flush_all(q);
-    if (r == 0)
-        r = q2_copied_refresh(q);
-    if (r == 0)
-        r = q2_flush_all(q);
+        r = write_flags(q);
     s->l1_offset = index << q->h.cluster_bits;
     return r == 0 ? q2_l1_write(q, s->l1_offset, q->h.l1_size, q->l1) : r;
 }
@@ -592,11 +600,7 @@ int qcow2_snapshot_delete(struct block_image *im, const char *name, struct err *
     lock_take(&q->lock);
     r = remove_snapshot(q, s);
     if (r == 0)
-        r = q2_flush_all(q);
-    if (r == 0)
-        r = q2_copied_refresh(q);
-    if (r == 0)
-        r = q2_flush_all(q);
+        r = write_flags(q);
     lock_drop(&q->lock);
     return failed(q, r, "delete a snapshot", e);
 }

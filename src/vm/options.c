@@ -290,6 +290,8 @@ int option_display(const char *option, char *text, struct display_options *out, 
     if (password != NULL) {
         *password = '\0';
         out->password_file = password + strlen(",password-file=");
+        if (out->password_file[0] == '\0')
+            return err_usage(e, "%s: the path of the file with the password is missing", option);
     }
     if (strchr(text, ',') != NULL)
         return err_usage(e, "%s: what follows %s is unknown; use password-file=FILE", option,

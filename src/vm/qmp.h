@@ -24,7 +24,7 @@ struct vm;
 
 struct qmp_command {
     const char *name;
-    /* `args` is an object, perhaps empty; arg_* of qmp_args.h take it apart. *ret, if it is set, is
+    /* `args` is an object, perhaps empty; qmp_arg_* take it apart. *ret, if it is set, is
      * what the peer gets, else an empty object. -errno with a sentence for the peer. */
     int (*run)(struct vm *vm, json_t *args, json_t **ret, struct err *e);
 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Commands about disks. A disk's name is that of the guest's kernel, see vm_disk_name. */
 #include <errno.h>
-#include <string.h>
 
 #include "block/qcow2.h"
 #include "vm/qmp.h"
@@ -68,18 +67,6 @@ static int query_block(struct vm *vm, json_t *args, json_t **ret, struct err *e)
     return qmp_args_only(args, no_args, e);
 }
 
-static int find_disk(const struct vm *vm, const char *device, unsigned *out, struct err *e)
-{
-    char name[VM_DISK_NAME];
-
-    for (*out = 0; *out < vm->cfg.disk_count; ++*out) {
-        vm_disk_name(vm, *out, name);
-        if (strcmp(name, device) == 0)
-            return 0;
-    }
-    return err_set(e, ENODEV, "Device '%s' not found", device);
-}
-
 static int block_resize(struct vm *vm, json_t *args, json_t **ret, struct err *e)
 {
     static const char *const names[] = {"device", "size", NULL};
@@ -93,7 +80,7 @@ static int block_resize(struct vm *vm, json_t *args, json_t **ret, struct err *e
     if (rc == 0 && (!json_is_integer(size) || json_integer_value(size) < 0))
         rc = err_set(e, EINVAL, "Parameter 'size' is missing, or not a number of bytes");
     if (rc == 0)
-        rc = find_disk(vm, device, &i, e);
+        rc = vm_find_disk(vm, device, &i, e);
     if (rc == 0 && vm->cfg.disks[i].bus == VM_DISK_CDROM)
         rc = err_set(e, EINVAL, "Device '%s' is not a disk", device);
     if (rc == 0)

@@ -7,6 +7,13 @@
 #include "vm/qmp.h"
 #include "vm/vm_internal.h"
 
+static int find_video(const struct vm *vm, const struct video **out, struct err *e)
+{
+    *out = machine_video(vm->machine);
+    return *out != NULL ? 0
+                        : err_set(e, ENODEV, "the machine has no screen; start it with --vga std");
+}
+
 static int picture_format(json_t *args, enum picture_format *out, struct err *e)
 {
     const char *name = "ppm";
@@ -25,7 +32,7 @@ static int picture_format(json_t *args, enum picture_format *out, struct err *e)
 static int screendump(struct vm *vm, json_t *args, json_t **ret, struct err *e)
 {
     static const char *const names[] = {"filename", "format", NULL};
-    const struct video *v = machine_video(vm->machine);
+    const struct video *v;
     enum picture_format format;
     const char *path;
     int rc = qmp_args_only(args, names, e);
@@ -34,25 +41,23 @@ static int screendump(struct vm *vm, json_t *args, json_t **ret, struct err *e)
         rc = qmp_arg_string(args, "filename", &path, e);
     if (rc == 0)
         rc = picture_format(args, &format, e);
-    if (rc < 0)
-        return rc;
-    if (v == NULL)
-        return err_set(e, ENODEV, "the machine has no screen; start it with --vga std");
-    return picture_write(v, path, format, e);
+    if (rc == 0)
+        rc = find_video(vm, &v, e);
+    return rc == 0 ? picture_write(v, path, format, e) : rc;
 }
 
 /* How large the picture is now. */
 static int query_screen(struct vm *vm, json_t *args, json_t **ret, struct err *e)
 {
     static const char *const names[] = {NULL};
-    const struct video *v = machine_video(vm->machine);
+    const struct video *v;
     struct video_surface s;
     int rc = qmp_args_only(args, names, e);
 
+    if (rc == 0)
+        rc = find_video(vm, &v, e);
     if (rc < 0)
         return rc;
-    if (v == NULL)
-        return err_set(e, ENODEV, "the machine has no screen; start it with --vga std");
     video_init(&s);
     rc = v->draw(v->self, &s);
     if (rc == 0)

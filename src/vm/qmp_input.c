@@ -15,7 +15,7 @@ enum {
     KEY_NUMBERS = 256,
 };
 
-/* {"type": "qcode", "data": "a"}, or a number as the first scan code set has it. */
+/* {"type": "qcode", "data": "a"} */
 static int key_of(const json_t *value, unsigned *out, struct err *e)
 {
     const char *type = json_string_value(json_object_get(value, "type"));

@@ -10,20 +10,16 @@
 static int find_drive(struct vm *vm, json_t *args, unsigned *out, struct err *e)
 {
     const json_t *id = json_object_get(args, "id"), *device = json_object_get(args, "device");
-    const char *wanted = json_string_value(id != NULL ? id : device);
-    char name[VM_DISK_NAME];
+    const char *name =
+        id == NULL && device == NULL ? "cd0" : json_string_value(id != NULL ? id : device);
+    int rc;
 
-    if ((id != NULL || device != NULL) && wanted == NULL)
+    if (name == NULL)
         return err_set(e, EINVAL, "Parameter 'device' is not a string");
-    for (*out = 0; *out < vm->cfg.disk_count; ++*out) {
-        vm_disk_name(vm, *out, name);
-        if (wanted != NULL && strcmp(wanted, name) == 0 && vm->cfg.disks[*out].bus != VM_DISK_CDROM)
-            return err_set(e, EINVAL, "Device '%s' is not removable", name);
-        if (vm->cfg.disks[*out].bus == VM_DISK_CDROM &&
-            (wanted == NULL || strcmp(wanted, name) == 0))
-            return 0;
-    }
-    return err_set(e, ENODEV, "Device '%s' not found", wanted != NULL ? wanted : "cd0");
+    rc = vm_find_disk(vm, name, out, e);
+    if (rc == 0 && vm->cfg.disks[*out].bus != VM_DISK_CDROM)
+        rc = err_set(e, EINVAL, "Device '%s' is not removable", name);
+    return rc;
 }
 
 static bool truth(json_t *args, const char *name)

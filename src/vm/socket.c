@@ -37,8 +37,8 @@ static int parse_tcp(const char *option, const char *text, struct sockaddr_stora
     size_t size = colon != NULL ? (size_t)(colon - text) : 0;
 
     if (*port < '0' || *port > '9' || *end != '\0' || n > 65535 || size >= sizeof(host))
-        return err_usage(e, "%s: 'tcp:%s' is no address; write tcp:PORT or tcp:ADDRESS:PORT",
-                         option, text);
+        return err_usage(e, "%s: '%s' is no address of TCP; write PORT or ADDRESS:PORT", option,
+                         text);
     if (colon != NULL)
         snprintf(host, sizeof(host), "%.*s", (int)size, text);
     memset(to, 0, sizeof(*to));
@@ -57,8 +57,8 @@ static int parse_tcp(const char *option, const char *text, struct sockaddr_stora
             return 0;
         }
     }
-    return err_usage(e, "%s: 'tcp:%s' has no numeric address; write tcp:ADDRESS:PORT or tcp:PORT",
-                     option, text);
+    return err_usage(e, "%s: '%s' has no numeric address; write ADDRESS:PORT or PORT", option,
+                     text);
 }
 
 static void name_tcp(struct listener *l)

@@ -116,6 +116,18 @@ void vm_disk_name(const struct vm *vm, unsigned i, char name[VM_DISK_NAME])
                  (char)('a' + n));
 }
 
+int vm_find_disk(const struct vm *vm, const char *device, unsigned *out, struct err *e)
+{
+    char name[VM_DISK_NAME];
+
+    for (*out = 0; *out < vm->cfg.disk_count; ++*out) {
+        vm_disk_name(vm, *out, name);
+        if (strcmp(name, device) == 0)
+            return 0;
+    }
+    return err_set(e, ENODEV, "Device '%s' not found", device);
+}
+
 /* --- network --- */
 
 static int attach_net(struct vm *vm, struct err *e)

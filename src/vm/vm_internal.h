@@ -142,6 +142,7 @@ void vm_close_devices(struct vm *vm); /* after the machine is destroyed */
 /* A disk's name is that of the guest's kernel: vda, sda; a CD-ROM drive's is cd0 and so on. */
 #define VM_DISK_NAME 12
 void vm_disk_name(const struct vm *vm, unsigned i, char name[VM_DISK_NAME]);
+int vm_find_disk(const struct vm *vm, const char *name, unsigned *out, struct err *e) MUST_CHECK;
 unsigned vm_cdrom_number(const struct vm *vm, unsigned i); /* which of the CD-ROM drives it is */
 
 #endif
