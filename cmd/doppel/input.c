@@ -105,7 +105,7 @@ const struct arg_command command_type = {
 const struct arg_command command_key = {
     .name = "key",
     .summary = "press keys of a machine's keyboard",
-    .usage = "NAME KEY[-KEY]...",
+    .usage = "NAME KEY[-KEY]... ...",
     .notes = "Keys joined by '-' are pressed together, as in ctrl-alt-del or shift-a. Their names\n"
              "are those of QMP's send-key: letters and digits, ret or enter, spc, esc, tab, up,\n"
              "pgup, f1, kp_1, minus ...\n",
