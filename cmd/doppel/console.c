@@ -15,24 +15,14 @@
 #include "vm/escape.h"
 
 struct console {
-    struct target target;
+    struct target target; /* first */
     struct client client;
     int fd;
     bool left; /* by the escape key */
 };
 
-static int set_name(void *opaque, char *value, struct err *e)
-{
-    return target_operand(&((struct console *)opaque)->target, value, e);
-}
-
-static int set_control(void *opaque, const char *option, char *value, struct err *e)
-{
-    return target_control(&((struct console *)opaque)->target, option, value, e);
-}
-
 static const struct arg_option options[] = {
-    {"control", 0, "SOCKET", "the machine's control socket, instead of NAME", set_control},
+    {"control", 0, "SOCKET", "the machine's control socket, instead of NAME", target_control},
     {NULL},
 };
 
@@ -216,6 +206,6 @@ const struct arg_command command_console = {
     .usage = "NAME [option]...",
     .notes = "The machine was run with --serial socket or --detach. Ctrl-A x leaves it.\n",
     .options = options,
-    .operand = set_name,
+    .operand = target_operand,
     .run = run,
 };
