@@ -11,8 +11,8 @@
  *
  * How a vCPU learns of an interrupt: `kick` is called (from any thread, also the vCPU's own) when
  * something became deliverable that was not before: an interrupt (lapic_interrupt_pending turned
- * true) or an NMI (lapic_nmi_take). There is no second kick for what is still pending, so the vCPU
- * also looks whenever it becomes able to take interrupts.
+ * true) or an NMI, the first or a second (lapic_nmi_take). There is no second kick for what is
+ * still pending, so the vCPU also looks whenever it becomes able to take interrupts.
  */
 #ifndef DOPPEL_DEV_APIC_H
 #define DOPPEL_DEV_APIC_H

@@ -28,11 +28,11 @@ struct lapic {
     bool paused;    /* points in time in `chip` count from now */
 
     /* Published by lapic_unlock. */
-    atomic_bool pending; /* an interrupt can be taken */
-    atomic_bool nmi;     /* an NMI can be taken */
-    atomic_bool startup; /* an INIT or a start-up message can be taken */
-    atomic_bool enabled; /* by APIC_BASE */
-    atomic_bool accepts; /* enabled by APIC_BASE and SVR */
+    atomic_bool pending;  /* an interrupt can be taken */
+    _Atomic uint8_t nmis; /* that can be taken */
+    atomic_bool startup;  /* an INIT or a start-up message can be taken */
+    atomic_bool enabled;  /* by APIC_BASE */
+    atomic_bool accepts;  /* enabled by APIC_BASE and SVR */
     atomic_bool x2;
     _Atomic uint8_t ppr; /* for lowest-priority arbitration */
     _Atomic uint32_t ldr, dfr;

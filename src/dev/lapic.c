@@ -42,11 +42,11 @@ static bool publish_pending(struct lapic *l)
     const struct lapic_chip *c = &l->chip;
     bool irq = lapic_chip_pending(c) >= 0 || lapic_chip_extint(c);
     bool kick = (irq && !atomic_load_explicit(&l->pending, memory_order_relaxed)) ||
-                (c->nmi && !atomic_load_explicit(&l->nmi, memory_order_relaxed));
+                c->nmis > atomic_load_explicit(&l->nmis, memory_order_relaxed);
 
     atomic_store_explicit(&l->ppr, lapic_chip_ppr(c), memory_order_relaxed);
     atomic_store_explicit(&l->pending, irq, memory_order_release);
-    atomic_store_explicit(&l->nmi, c->nmi, memory_order_release);
+    atomic_store_explicit(&l->nmis, c->nmis, memory_order_release);
     atomic_store_explicit(&l->startup, c->init || c->sipi, memory_order_release);
     return kick;
 }
@@ -174,7 +174,7 @@ static void receive_vector(struct lapic *l, const struct apic_message *m)
     if (m->mode == APIC_FIXED || m->mode == APIC_LOWEST)
         lapic_chip_post(&l->chip, m->vector, m->level);
     else if (m->mode == APIC_NMI)
-        l->chip.nmi = true;
+        lapic_chip_nmi(&l->chip);
     else if (m->mode == APIC_EXTINT)
         l->chip.extint = lapic_chip_enabled(&l->chip);
     lapic_unlock(l);
@@ -206,7 +206,7 @@ bool lapic_interrupt_pending(const struct lapic *l)
 
 bool lapic_nmi_pending(const struct lapic *l)
 {
-    return atomic_load_explicit(&l->nmi, memory_order_acquire);
+    return atomic_load_explicit(&l->nmis, memory_order_acquire) != 0;
 }
 
 bool lapic_enabled(const struct lapic *l)
@@ -243,8 +243,9 @@ bool lapic_nmi_take(struct lapic *l)
     if (!lapic_nmi_pending(l))
         return false;
     lapic_lock(l);
-    nmi = l->chip.nmi;
-    l->chip.nmi = false;
+    nmi = l->chip.nmis != 0;
+    if (nmi)
+        l->chip.nmis--;
     lapic_unlock(l);
     return nmi;
 }
@@ -466,7 +467,7 @@ static void lapic_restore(void *self)
 
     lapic_lock(l);
     atomic_store(&l->pending, false);
-    atomic_store(&l->nmi, false);
+    atomic_store(&l->nmis, 0);
     publish_mode(l);
     lapic_unlock(l);
 }

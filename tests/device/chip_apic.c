@@ -246,7 +246,10 @@ static void test_lint(void **state)
     assert_false(lapic_chip_extint(&c));
     write_at(&c, LAPIC_LVT + LVT_LINT1, APIC_NMI << LVT_MODE_SHIFT, 0);
     lapic_chip_set_lint(&c, 1, true);
-    assert_true(c.nmi);
+    assert_int_equal(c.nmis, 1);
+    for (unsigned i = 0; i < 2 * LAPIC_NMIS; i++)
+        lapic_chip_nmi(&c);
+    assert_int_equal(c.nmis, LAPIC_NMIS);
     /* level-triggered fixed: again after EOI as long as the wire is high */
     write_at(&c, LAPIC_LVT + LVT_LINT0, LVT_LEVEL | 0x60, 0);
     assert_int_equal(lapic_chip_take(&c), 0x60);

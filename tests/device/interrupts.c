@@ -228,6 +228,7 @@ static void test_ipi(void **state)
 static void test_start_up(void **state)
 {
     struct board b;
+    unsigned kicks;
 
     (void)state;
     open_board(&b);
@@ -253,6 +254,13 @@ static void test_start_up(void **state)
     assert_int_equal(lapic_sipi_take(b.cpu[1]), -1);
     lapic_mmio_write(b.cpu[0], 0x300, 0x400, 4); /* NMI */
     assert_true(lapic_nmi_pending(b.cpu[1]));
+    assert_true(lapic_nmi_take(b.cpu[1]));
+    assert_false(lapic_nmi_take(b.cpu[1]));
+    kicks = atomic_load(&b.kicks[1]);
+    for (unsigned i = 0; i < 3; i++)
+        lapic_mmio_write(b.cpu[0], 0x300, 0x400, 4);
+    assert_int_equal(atomic_load(&b.kicks[1]), kicks + 2);
+    assert_true(lapic_nmi_take(b.cpu[1]));
     assert_true(lapic_nmi_take(b.cpu[1]));
     assert_false(lapic_nmi_take(b.cpu[1]));
     close_board(&b);

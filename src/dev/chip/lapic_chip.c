@@ -60,7 +60,7 @@ static const struct state_field fields[] = {
     STATE_U64_F(struct lapic_chip, timer_start),
     STATE_U64_F(struct lapic_chip, tsc_deadline),
     STATE_ARRAY_F(struct lapic_chip, lint, STATE_BOOL, 2),
-    STATE_BOOL_F(struct lapic_chip, nmi),
+    STATE_MAX_F(struct lapic_chip, nmis, STATE_U8, LAPIC_NMIS),
     STATE_BOOL_F(struct lapic_chip, extint),
     STATE_BOOL_F(struct lapic_chip, init),
     STATE_BOOL_F(struct lapic_chip, sipi),
@@ -238,6 +238,18 @@ static void post_lint(struct lapic_chip *c, unsigned lint)
         *lvt |= LVT_REMOTE_IRR;
 }
 
+void lapic_chip_nmi(struct lapic_chip *c)
+{
+    if (c->nmis < LAPIC_NMIS)
+        c->nmis++;
+}
+
+static void nmi_pin(struct lapic_chip *c, unsigned lint)
+{
+    if (lint == 1)
+        lapic_chip_nmi(c);
+}
+
 /* With the APIC disabled LINT1 is the CPU's NMI pin. ExtINT needs no action: it follows the wire.
  */
 void lapic_chip_set_lint(struct lapic_chip *c, unsigned lint, bool level)
@@ -249,9 +261,9 @@ void lapic_chip_set_lint(struct lapic_chip *c, unsigned lint, bool level)
     if (!rising)
         return;
     if (!lapic_chip_enabled(c))
-        c->nmi = c->nmi || lint == 1;
+        nmi_pin(c, lint);
     else if ((lvt & LVT_MASKED) == 0 && lvt_mode(lvt) == APIC_NMI)
-        c->nmi = true;
+        lapic_chip_nmi(c);
     else if ((lvt & LVT_MASKED) == 0 && lvt_mode(lvt) == APIC_FIXED)
         post_lint(c, lint);
 }

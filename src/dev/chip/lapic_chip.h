@@ -82,6 +82,9 @@ enum apic_shorthand { APIC_TO_DEST, APIC_TO_SELF, APIC_TO_ALL, APIC_TO_OTHERS };
 
 #define APIC_BROADCAST UINT32_MAX
 
+/* One that the CPU is about to take, and one that it holds while busy with that (SDM 6.7.1). */
+#define LAPIC_NMIS 2
+
 /* An interrupt message as it travels between the APICs. */
 struct apic_message {
     uint32_t dest; /* physical: APIC_BROADCAST is everybody */
@@ -110,7 +113,7 @@ struct lapic_chip {
     uint64_t timer_start;  /* ns at which the current count was loaded */
     uint64_t tsc_deadline; /* 0: disarmed */
     bool lint[2];          /* levels of LINT0 and LINT1 */
-    bool nmi;              /* an NMI waits for the CPU */
+    uint8_t nmis;          /* that wait for the CPU, at most LAPIC_NMIS */
     bool extint;           /* an ExtINT message waits for the CPU */
     bool init;             /* an INIT waits for the CPU */
     bool sipi;             /* a start-up message waits, until the next INIT */
@@ -154,6 +157,7 @@ bool lapic_chip_write(struct lapic_chip *c, unsigned reg, uint64_t value, uint64
 
 /* A fixed interrupt arrives (message or local). */
 void lapic_chip_post(struct lapic_chip *c, uint8_t vector, bool level);
+void lapic_chip_nmi(struct lapic_chip *c); /* an NMI arrives */
 /* An error: ESR bits. */
 void lapic_chip_error(struct lapic_chip *c, uint32_t bits);
 /* The level of LINT0 (0) or LINT1 (1). */

@@ -78,6 +78,8 @@ static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
     c->shadow_rip = cpu->interrupt_shadow ? c->rip : ~0ull;
     v->dr.rf_rip = cpu->rflags >> 16 & 1 ? c->rip : ~0ull;
     v->halted = cpu->mp_state == X86_MP_HALTED;
+    if (cpu->nmi_pending)
+        v->first_look = true;
     bt_x87_loaded(c, v->cpu.xsave, true);
     v->loaded = true;
 }
@@ -247,6 +249,23 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
     c->exit_reason = EXIT_LOOKUP;
 }
 
+/* One NMI is held while another is handled, until IRET; more are lost (SDM vol. 3, 6.7.1). */
+static bool take_nmi(struct engine_vcpu *v, struct bt_ctx *c)
+{
+    const struct engine_host *h = v->en->host;
+    bool take = !v->cpu.nmi_blocked && (v->cpu.nmi_pending || h->nmi_take(h->opaque, v->index));
+
+    if (take) {
+        v->cpu.nmi_pending = false;
+        if (bt_interrupt(c, 2, false, c->rip))
+            (void)bt_exception(c);
+        v->cpu.nmi_blocked = true;
+    }
+    while (v->cpu.nmi_blocked && h->nmi_take(h->opaque, v->index))
+        v->cpu.nmi_pending = true;
+    return take;
+}
+
 /* Takes an NMI or an interrupt if there is one that may come now. True if one was taken. */
 static bool take_events(struct engine_vcpu *v, struct bt_ctx *c)
 {
@@ -255,12 +274,8 @@ static bool take_events(struct engine_vcpu *v, struct bt_ctx *c)
 
     if (c->shadow_rip == c->rip)
         return false;
-    if (!v->cpu.nmi_blocked && h->nmi_take(h->opaque, v->index)) {
-        if (bt_interrupt(c, 2, false, c->rip))
-            (void)bt_exception(c);
-        v->cpu.nmi_blocked = true;
+    if (take_nmi(v, c))
         return true;
-    }
     c->irq_wait = 0;
     if (!h->interrupt_pending(h->opaque, v->index))
         return false;

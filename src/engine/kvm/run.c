@@ -258,11 +258,13 @@ static bool inject_nmi(struct engine_vcpu *v, enum engine_exit *why)
 {
     const struct engine_host *h = v->host;
 
-    if (!h->nmi_take(h->opaque, v->index))
-        return true;
-    v->stat.nmi++;
-    v->mp = X86_MP_RUNNABLE;
-    return ioctl(v->fd, KVM_NMI) == 0 || give_up(v, why, "KVM takes no NMI");
+    while (h->nmi_take(h->opaque, v->index)) { /* the kernel holds what cannot be taken yet */
+        v->stat.nmi++;
+        v->mp = X86_MP_RUNNABLE;
+        if (ioctl(v->fd, KVM_NMI) < 0)
+            return give_up(v, why, "KVM takes no NMI");
+    }
+    return true;
 }
 
 static bool inject_interrupt(struct engine_vcpu *v, enum engine_exit *why)
