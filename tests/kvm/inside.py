@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-What scripts/test-kvm runs on the host whose KVM is true. Prints results as all tests do, with the
-test's name in front; lines that begin with `| ` are what a failed test said.
+What scripts/test-kvm runs on the host whose KVM is true. Each test prints `begin NAME`, results as
+all tests do, with the test's name in front, and `end NAME SECONDS`; lines that begin with `| ` are
+what a failed test said. A program that SIGKILL does not end is the host's fault, not the test's:
+then `the host hangs: WHY` is the last line.
 """
 
 import argparse
@@ -11,8 +13,10 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -36,17 +40,55 @@ def quote(text, lines=150):
         print("| " + line, flush=True)
 
 
+class HostHangs(Exception):
+    """The host did not do what it does whatever we do."""
+
+
+def kill_group(group):
+    """Ends all processes of a group; they have a minute, which is a second of a true processor."""
+    os.killpg(group, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while True:
+        left = [pid for pid in filter(str.isdigit, os.listdir("/proc")) if alive_in(pid, group)]
+        if not left:
+            return
+        if time.monotonic() > deadline:
+            raise HostHangs(f"SIGKILL does not end {', '.join(left)}")
+        time.sleep(1)
+
+
+def alive_in(pid, group):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+            state, _, process_group = f.read().rpartition(")")[2].split()[:3]
+    except OSError:
+        return False
+    return int(process_group) == group and state != "Z"
+
+
+def run_program(command, limit, env):
+    """(exit status or None, output). The output is a file, which nobody can hold open against us."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=subprocess.STDOUT, start_new_session=True,
+                                   env={**os.environ, **(env or {})})
+        try:
+            status = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            kill_group(process.pid)
+            process.wait()
+            status = None
+        output.seek(0)
+        return status, output.read().decode(errors="replace").replace("\r", "")
+
+
 def relay(name, command, limit, env=None):
     """Runs a program that reports for itself, or whose status is its report."""
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=limit, check=False,
-                              env={**os.environ, **(env or {})})
-    except subprocess.TimeoutExpired as error:
+    status, text = run_program(command, limit, env)
+    if status is None:
         report("not ok", name, f"no end within {limit} s")
-        quote((error.stdout or b"").decode(errors="replace"))
+        quote(text)
         return
-    text = done.stdout.decode(errors="replace").replace("\r", "")
     found, bad = 0, 0
     for line in text.splitlines():
         result, mark, what = line.partition(" - ")
@@ -56,8 +98,8 @@ def relay(name, command, limit, env=None):
             report(result, f"{name}: {what}")
         elif line.startswith("# "):
             print(f"# {name}: {line[2:]}", flush=True)
-    if done.returncode not in (0, 77) and not bad:
-        report("not ok", name, f"status {done.returncode}")
+    if status not in (0, 77) and not bad:
+        report("not ok", name, f"status {status}")
         bad = 1
     elif not found:
         report("ok", name)
@@ -68,7 +110,7 @@ def relay(name, command, limit, env=None):
 # --- the tests --------------------------------------------------------------------------------------
 
 
-def doctor(_):
+def doctor():
     done = subprocess.run([DOPPEL, "doctor", "--format", "json"], stdout=subprocess.PIPE, text=True,
                           check=False)
     facts = {fact["name"]: fact for fact in json.loads(done.stdout)}
@@ -76,15 +118,22 @@ def doctor(_):
     assert facts["auto"]["text"].startswith("picks kvm"), facts["auto"]
 
 
-def guests(args):
-    elves = sorted(glob.glob("/mnt/elf/*.elf"))
-    relay("guest", [sys.executable, os.path.join(TESTS, "guest", "run.py"), "--doppel", DOPPEL,
-                    "--accel", "kvm", "--pending", "kvm-tcg", "--failures-only", "--summary",
-                    "--timeout", "120", *elves], 3600)
+def guest(elf):
+    def test():
+        relay("guest", [sys.executable, os.path.join(TESTS, "guest", "run.py"), "--doppel", DOPPEL,
+                        "--accel", "kvm", "--pending", "kvm-tcg", "--failures-only", "--summary",
+                        "--timeout", "120", elf], 150)
+    return test
+
+
+def guests():
+    """Those of the kit, which has fewer for the short run."""
+    return [(f"flat guests: {os.path.basename(elf)[:-4]}", guest(elf), True)
+            for elf in sorted(glob.glob("/mnt/elf/*.elf"))]
 
 
 def program(name, *words, limit=600):
-    def test(_):
+    def test():
         path = os.path.join(BIN, name)
         if not os.path.exists(path):
             report("skip", name, "it was not built, because cmocka is missing")
@@ -95,7 +144,7 @@ def program(name, *words, limit=600):
 
 def boots(cpus):
     """To a shell, which sees its processors and a clock that runs, and off again."""
-    def test(_):
+    def test():
         with vm.Vm(cpus=cpus, memory="512M", extra=CPU) as machine:
             machine.expect("init: up", 600)
             print(f"# boot: {cpus} CPU, init after {machine.arrival():.1f} s", flush=True)
@@ -122,7 +171,7 @@ def boots(cpus):
     return test
 
 
-def huge_pages(_):
+def huge_pages():
     """Memory of the pool's pages: the machine takes them, and gives them back."""
     pool = "/proc/sys/vm/nr_hugepages"
     with open(pool, "w", encoding="ascii") as f:
@@ -151,7 +200,7 @@ def free_huge_pages():
 
 
 def system(name, cpus=1):
-    def test(_):
+    def test():
         relay(f"{name}, {cpus} CPU" + "s" * (cpus > 1),
               [sys.executable, os.path.join(TESTS, "system", name + ".py")], 3600,
               {"DOPPEL_CPUS": str(cpus), "DOPPEL_OPTIONS": " ".join(CPU)})
@@ -160,7 +209,7 @@ def system(name, cpus=1):
 
 TEST_LIST = [  # name, function, part of the short run
     ("doctor picks kvm", doctor, True),
-    ("flat guests", guests, True),
+    *guests(),
     ("state", program("test-engine-state"), True),
     ("lockstep", program("test-lockstep"), True),
     ("memory", program("test-memory"), True),
@@ -181,28 +230,34 @@ TEST_LIST = [  # name, function, part of the short run
 REPORTS_ITSELF = {"flat guests", "state", "lockstep", "memory", "kicks"}
 
 
-def run(name, function, args):
+def run(name, function):
+    print(f"begin {name}", flush=True)
     start = time.monotonic()
     try:
-        function(args)
-        if name not in REPORTS_ITSELF and not function.__qualname__.startswith("system"):
+        function()
+        reports_itself = name.partition(":")[0] in REPORTS_ITSELF
+        if not reports_itself and not function.__qualname__.startswith("system"):
             report("ok", name)
+    except HostHangs as error:
+        print(f"the host hangs: {error}", flush=True)
+        sys.exit(1)
     except Exception as error:  # a mistake in the test is a failure, not the end of the others
         report("not ok", name)
         quote(f"{type(error).__name__}: {error}")
-    print(f"# {name} took {time.monotonic() - start:.0f} s", flush=True)
+    print(f"end {name} {time.monotonic() - start:.0f}", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--done", action="append", default=[], help="tests that have reported")
     args = parser.parse_args()
     for name, function, short in TEST_LIST:
         if args.only and not any(word in name for word in args.only):
             continue
-        if short or not args.short:
-            run(name, function, args)
+        if name not in args.done and (short or not args.short):
+            run(name, function)
 
 
 main()
