@@ -28,6 +28,7 @@ struct run {
     struct err passed; /* why `auto` did not take what is better */
     char *image;
     bool serial_given, board_given, vga_given;
+    bool no_net;     /* --net none */
     const char *bus; /* of --disk, other than virtio; NULL: none */
     const char *publish[NET_MAX_FORWARDS];
     unsigned publish_count;
@@ -178,12 +179,26 @@ static int set_option_rom(void *opaque, const char *option, char *value, struct 
     return 0;
 }
 
-static int set_net(void *opaque, const char *option, char *value, struct err *e)
+static int add_net(void *opaque, const char *option, char *value, struct err *e)
 {
-    return net_options_parse(&((struct run *)opaque)->cfg.net, value, e);
+    struct run *r = opaque;
+    struct net_options o;
+    int rc = net_options_parse(&o, value, e);
+
+    if (rc < 0)
+        return rc;
+    if (r->no_net || (o.kind == NET_NONE && r->cfg.net_count > 0))
+        return err_usage(e, "%s: there is a network, and there is none; drop one of them", option);
+    r->no_net = o.kind == NET_NONE;
+    if (r->no_net)
+        return 0;
+    if (r->cfg.net_count == MACHINE_MAX_NETS)
+        return err_usage(e, "%s: a machine has at most %d network cards", option, MACHINE_MAX_NETS);
+    r->cfg.nets[r->cfg.net_count++] = o;
+    return 0;
 }
 
-/* Forwards are added when --net is known, which replaces them. */
+/* Forwards are added when all networks are known. */
 static int set_publish(void *opaque, const char *option, char *value, struct err *e)
 {
     struct run *r = opaque;
@@ -319,7 +334,8 @@ static const struct arg_option options[] = {
     {"boot", 0, "[order=LETTERS][,menu=on]", "what firmware tries: c disk, d CD-ROM, n network",
      set_boot},
     {"option-rom", 0, "FILE", "option ROM for the firmware; may be repeated", set_option_rom},
-    {"net", 0, "user[,hostfwd=...]|none", "network (default user: NAT)", set_net},
+    {"net", 0, "user[,hostfwd=...]|tap[,ifname=NAME][,bridge=NAME]|none",
+     "network card (default user: NAT); may be repeated", add_net},
     {"publish", 'p', "[ADDR:]PORT:GUESTPORT[/udp]", "forward a port of the host", set_publish},
     {"serial", 0, "stdio|socket|file:F|unix:F|pty|none", "serial port (default stdio)", set_serial},
     {"console", 0, "stdio|socket|file:F|unix:F|pty|none", "virtio console (default none)",
@@ -486,6 +502,24 @@ static int use_sockets(struct run *r, struct err *e)
     return rc == 0 ? use_socket(r, &r->cfg.console, "console", r->console, e) : rc;
 }
 
+/* A network by default, and the ports that are forwarded to the first one behind a NAT. */
+static int check_nets(struct run *r, struct err *e)
+{
+    struct net_options *user = NULL;
+    int rc = 0;
+
+    if (r->cfg.net_count == 0 && !r->no_net)
+        rc = net_options_parse(&r->cfg.nets[r->cfg.net_count++], "user", e);
+    for (unsigned i = r->cfg.net_count; i-- > 0;)
+        if (r->cfg.nets[i].kind == NET_USER)
+            user = &r->cfg.nets[i];
+    if (r->publish_count > 0 && user == NULL)
+        return err_usage(e, "-p: ports are forwarded by --net user, and there is none");
+    for (unsigned i = 0; i < r->publish_count && rc == 0; i++)
+        rc = net_options_publish(user, r->publish[i], e);
+    return rc;
+}
+
 static int check(struct run *r, struct err *e)
 {
     int rc = 0;
@@ -511,8 +545,8 @@ static int check(struct run *r, struct err *e)
     if (r->cfg.display.vnc != NULL && !r->cfg.vga)
         return err_usage(e, "--display: the machine has no screen; drop --vga none");
     rc = use_sockets(r, e);
-    for (unsigned i = 0; i < r->publish_count && rc == 0; i++)
-        rc = net_options_publish(&r->cfg.net, r->publish[i], e);
+    if (rc == 0)
+        rc = check_nets(r, e);
     if (rc == 0 && r->image != NULL)
         rc = use_image(r, e);
     if (rc < 0)
@@ -714,10 +748,8 @@ static int run(int argc, char **argv)
                             .serial = {.kind = CHARDEV_STDIO},
                             .filter = filter}};
     struct err e = {0};
-    int rc = net_options_parse(&r.cfg.net, "user", &e);
+    int rc;
 
-    if (rc < 0)
-        return report(&e);
     switch (args_parse(&command_run, argc, argv, &r, &e)) {
     case ARGS_HELP:
         args_help(&command_run, stdout);

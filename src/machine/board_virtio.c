@@ -7,16 +7,14 @@
 #include "dev/virtio/virtio_blk.h"
 #include "dev/virtio/virtio_console.h"
 #include "dev/virtio/virtio_input.h"
-#include "dev/virtio/virtio_net.h"
 #include "dev/virtio/virtio_rng.h"
 #include "machine/machine_internal.h"
 
-enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_NET = 3, SLOT_DISKS = 4, SLOT_TABLET = 26 };
+enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_DISKS = 4, SLOT_TABLET = 26 };
 
 _Static_assert(SLOT_DISKS + MACHINE_MAX_DISKS <= SLOT_TABLET, "every disk has a slot");
 
-/* On the 440FX board slot 1 is the bridge's. */
-static unsigned slot_of(const struct machine *m, unsigned slot)
+unsigned board_slot(const struct machine *m, unsigned slot)
 {
     return m->cfg.board == MACHINE_PC ? slot + 1 : slot;
 }
@@ -24,14 +22,14 @@ static unsigned slot_of(const struct machine *m, unsigned slot)
 static struct virtio_place place(struct machine *m, unsigned slot, struct loop *loop)
 {
     return (struct virtio_place){
-        .bus = m->pci, .devfn = PCI_DEVFN(slot_of(m, slot), 0), .ram = m->ram, .loop = loop};
+        .bus = m->pci, .devfn = PCI_DEVFN(board_slot(m, slot), 0), .ram = m->ram, .loop = loop};
 }
 
 static void bootable(struct machine *m, char kind, const char *format, unsigned slot)
 {
     char path[40];
 
-    snprintf(path, sizeof(path), format, slot_of(m, slot));
+    snprintf(path, sizeof(path), format, board_slot(m, slot));
     board_bootable(m, kind, path);
 }
 
@@ -85,7 +83,7 @@ int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io
 int machine_add_nvme(struct machine *m, struct block_backend *b, struct loop *io, struct err *e)
 {
     const struct nvme_config cfg = {.bus = m->pci,
-                                    .devfn = PCI_DEVFN(slot_of(m, SLOT_DISKS + m->disks), 0),
+                                    .devfn = PCI_DEVFN(board_slot(m, SLOT_DISKS + m->disks), 0),
                                     .ram = m->ram,
                                     .backend = b,
                                     .loop = io,
@@ -109,17 +107,6 @@ void machine_disk_resized(struct machine *m, const struct block_backend *b)
     for (unsigned i = 0; i < m->disks; i++)
         if (m->disk[i] != NULL)
             virtio_blk_resized(m->disk[i], b);
-}
-
-int machine_add_net(struct machine *m, const struct net_backend *backend, struct loop *io,
-                    struct err *e)
-{
-    const struct virtio_net_config cfg = {.place = place(m, SLOT_NET, io), .backend = backend};
-    struct device d;
-    int rc = virtio_net_create(&cfg, &d, e);
-
-    bootable(m, 'n', "ethernet@%x/ethernet-phy@0", SLOT_NET);
-    return rc == 0 ? machine_own(m, d, e) : rc;
 }
 
 int machine_add_console(struct machine *m, const struct machine_console *c, struct err *e)

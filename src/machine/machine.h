@@ -24,6 +24,7 @@
 #include "net/net.h"
 
 #define MACHINE_MAX_DISKS 20
+#define MACHINE_MAX_NETS 4
 #define MACHINE_MAX_CDROMS 4
 #define MACHINE_MAX_CPUS 255
 
@@ -98,9 +99,10 @@ int machine_change_cdrom(struct machine *m, unsigned cdrom, struct block_backend
 /* Has the guest locked the tray? Tell it that a person wants it open. Also while vCPUs run. */
 bool machine_cdrom_locked(struct machine *m, unsigned cdrom);
 void machine_cdrom_request(struct machine *m, unsigned cdrom);
-/* `backend` belongs to `io` and outlives the machine. */
-int machine_add_net(struct machine *m, const struct net_backend *backend, struct loop *io,
-                    struct err *e) MUST_CHECK;
+/* A network card; `backend` belongs to `io` and outlives the machine. `mac`: all zero means an
+ * address that its number gives. */
+int machine_add_net(struct machine *m, const struct net_backend *backend, const uint8_t mac[6],
+                    struct loop *io, struct err *e) MUST_CHECK;
 
 /* A virtio console, of unknown size at first; the callbacks come on the main loop. */
 struct machine_console {

@@ -81,7 +81,7 @@ struct machine {
     struct machine_boot boot[MACHINE_BOOTABLE]; /* in the order of creation */
     unsigned boot_count;
     bool boot_ordered; /* the firmware's list is made */
-    unsigned disks;
+    unsigned disks, nets;
     struct device ata; /* the adapter for ATA drives; ops NULL: none */
     struct ata_unit *cdrom[MACHINE_MAX_CDROMS];
     unsigned cdroms;
@@ -103,6 +103,8 @@ int machine_own(struct machine *m, struct device d, struct err *e) MUST_CHECK;
 int board_create(struct machine *m, struct err *e) MUST_CHECK;
 int board_create_pci(struct machine *m, struct err *e) MUST_CHECK;
 int board_create_rng(struct machine *m, struct err *e) MUST_CHECK; /* board_virtio.c */
+/* On the 440FX board slot 1 is the bridge's, and every card sits one further. */
+unsigned board_slot(const struct machine *m, unsigned slot);
 /* What firmware does: addresses for BARs, edge/level control, virtual-wire mode. */
 int board_firmware(struct machine *m, struct err *e) MUST_CHECK;
 

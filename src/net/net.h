@@ -2,13 +2,13 @@
 /*
  * The seam between a network device and what its cable is plugged into.
  *
- * A *back end* (user-mode NAT, later a switch port or a tap) carries Ethernet frames without FCS.
+ * A *back end* (user-mode NAT, a tap) carries Ethernet frames without FCS.
  * Its *peer* is the device. Each is bound to one struct loop, the same for both: every function
  * below is called on that loop's thread, with no lock held, except destroy, which comes after the
  * loop has ended. A machine that wants its vCPUs and its main loop undisturbed gives the network a
  * loop and a thread of its own.
  *
- *   device -> back end   send() for each frame, then send_end() once for the batch
+ *   device -> back end   send() or sendv() for each frame, then send_end() once for the batch
  *   back end -> device   receive() for each frame, then receive_end() once for the batch
  *
  * A send() may answer with receive() before it returns (ARP, DHCP, TCP ACKs), but a receive() never
@@ -71,7 +71,7 @@ struct net_peer_ops {
 struct net_backend;
 
 struct net_backend_ops {
-    const char *name; /* "user" */
+    const char *name; /* "user", "tap" */
     /* Plugs the cable in; also before the loop runs. Before it, and after a NULL, received frames
      * are dropped. */
     void (*attach)(void *self, const struct net_peer_ops *ops, void *opaque);
@@ -81,6 +81,11 @@ struct net_backend_ops {
     /* One frame of `len` <= NET_FRAME_MAX bytes, in a buffer of the caller's that the back end may
      * scribble on. `meta` and the frame come from the guest and have not been checked. */
     void (*send)(void *self, const struct net_meta *meta, uint8_t *frame, size_t len);
+    /* The same for a frame in up to `sendv_max` pieces, which are read only, and once: they may be
+     * guest memory, which changes meanwhile. NULL: the back end wants a frame of its own. */
+    void (*sendv)(void *self, const struct net_meta *meta, const struct iovec *pieces,
+                  unsigned count);
+    unsigned sendv_max;
     void (*send_end)(void *self);
     void (*ready)(void *self);
     bool (*link_up)(void *self);

@@ -111,23 +111,87 @@ static int parse_hostfwd(struct net_options *o, struct word value, struct err *e
     return add_forward(o, &f, option, e);
 }
 
+static int parse_ipv6(struct net_options *o, struct word value, struct err *e)
+{
+    o->ipv6 = word_is(value, "on");
+    if (o->ipv6 || word_is(value, "off"))
+        return 0;
+    return err_usage(e, "--net ipv6: '%.*s' is neither on nor off", WORD(value));
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Of one card: not all zero, and no group address. */
+static int parse_mac(struct net_options *o, struct word w, struct err *e)
+{
+    bool bad = w.len != 17;
+    unsigned any = 0;
+    for (unsigned i = 0; i < 6 && !bad; i++) {
+        int high = hex_digit(w.s[3 * i]), low = hex_digit(w.s[3 * i + 1]);
+        bad = high < 0 || low < 0 || (i < 5 && w.s[3 * i + 2] != ':');
+        o->mac[i] = (uint8_t)(high << 4 | low);
+        any |= o->mac[i];
+    }
+    if (!bad && any != 0 && (o->mac[0] & 1) == 0)
+        return 0;
+    return err_usage(e, "--net mac: '%.*s' is no card's address; write it like 52:54:00:12:34:56",
+                     WORD(w));
+}
+
+static int parse_interface(char name[NET_IFNAME], const char *key, struct word w, struct err *e)
+{
+    bool bad = w.len == 0 || w.len >= NET_IFNAME || memchr(w.s, '/', w.len) != NULL ||
+               memchr(w.s, '%', w.len) != NULL || word_is(w, ".") || word_is(w, "..");
+    if (bad)
+        return err_usage(e, "--net %s: '%.*s' is no name of an interface, as tap0 or br0 would be",
+                         key, WORD(w));
+    memcpy(name, w.s, w.len);
+    name[w.len] = '\0';
+    return 0;
+}
+
+static int parse_ifname(struct net_options *o, struct word value, struct err *e)
+{
+    return parse_interface(o->ifname, "ifname", value, e);
+}
+
+static int parse_bridge(struct net_options *o, struct word value, struct err *e)
+{
+    return parse_interface(o->bridge, "bridge", value, e);
+}
+
+static const struct {
+    const char *name;
+    bool user, tap; /* whose it is */
+    int (*parse)(struct net_options *o, struct word value, struct err *e);
+} suboptions[] = {
+    {"hostfwd", true, false, parse_hostfwd}, {"ipv6", true, false, parse_ipv6},
+    {"ifname", false, true, parse_ifname},   {"bridge", false, true, parse_bridge},
+    {"mac", true, true, parse_mac},
+};
+
 static int parse_suboption(struct net_options *o, struct word text, struct err *e)
 {
     struct word value = text, key;
     bool has_value = word_cut(&value, '=', &key);
-    if (has_value && word_is(key, "hostfwd"))
-        return parse_hostfwd(o, value, e);
-    if (has_value && word_is(key, "ipv6")) {
-        o->ipv6 = word_is(value, "on");
-        if (o->ipv6 || word_is(value, "off"))
-            return 0;
-        return err_usage(e, "--net ipv6: '%.*s' is neither on nor off", WORD(value));
-    }
-    if (word_is(key, "hostfwd") || word_is(key, "ipv6"))
+    for (unsigned i = 0; i < sizeof(suboptions) / sizeof(suboptions[0]); i++) {
+        if (!word_is(key, suboptions[i].name) ||
+            !(o->kind == NET_USER ? suboptions[i].user : suboptions[i].tap))
+            continue;
+        if (has_value)
+            return suboptions[i].parse(o, value, e);
         return err_usage(e, "--net: suboption '%.*s' needs a value; write %.*s=...", WORD(key),
                          WORD(key));
-    return err_usage(e,
-                     "--net: unknown suboption '%.*s'; 'user' takes hostfwd= and ipv6=", WORD(key));
+    }
+    return err_usage(e, "--net: unknown suboption '%.*s'; %s", WORD(key),
+                     o->kind == NET_USER ? "'user' takes hostfwd=, ipv6= and mac="
+                                         : "'tap' takes ifname=, bridge= and mac=");
 }
 
 int net_options_parse(struct net_options *o, const char *text, struct err *e)
@@ -141,9 +205,9 @@ int net_options_parse(struct net_options *o, const char *text, struct err *e)
         o->kind = NET_NONE;
         return 0;
     }
-    if (!word_is(kind, "user"))
-        return err_usage(e, "--net: unknown network '%.*s'; use user or none", WORD(kind));
-    o->kind = NET_USER;
+    if (!word_is(kind, "user") && !word_is(kind, "tap"))
+        return err_usage(e, "--net: unknown network '%.*s'; use user, tap or none", WORD(kind));
+    o->kind = word_is(kind, "user") ? NET_USER : NET_TAP;
     while (more) {
         more = word_cut(&rest, ',', &sub);
         int ret = parse_suboption(o, sub, e);

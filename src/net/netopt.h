@@ -3,7 +3,8 @@
  * The words of `--net` and `-p`:
  *
  *   --net none
- *   --net user[,ipv6=on|off][,hostfwd=[tcp|udp]:[ADDR]:PORT-[ADDR]:PORT]...
+ *   --net user[,ipv6=on|off][,hostfwd=[tcp|udp]:[ADDR]:PORT-[ADDR]:PORT]...[,mac=MAC]
+ *   --net tap[,ifname=NAME][,bridge=NAME][,mac=MAC]
  *   -p [ADDR:]PORT:GUESTPORT[/tcp|/udp]
  *
  * An omitted host address means all of the host's, an omitted guest address the first that DHCP
@@ -20,7 +21,9 @@
 
 #define NET_MAX_FORWARDS 64u
 
-enum net_kind { NET_NONE, NET_USER };
+#define NET_IFNAME 16u /* bytes of an interface's name with its end, as the kernel's IFNAMSIZ */
+
+enum net_kind { NET_NONE, NET_USER, NET_TAP };
 
 struct net_forward {
     bool udp;
@@ -32,9 +35,14 @@ struct net_forward {
 
 struct net_options {
     enum net_kind kind;
+    uint8_t mac[6]; /* all zero: none was given */
+    /* User: */
     bool ipv6;
     unsigned forward_count;
     struct net_forward forwards[NET_MAX_FORWARDS];
+    /* Tap: */
+    char ifname[NET_IFNAME]; /* empty: a new interface, named by the kernel */
+    char bridge[NET_IFNAME]; /* empty: none */
 };
 
 /* Reads the value of --net into `o`, replacing what it held. Usage errors name the suboption. */

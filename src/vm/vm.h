@@ -52,7 +52,8 @@ struct vm_config {
     unsigned module_count;
     struct vm_disk disks[MACHINE_MAX_DISKS];
     unsigned disk_count;
-    struct net_options net;
+    struct net_options nets[MACHINE_MAX_NETS]; /* the kind is not NET_NONE */
+    unsigned net_count;
     struct chardev_options serial, console;
     uint16_t cols, rows; /* of the terminal, for the console if that is stdio; 0: unknown */
     /* See struct chardev_config; for the one of serial and console that is stdio. */

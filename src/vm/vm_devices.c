@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "net/slirp.h"
+#include "net/tap.h"
 #include "vm/vm_internal.h"
 
 /* --- I/O threads --- */
@@ -130,20 +131,25 @@ int vm_find_disk(const struct vm *vm, const char *device, unsigned *out, struct 
 
 /* --- network --- */
 
-static int attach_net(struct vm *vm, struct err *e)
+static int attach_net(struct vm *vm, unsigned i, struct err *e)
 {
-    struct net_user_config cfg = {.options = &vm->cfg.net};
-    int rc;
+    const struct net_options *o = &vm->cfg.nets[i];
+    struct loop *io = vm->net_io.loop;
+    const struct net_user_config user = {
+        .options = o, .loop = io, .clock = machine_clock(vm->machine)};
+    int rc = o->kind == NET_TAP ? net_tap_create(io, o, &vm->nets[i], e)
+                                : net_user_create(&user, &vm->nets[i], e);
 
-    if (vm->cfg.net.kind == NET_NONE)
-        return 0;
-    rc = io_create(&vm->net_io, e);
-    if (rc < 0)
-        return rc;
-    cfg.loop = vm->net_io.loop;
-    cfg.clock = machine_clock(vm->machine);
-    rc = net_user_create(&cfg, &vm->net, e);
-    return rc == 0 ? machine_add_net(vm->machine, &vm->net, vm->net_io.loop, e) : rc;
+    return rc == 0 ? machine_add_net(vm->machine, &vm->nets[i], o->mac, io, e) : rc;
+}
+
+static int attach_nets(struct vm *vm, struct err *e)
+{
+    int rc = vm->cfg.net_count > 0 ? io_create(&vm->net_io, e) : 0;
+
+    for (unsigned i = 0; i < vm->cfg.net_count && rc == 0; i++)
+        rc = attach_net(vm, i, e);
+    return rc;
 }
 
 /* --- console --- */
@@ -221,7 +227,7 @@ int vm_attach_devices(struct vm *vm, struct err *e)
     int rc = attach_disks(vm, e);
 
     if (rc == 0)
-        rc = attach_net(vm, e);
+        rc = attach_nets(vm, e);
     return rc == 0 ? attach_console(vm, e) : rc;
 }
 
@@ -240,8 +246,9 @@ void vm_stop_io(struct vm *vm)
 
 void vm_close_devices(struct vm *vm)
 {
-    if (vm->net.ops != NULL)
-        vm->net.ops->destroy(vm->net.self);
+    for (unsigned i = 0; i < vm->cfg.net_count; i++)
+        if (vm->nets[i].ops != NULL)
+            vm->nets[i].ops->destroy(vm->nets[i].self);
     for (unsigned i = 0; i < vm->cfg.disk_count; i++)
         block_close(vm->disks[i]);
     io_destroy(&vm->disk_io);

@@ -54,7 +54,7 @@ struct vm {
 
     struct vm_io disk_io, net_io;
     struct block_backend *disks[MACHINE_MAX_DISKS];
-    struct net_backend net;
+    struct net_backend nets[MACHINE_MAX_NETS];
     struct vm_control *control; /* NULL: no control socket */
     const char *quit_by;        /* why vm_quit was called, for the event; NULL: a signal */
     struct vm_debug *debug;     /* NULL: no --gdb */

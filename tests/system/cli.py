@@ -204,7 +204,10 @@ WRONG = [
     ("run halt.elf --display vnc=unix:v --vga none", USAGE, ["--display", "--vga none"]),
     # network
     ("run halt.elf --net", USAGE, ["--net", "missing"]),
-    ("run halt.elf --net tap", USAGE, ["--net", "tap"]),
+    ("run halt.elf --net tip", USAGE, ["--net", "tip"]),
+    ("run halt.elf --net none --net user", USAGE, ["--net", "none"]),
+    ("run halt.elf --net none -p 8080:80", USAGE, ["-p", "--net user"]),
+    ("run halt.elf --net tap,ifname=lo", FAILED, ["--net tap", "tap"]),
     ("run halt.elf --net user,hostfwd=x", USAGE, ["--net", "x"]),
     ("run halt.elf --net user,hostfwd=tcp::99999-:22", USAGE, ["99999"]),
     ("run halt.elf --net user,speed=1", USAGE, ["speed"]),

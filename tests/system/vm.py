@@ -76,8 +76,8 @@ def _end_with_parent():
 class Vm:
     """
     One machine. Options: memory ("1G"), cpus (1, or $DOPPEL_CPUS), kernel, initrd, append, disks (a list of paths, each
-    with ",readonly" or ",snapshot" behind it if wanted), net (False, True, or what follows "user,"),
-    no_reboot, debug_exit, extra (further words for the monitor), wrapper (words before the
+    with ",readonly" or ",snapshot" behind it if wanted), net (False, True, what follows "user,", or
+    a list of values of --net), no_reboot, debug_exit, extra (further words for the monitor), wrapper (words before the
     monitor's), log (a file that gets all serial output).
     """
 
@@ -121,7 +121,10 @@ class Vm:
                 words += [option, value]
         for disk in disks:
             words += ["--disk", disk]
-        words += ["--net", "none" if not net else "user" if net is True else "user," + net]
+        nets = net if isinstance(net, list) else \
+            ["none" if not net else "user" if net is True else "user," + net]
+        for value in nets:
+            words += ["--net", value]
         words += ["--no-reboot"] * no_reboot + ["--debug-exit"] * debug_exit
         return words + shlex.split(os.environ.get("DOPPEL_OPTIONS", ""))
 

@@ -33,12 +33,44 @@ static void good_networks(void **state)
     assert_int_equal(o.forwards[1].host_addr.s_addr, htonl(0x7f000001));
 }
 
+static void taps_and_addresses(void **state)
+{
+    static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0xab, 0xcd, 0xef};
+    struct net_options o;
+    struct err e = {0};
+    assert_int_equal(net_options_parse(&o, "tap", &e), 0);
+    assert_int_equal(o.kind, NET_TAP);
+    assert_string_equal(o.ifname, "");
+    assert_int_equal(
+        net_options_parse(&o, "tap,ifname=0123456789abcde,bridge=br0,mac=52:54:00:AB:cd:ef", &e),
+        0);
+    assert_string_equal(o.ifname, "0123456789abcde");
+    assert_string_equal(o.bridge, "br0");
+    assert_memory_equal(o.mac, mac, 6);
+    assert_int_equal(net_options_parse(&o, "user,mac=52:54:00:ab:cd:ef", &e), 0);
+    assert_memory_equal(o.mac, mac, 6);
+}
+
 static void bad_networks(void **state)
 {
     /* The text, and what the sentence must mention. */
     static const char *const bad[][2] = {
         {"", "unknown network ''"},
-        {"tap", "unknown network 'tap'"},
+        {"tup", "unknown network 'tup'"},
+        {"tap,", "unknown suboption ''"},
+        {"tap,ipv6=on", "unknown suboption 'ipv6'"},
+        {"user,ifname=tap0", "unknown suboption 'ifname'"},
+        {"tap,ifname", "needs a value"},
+        {"tap,ifname=", "'' is no name"},
+        {"tap,ifname=0123456789abcdef", "is no name"},
+        {"tap,ifname=a/b", "is no name"},
+        {"tap,bridge=tap%d", "is no name"},
+        {"tap,bridge=..", "is no name"},
+        {"user,mac=52:54:00:12:34", "is no card's address"},
+        {"user,mac=52:54:00:12:34:5g", "is no card's address"},
+        {"user,mac=00:00:00:00:00:00", "is no card's address"},
+        {"tap,mac=01:00:5e:00:00:01", "is no card's address"},
+        {"tap,mac=52-54-00-12-34-56", "is no card's address"},
         {"User", "unknown network 'User'"},
         {"none,ipv6=on", "takes no suboptions"},
         {"user,", "unknown suboption ''"},
@@ -110,9 +142,8 @@ static void too_many_ports(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_networks),
-        cmocka_unit_test(bad_networks),
-        cmocka_unit_test(published_ports),
+        cmocka_unit_test(good_networks),  cmocka_unit_test(taps_and_addresses),
+        cmocka_unit_test(bad_networks),   cmocka_unit_test(published_ports),
         cmocka_unit_test(too_many_ports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

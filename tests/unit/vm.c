@@ -185,7 +185,7 @@ static struct vm_config config(void)
                               .memory = 16 << 20,
                               .cpus = 1,
                               .kernel = kernel,
-                              .net = {.kind = NET_NONE},
+                              .net_count = 0,
                               .serial = {.kind = CHARDEV_FILE, .path = output}};
 }
 

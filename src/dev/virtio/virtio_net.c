@@ -130,8 +130,15 @@ static void send_frame(struct virtio_net *n, const struct virtq_req *r)
     uint32_t len = r->out_len - VIRTIO_NET_HDR_LEN;
     if (n->backend.ops == NULL)
         return;
+    const struct net_backend_ops *ops = n->backend.ops;
+    if (ops->sendv != NULL && r->out_count <= ops->sendv_max) {
+        struct virtq_req frame = *r;
+        virtq_req_drop_out(&frame, VIRTIO_NET_HDR_LEN);
+        ops->sendv(n->backend.self, &meta, frame.iov, frame.out_count);
+        return;
+    }
     virtq_req_read(r, VIRTIO_NET_HDR_LEN, n->tx_frame, len);
-    n->backend.ops->send(n->backend.self, &meta, n->tx_frame, len);
+    ops->send(n->backend.self, &meta, n->tx_frame, len);
 }
 
 /* The frame buffers are free as soon as they are copied, whatever the back end does. */

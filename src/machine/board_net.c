@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The network cards of the board and the slots they sit in. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dev/virtio/virtio_net.h"
+#include "machine/machine_internal.h"
+
+/* Between and behind those of board_virtio.c. */
+static const uint8_t slots[MACHINE_MAX_NETS] = {3, 24, 25, 29};
+
+static void address(uint8_t to[6], const uint8_t given[6], unsigned number)
+{
+    static const uint8_t none[6], first[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
+
+    memcpy(to, memcmp(given, none, 6) != 0 ? given : first, 6);
+    if (memcmp(given, none, 6) == 0)
+        to[5] = (uint8_t)(to[5] + number);
+}
+
+int machine_add_net(struct machine *m, const struct net_backend *backend, const uint8_t mac[6],
+                    struct loop *io, struct err *e)
+{
+    struct virtio_net_config cfg = {.backend = backend};
+    struct device d;
+    char path[40];
+    unsigned slot;
+    int rc;
+
+    if (m->nets == MACHINE_MAX_NETS)
+        return err_set(e, ENOSPC, "--net: a machine has at most %d network cards",
+                       MACHINE_MAX_NETS);
+    slot = board_slot(m, slots[m->nets]);
+    address(cfg.mac, mac, m->nets);
+    cfg.place = (struct virtio_place){
+        .bus = m->pci, .devfn = PCI_DEVFN(slot, 0), .ram = m->ram, .loop = io};
+    rc = virtio_net_create(&cfg, &d, e);
+    if (rc < 0)
+        return rc;
+    snprintf(path, sizeof(path), "ethernet@%x/ethernet-phy@0", slot);
+    board_bootable(m, 'n', path);
+    m->nets++;
+    return machine_own(m, d, e);
+}
