@@ -33,6 +33,8 @@ struct env {
     struct nvd d;
     char path[40];
     _Atomic unsigned msis[3], line;
+    void (*busy)(struct env *v); /* the driver at work in the interrupt of queue 1 */
+    _Atomic unsigned finished;
 };
 
 static void sent(void *opaque, uint64_t address, uint32_t data)
@@ -41,6 +43,8 @@ static void sent(void *opaque, uint64_t address, uint32_t data)
 
     if (data < 3)
         v->msis[data]++;
+    if (data == 1 && v->busy != NULL)
+        v->busy(v);
 }
 
 static void set_line(void *opaque, unsigned line, bool level)
@@ -316,6 +320,46 @@ static void test_shadow(void **state)
     assert_int_equal(wanted[2], v->d.sq_tail[1]);
 }
 
+#define BUSY_COMMANDS 100u
+
+/* Takes what was completed and adds as much, by the doorbells in memory as long as they do. */
+static void keep_busy(struct env *v)
+{
+    uint32_t *bells = (uint32_t *)(v->mem + LIST), *wanted = (uint32_t *)(v->mem + LIST + 4096);
+    struct nvd_completion e;
+
+    while (nvd_get(&v->d, 1, &e)) {
+        unsigned tail = v->d.sq_tail[1];
+
+        __atomic_store_n(&bells[3], v->d.cq_head[1], __ATOMIC_RELEASE);
+        if (++v->finished >= BUSY_COMMANDS)
+            continue;
+        nvd_put(&v->d, 1, nvd_rw(1, v->finished, 1, DATA, 0));
+        __atomic_store_n(&bells[2], v->d.sq_tail[1], __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&wanted[2], __ATOMIC_SEQ_CST) == tail) /* a write that took long */
+            nvd_ring(&v->d, 1);
+    }
+}
+
+/* A driver that is never idle rings no more: not for new commands, not for the room that it makes
+ * in the completion queue. */
+static void test_shadow_busy(void **state)
+{
+    struct env *v = *state;
+    uint32_t *bells = (uint32_t *)(v->mem + LIST);
+
+    start(v);
+    memset(bells, 0, 8192);
+    assert_int_equal(
+        status(v, 0, (struct nvd_command){.opcode = 0x7c, .prp1 = LIST, .prp2 = LIST + 4096}), 0);
+    v->busy = keep_busy;
+    __atomic_store_n(&bells[2], (v->d.sq_tail[1] + 1) % NVD_ENTRIES, __ATOMIC_RELEASE);
+    nvd_submit(&v->d, 1, nvd_rw(1, 1, 1, DATA, 0));
+    for (unsigned i = 0; i < 50000 && v->finished < BUSY_COMMANDS; i++)
+        usleep(100);
+    assert_int_equal(v->finished, BUSY_COMMANDS);
+}
+
 /* Without MSI-X the line stays up until all completions were taken, or is masked. */
 static void test_line(void **state)
 {
@@ -346,6 +390,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_life, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shadow, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shadow_busy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_line, setup_line, teardown),
     };
 

@@ -62,15 +62,25 @@ uint32_t nvd_status(struct nvd *d)
     return (uint32_t)bus_read(d->mmio, d->bar + REG_CSTS, 4);
 }
 
-void nvd_submit(struct nvd *d, unsigned q, struct nvd_command c)
+void nvd_put(struct nvd *d, unsigned q, struct nvd_command c)
 {
     if (ram_write(d->ram, sq_base(q) + d->sq_tail[q] * sizeof(c), &c, sizeof(c)) < 0)
         abort();
     d->sq_tail[q] = (d->sq_tail[q] + 1) % NVD_ENTRIES;
+}
+
+void nvd_ring(struct nvd *d, unsigned q)
+{
     bus_write(d->mmio, d->bar + 0x1000 + q * 8, d->sq_tail[q], 4);
 }
 
-bool nvd_take(struct nvd *d, unsigned q, struct nvd_completion *out)
+void nvd_submit(struct nvd *d, unsigned q, struct nvd_command c)
+{
+    nvd_put(d, q, c);
+    nvd_ring(d, q);
+}
+
+bool nvd_get(struct nvd *d, unsigned q, struct nvd_completion *out)
 {
     volatile struct nvd_completion *e =
         ram_ptr(d->ram, cq_base(q) + d->cq_head[q] * sizeof(*out), sizeof(*out), true);
@@ -83,6 +93,13 @@ bool nvd_take(struct nvd *d, unsigned q, struct nvd_completion *out)
         d->cq_head[q] = 0;
         d->phase[q] ^= 1;
     }
+    return true;
+}
+
+bool nvd_take(struct nvd *d, unsigned q, struct nvd_completion *out)
+{
+    if (!nvd_get(d, q, out))
+        return false;
     bus_write(d->mmio, d->bar + 0x1000 + q * 8 + 4, d->cq_head[q], 4);
     return true;
 }

@@ -39,6 +39,10 @@ uint32_t nvd_status(struct nvd *d);
 void nvd_submit(struct nvd *d, unsigned queue, struct nvd_command c);
 /* true: one was there and is taken. */
 bool nvd_take(struct nvd *d, unsigned queue, struct nvd_completion *out);
+/* The same two without the doorbell, and the doorbell of new commands. */
+void nvd_put(struct nvd *d, unsigned queue, struct nvd_command c);
+void nvd_ring(struct nvd *d, unsigned queue);
+bool nvd_get(struct nvd *d, unsigned queue, struct nvd_completion *out);
 /* The commands that make I/O queue 1 or 2. */
 struct nvd_command nvd_create_cq(unsigned queue);
 struct nvd_command nvd_create_sq(unsigned queue);

@@ -112,10 +112,26 @@ enum nvme_status nvme_get(struct nvme *n, const struct nvme_command *c, void *to
 
 /* --- completion --- */
 
-static bool cq_full(const struct nvme_cq *q)
+/* The head that the driver wrote to its memory, with shadow doorbells (7.13). */
+static void take_head(struct nvme *n, unsigned id)
 {
+    uint32_t *shadow =
+        id != 0 && n->shadow != 0 ? ram_ptr(n->ram, n->shadow + id * 8 + 4, 4, false) : NULL;
+
+    if (shadow != NULL)
+        __atomic_store_n(&n->cq[id].head, __atomic_load_n(shadow, __ATOMIC_ACQUIRE),
+                         __ATOMIC_RELEASE);
+}
+
+static bool cq_full(struct nvme *n, unsigned id)
+{
+    struct nvme_cq *q = &n->cq[id];
     uint32_t head = __atomic_load_n(&q->head, __ATOMIC_ACQUIRE);
 
+    if (head < q->size && (q->tail + 1) % q->size != head)
+        return false;
+    take_head(n, id); /* it moves without a word to us */
+    head = __atomic_load_n(&q->head, __ATOMIC_ACQUIRE);
     return head >= q->size || (q->tail + 1) % q->size == head;
 }
 
@@ -127,7 +143,7 @@ void nvme_complete(struct nvme *n, unsigned sqid, uint16_t cid, uint16_t status,
     struct nvme_cq *q = &n->cq[sq->cqid];
     struct completion e = {.result = result, .sqid = (uint16_t)sqid, .cid = cid};
 
-    if (sq->size == 0 || q->size == 0 || cq_full(q))
+    if (sq->size == 0 || q->size == 0 || cq_full(n, sq->cqid))
         return;
     e.sq_head = (uint16_t)sq->head;
     e.status = (uint16_t)(status << 1 | q->phase);
@@ -205,16 +221,12 @@ static bool serve_queue(struct nvme *n, unsigned id)
     return any;
 }
 
-/* Heads that the driver wrote to its memory. */
+/* Queues without MSI-X need them for their line. */
 static void take_heads(struct nvme *n)
 {
-    for (unsigned i = 1; i <= NVME_QUEUES && n->shadow != 0; i++) {
-        uint32_t *shadow = ram_ptr(n->ram, n->shadow + i * 8 + 4, 4, false);
-
-        if (n->cq[i].size != 0 && shadow != NULL)
-            __atomic_store_n(&n->cq[i].head, __atomic_load_n(shadow, __ATOMIC_ACQUIRE),
-                             __ATOMIC_RELEASE);
-    }
+    for (unsigned i = 1; i <= NVME_QUEUES && n->shadow != 0; i++)
+        if (n->cq[i].size != 0)
+            take_head(n, i);
 }
 
 /* Did the driver add something while it was not to ring? */
