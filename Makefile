@@ -52,6 +52,7 @@ check-style:
 nightly: all
 	@scripts/setup test
 	@scripts/nightly-diff $(BUILD) $(ARGS)
+	@scripts/fuzz 300
 
 fuzz:
 	@scripts/setup build test
@@ -78,8 +79,8 @@ help:
 	@echo 'make fmt             formats the sources'
 	@echo 'make check-layers    refuses includes that break the layering'
 	@echo 'make check-style     licence lines, formatting, sizes'
-	@echo 'make nightly         millions of instruction sequences against the host CPU'
+	@echo 'make nightly         millions of instruction sequences against the host CPU, 5 minutes of each fuzz target'
 	@echo 'make fuzz            each fuzz target for a while (ARGS="SECONDS [TARGET]...")'
 	@echo 'make conformance     a folder of multiboot test kernels (ARGS="DIR")'
-	@echo 'make endurance       100 boots in a row, half an hour of load, guests of size'
+	@echo 'make endurance       100 boots in a row, half an hour of load, 200 kills, guests of size'
 	@echo 'make clean           removes what was built, the guests excepted'
