@@ -11,6 +11,7 @@
 #include "commands.h"
 #include "detach.h"
 #include "machine/image.h"
+#include "run_devices.h"
 #include "stats.h"
 #include "terminal.h"
 #include "trace.h"
@@ -23,7 +24,7 @@
 #define DEFAULT_MEMORY (UINT64_C(1) << 30)
 
 struct run {
-    struct vm_config cfg;
+    struct vm_config cfg; /* first: run_devices.h */
     const char *accel;
     struct err passed; /* why `auto` did not take what is better */
     char *image;
@@ -343,6 +344,7 @@ static const struct arg_option options[] = {
     {"vga", 0, "std|none", "screen (default std with firmware, else none)", set_vga},
     {"display", 0, "none|vnc=unix:F|vnc=HOST:PORT[,password-file=F]",
      "who is shown the screen (default none)", set_display},
+    {"usb", 0, "keyboard,tablet", "a USB controller with one of these or both", run_set_usb},
     {"name", 0, "NAME", "name of the machine, for the guest and for 'doppel list'", set_name},
     {"control", 0, "SOCKET", "path of the control socket (default by --name)", set_control},
     {"detach", 'd', NULL, "run in the background; needs --name or --control", set_detach},

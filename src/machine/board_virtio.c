@@ -42,14 +42,14 @@ int board_create_rng(struct machine *m, struct err *e)
     return rc == 0 ? machine_own(m, d, e) : rc;
 }
 
-/* Beside a screen. */
+/* Beside a screen, unless it has a USB tablet. */
 int board_create_tablet(struct machine *m, struct err *e)
 {
     const struct virtio_place at = place(m, SLOT_TABLET, m->cfg.loop);
     struct device d;
     int rc;
 
-    if (!m->cfg.vga)
+    if (!m->cfg.vga || m->cfg.usb_tablet)
         return 0;
     rc = virtio_tablet_create(&at, &d, e);
     if (rc < 0)

@@ -65,10 +65,11 @@ struct machine_config {
     const char *kernel, *initrd, *append;
     struct boot_module modules[BOOT_MAX_MODULES];
     unsigned module_count;
-    bool vga;         /* a screen */
-    bool debug_exit;  /* a port 0xf4 device */
-    bool test_device; /* the ports of dev/test_device.h */
-    bool stats;       /* count what costs time to count, too */
+    bool vga;                      /* a screen */
+    bool usb_keyboard, usb_tablet; /* with a controller */
+    bool debug_exit;               /* a port 0xf4 device */
+    bool test_device;              /* the ports of dev/test_device.h */
+    bool stats;                    /* count what costs time to count, too */
     struct engine_trace trace;
     struct serial_backend serial;
 };

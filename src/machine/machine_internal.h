@@ -88,6 +88,7 @@ struct machine {
     void *disk[MACHINE_MAX_DISKS]; /* the virtio disks */
     void *console;                 /* the virtio console, or NULL */
     void *tablet;                  /* the virtio tablet, or NULL */
+    void *usb;                     /* the USB controller, or NULL */
     struct video video;            /* self NULL: there is no screen */
 
     struct device devices[MACHINE_DEVICES]; /* in the order of creation */
@@ -122,6 +123,7 @@ void board_remapped(struct machine *m); /* regions show something else: the engi
 void board_pam(void *opaque, const uint8_t attributes[HOST_BRIDGE_SEGMENTS]);
 
 int board_create_tablet(struct machine *m, struct err *e) MUST_CHECK; /* board_virtio.c */
+int board_create_usb(struct machine *m, struct err *e) MUST_CHECK;    /* board_input.c */
 int board_create_video(struct machine *m, struct err *e) MUST_CHECK;  /* board_video.c */
 
 /* board_fwcfg.c: what firmware asks. `path` is Open Firmware's below the PCI bus. */

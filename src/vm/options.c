@@ -269,6 +269,20 @@ int option_name(const char *option, const char *text, struct err *e)
     return 0;
 }
 
+int option_usb(const char *option, char *text, bool *keyboard, bool *tablet, struct err *e)
+{
+    for (char *word = text, *next; word != NULL; word = next) {
+        next = cut(word);
+        if (strcmp(word, "keyboard") == 0)
+            *keyboard = true;
+        else if (strcmp(word, "tablet") == 0)
+            *tablet = true;
+        else
+            return err_usage(e, "%s: '%s' is unknown; use keyboard, tablet or both", option, word);
+    }
+    return 0;
+}
+
 int option_vga(const char *option, const char *value, bool *out, struct err *e)
 {
     *out = strcmp(value, "std") == 0;

@@ -51,6 +51,10 @@ struct display_options;
 int option_display(const char *option, char *text, struct display_options *out,
                    struct err *e) MUST_CHECK;
 
+/* "keyboard", "tablet", or both with a comma. Cuts `text`. */
+int option_usb(const char *option, char *text, bool *keyboard, bool *tablet,
+               struct err *e) MUST_CHECK;
+
 /* std or none. */
 int option_vga(const char *option, const char *value, bool *out, struct err *e) MUST_CHECK;
 

@@ -208,6 +208,8 @@ static int create_machine(struct vm *vm, struct err *e)
         .initrd = c->initrd,
         .append = c->append,
         .vga = c->vga,
+        .usb_keyboard = c->usb_keyboard,
+        .usb_tablet = c->usb_tablet,
         .debug_exit = c->debug_exit,
         .test_device = c->test_device,
         .module_count = c->module_count,

@@ -60,6 +60,7 @@ struct vm_config {
     size_t (*filter)(void *opaque, uint8_t *buf, size_t len);
     void *opaque;
     bool vga; /* a screen */
+    bool usb_keyboard, usb_tablet;
     struct display_options display;
     bool no_reboot;      /* a reset by the guest ends the machine */
     bool debug_exit;     /* the port 0xf4 device */

@@ -57,6 +57,7 @@
     X(vga)               \
     X(ide)               \
     X(nvme)              \
+    X(xhci)              \
     X(ahci)
 
 #define SUITE_RAM_SIZE (4u << 20) /* guest RAM from address 0 */

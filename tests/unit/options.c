@@ -265,18 +265,29 @@ static void test_display(void **state)
     assert_true(e.usage);
 }
 
+static void test_usb(void **state)
+{
+    bool keyboard = false, tablet = false;
+    char one[] = "tablet", both[] = "tablet,keyboard", wrong[] = "tablet,mouse", none[] = "";
+    struct err e = {0};
+
+    assert_int_equal(option_usb("--usb", one, &keyboard, &tablet, &e), 0);
+    assert_true(tablet && !keyboard);
+    assert_int_equal(option_usb("--usb", both, &keyboard, &tablet, &e), 0);
+    assert_true(tablet && keyboard);
+    assert_true(option_usb("--usb", wrong, &keyboard, &tablet, &e) < 0);
+    assert_string_equal(e.text, "--usb: 'mouse' is unknown; use keyboard, tablet or both");
+    assert_true(option_usb("--usb", none, &keyboard, &tablet, &e) < 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_display),
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(durations),
-        cmocka_unit_test(numbers),
-        cmocka_unit_test(disks),
-        cmocka_unit_test(names),
-        cmocka_unit_test(escape_key),
-        cmocka_unit_test(character_back_ends),
+        cmocka_unit_test(test_usb),     cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_display), cmocka_unit_test(sizes),
+        cmocka_unit_test(durations),    cmocka_unit_test(numbers),
+        cmocka_unit_test(disks),        cmocka_unit_test(names),
+        cmocka_unit_test(escape_key),   cmocka_unit_test(character_back_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

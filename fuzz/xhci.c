@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The xHCI controller with a guest that writes whatever it likes into its rings and contexts: the
+ * input is a row of TRBs and pieces of memory, which a driver puts where the controller looks.
+ */
+#include "fuzz.h"
+
+#include "dev/usb/xhci.h"
+#include "usb_driver.h"
+
+#define RAM_SIZE 0x40000u
+#define DEVFN PCI_DEVFN(1, 0)
+
+static struct {
+    struct ram *ram;
+    struct loop *loop;
+    struct vclock *clock;
+    struct bus *mmio, *ports;
+    struct pci_bus *pci;
+    struct device dev;
+    struct usbd d;
+} t;
+
+static void on_stop(void *opaque)
+{
+    loop_stop(opaque);
+}
+
+static void settle(void)
+{
+    FUZZ_REQUIRE(loop_post(t.loop, on_stop, t.loop) == 0);
+    loop_run(t.loop);
+}
+
+static void make(void)
+{
+    struct pci_bus_config bus = {0};
+    struct xhci_config cfg = {.devfn = DEVFN, .keyboard = true, .tablet = true};
+
+    FUZZ_REQUIRE(ram_create(&t.ram, RAM_SIZE, NULL) == 0);
+    FUZZ_REQUIRE(ram_add(t.ram, 0, RAM_SIZE, false, NULL) == 0);
+    FUZZ_REQUIRE(loop_create(&t.loop) == 0);
+    FUZZ_REQUIRE(vclock_create(&t.clock) == 0);
+    FUZZ_REQUIRE(bus_create(&t.mmio, UINT64_C(1) << 40) == 0);
+    FUZZ_REQUIRE(bus_create(&t.ports, 0x10000) == 0);
+    bus.mmio = t.mmio;
+    bus.ports = t.ports;
+    FUZZ_REQUIRE(pci_bus_create(&bus, &t.pci) == 0);
+    cfg.bus = t.pci;
+    cfg.ram = t.ram;
+    cfg.loop = t.loop;
+    cfg.clock = t.clock;
+    FUZZ_REQUIRE(xhci_create(&cfg, &t.dev, NULL) == 0);
+}
+
+/* A device in use, so that the input needs not find the way there. */
+static void use_device(void)
+{
+    usbd_find(&t.d, t.pci, t.mmio, t.ram, DEVFN, true);
+    usbd_start(&t.d);
+    usbd_write(&t.d, USBD_PORTS, 1 << 4 | 1 << 9);
+    settle();
+    usbd_enable_slot(&t.d);
+    settle();
+    usbd_address(&t.d, 1, 1);
+    settle();
+    usbd_configure(&t.d, 1);
+    usbd_control(&t.d, 1, 0, 9, 1, 0, 0);
+    settle();
+}
+
+static void put_trb(struct usbd_ring *r, struct fuzz_input *in)
+{
+    uint64_t parameter = fuzz_u16(in) % 2 != 0 ? fuzz_take(in, 8) : USBD_RINGS + fuzz_u16(in);
+    uint32_t status = fuzz_u32(in);
+
+    usbd_put(&t.d, r, parameter, status, fuzz_u32(in) & ~UINT32_C(1));
+}
+
+static void step(struct fuzz_input *in)
+{
+    uint8_t bytes[8], what = fuzz_u8(in);
+    struct usbd_event ev;
+    uint64_t value;
+
+    switch (what & 7) {
+    case 0:
+        put_trb(&t.d.commands, in);
+        usbd_ring(&t.d, 0, 0);
+        break;
+    case 1:
+        put_trb(&t.d.control, in);
+        usbd_ring(&t.d, 1, 1);
+        break;
+    case 2:
+        put_trb(&t.d.reports, in);
+        usbd_ring(&t.d, 1, 3);
+        break;
+    case 3:
+        value = fuzz_take(in, 8);
+        memcpy(bytes, &value, sizeof(bytes));
+        FUZZ_REQUIRE(ram_write(t.ram, USBD_RINGS + (fuzz_u16(in) & 0x7ff8), bytes, 8) == 0);
+        break;
+    case 4:
+        usbd_ring(&t.d, what >> 3 & 7, fuzz_u8(in));
+        break;
+    case 5:
+        (void)!xhci_key(t.dev.self, fuzz_u8(in), what & 0x80);
+        break;
+    case 6:
+        usbd_take(&t.d, &ev);
+        break;
+    default:
+        usbd_write(&t.d, fuzz_u16(in) & 0x3ffc, fuzz_u32(in));
+        break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fuzz_input in = {data, size};
+
+    if (t.ram == NULL)
+        make();
+    t.dev.ops->reset(t.dev.self);
+    use_device();
+    while (in.left > 0) {
+        step(&in);
+        settle();
+    }
+    return 0;
+}
