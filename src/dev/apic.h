@@ -23,6 +23,7 @@
 #include "bus/pin.h"
 #include "dev/device.h"
 #include "loop/loop.h"
+#include "mem/ram.h"
 
 #define APIC_MMIO_BASE 0xfee00000u
 #define APIC_MMIO_SIZE 0x1000u
@@ -47,6 +48,7 @@ struct apic_bus_config {
     unsigned cpus; /* 1 - 255 */
     struct loop *loop;
     struct vclock *clock;
+    struct ram *ram; /* for what guests share with their local APIC; NULL: nothing */
     struct apic_cpu_ops ops;
     void *opaque; /* of ops */
     void *pic;    /* of ops.extint_ack */
@@ -92,10 +94,21 @@ int lapic_sipi_take(struct lapic *l);
 unsigned lapic_cr8_read(const struct lapic *l);
 void lapic_cr8_write(struct lapic *l, unsigned value);
 
-/* MSRs: IA32_APIC_BASE (0x1b), IA32_TSC_DEADLINE (0x6e0), x2APIC (0x800 - 0x8ff). false: #GP(0). */
+/* lapic_interrupt_pending on the vCPU's thread, where it takes into account what the guest has
+ * ended in its memory (lapic_pv.c); elsewhere something may count as pending that then is not. */
+bool lapic_interrupt_asked(struct lapic *l);
+
+/* The end of the HLT that the vCPU is in, or else of its next one: KVM's KICK_CPU. Any thread. */
+void lapic_unhalt(struct lapic *l);
+bool lapic_unhalt_take(struct lapic *l); /* true once for one or more of them */
+
+/* MSRs: IA32_APIC_BASE (0x1b), IA32_TSC_DEADLINE (0x6e0), x2APIC (0x800 - 0x8ff), KVM's for ends of
+ * interrupts. false: #GP(0). */
+#define APIC_PV_EOI_MSR 0x4b564d04u
 static inline bool lapic_msr_owned(uint32_t index)
 {
-    return (index >= 0x800 && index <= 0x8ff) || index == 0x6e0 || index == 0x1b;
+    return (index >= 0x800 && index <= 0x8ff) || index == 0x6e0 || index == 0x1b ||
+           index == APIC_PV_EOI_MSR;
 }
 bool lapic_msr_read(struct lapic *l, uint32_t index, uint64_t *value);
 bool lapic_msr_write(struct lapic *l, uint32_t index, uint64_t value);

@@ -29,6 +29,8 @@ struct lapic {
 
     /* Published by lapic_unlock. */
     atomic_bool pending;  /* an interrupt can be taken */
+    atomic_bool deferred; /* lapic_pv_settle has something to do */
+    atomic_bool unhalt;   /* an end of HLT can be taken */
     _Atomic uint8_t nmis; /* that can be taken */
     atomic_bool startup;  /* an INIT or a start-up message can be taken */
     atomic_bool enabled;  /* by APIC_BASE */
@@ -52,6 +54,21 @@ struct apic_bus {
 
 int lapic_setup(struct lapic *l, struct apic_bus *b, unsigned vcpu) MUST_CHECK;
 void lapic_finish(struct lapic *l);
+
+void lapic_lock(struct lapic *l);
+void lapic_unlock(struct lapic *l); /* publishes, kicks */
+
+/* lapic_pv.c, on the vCPU's thread: settle before the registers are looked at, defer when a vector
+ * was taken. */
+void lapic_pv_settle_now(struct lapic *l);
+void lapic_pv_defer(struct lapic *l);
+bool lapic_pv_write(struct lapic *l, uint64_t value);
+
+static inline void lapic_pv_settle(struct lapic *l)
+{
+    if (atomic_load_explicit(&l->deferred, memory_order_relaxed))
+        lapic_pv_settle_now(l);
+}
 
 /* A message reaches the local APIC. */
 void lapic_deliver(struct lapic *l, const struct apic_message *m);

@@ -16,7 +16,7 @@
 
 #define NO_PAGE UINT64_MAX
 
-static void lapic_lock(struct lapic *l)
+void lapic_lock(struct lapic *l)
 {
     lock_take(&l->lock);
 }
@@ -40,13 +40,16 @@ static void publish_mode(struct lapic *l)
 static bool publish_pending(struct lapic *l)
 {
     const struct lapic_chip *c = &l->chip;
-    bool irq = lapic_chip_pending(c) >= 0 || lapic_chip_extint(c);
+    bool waits = (c->irr[0] | c->irr[1] | c->irr[2] | c->irr[3]) != 0;
+    bool irq = lapic_chip_pending(c) >= 0 || lapic_chip_extint(c) || (c->pv_deferred && waits);
     bool kick = (irq && !atomic_load_explicit(&l->pending, memory_order_relaxed)) ||
                 c->nmis > atomic_load_explicit(&l->nmis, memory_order_relaxed);
 
     atomic_store_explicit(&l->ppr, lapic_chip_ppr(c), memory_order_relaxed);
     atomic_store_explicit(&l->pending, irq, memory_order_release);
     atomic_store_explicit(&l->nmis, c->nmis, memory_order_release);
+    atomic_store_explicit(&l->deferred, c->pv_deferred, memory_order_relaxed);
+    atomic_store_explicit(&l->unhalt, c->unhalt, memory_order_release);
     atomic_store_explicit(&l->startup, c->init || c->sipi, memory_order_release);
     return kick;
 }
@@ -57,7 +60,7 @@ static void kick_vcpu(struct lapic *l)
         l->bus->cfg.ops.kick(l->bus->cfg.opaque, l->vcpu);
 }
 
-static void lapic_unlock(struct lapic *l)
+void lapic_unlock(struct lapic *l)
 {
     bool kick = publish_pending(l);
 
@@ -224,15 +227,19 @@ uint64_t lapic_mmio_page(const struct lapic *l)
 int lapic_interrupt_take(struct lapic *l)
 {
     struct apic_bus_config *cfg = &l->bus->cfg;
-    bool extint;
+    bool extint, defer;
     int vector = -1;
 
+    lapic_pv_settle(l);
     lapic_lock(l);
     extint = lapic_chip_extint(&l->chip) && cfg->ops.extint_ack != NULL && cfg->pic != NULL;
     l->chip.extint = false;
     if (!extint)
         vector = lapic_chip_take(&l->chip);
+    defer = lapic_chip_may_defer(&l->chip, vector);
     lapic_unlock(l);
+    if (defer)
+        lapic_pv_defer(l);
     return extint ? cfg->ops.extint_ack(cfg->pic) : vector;
 }
 
@@ -248,6 +255,24 @@ bool lapic_nmi_take(struct lapic *l)
         l->chip.nmis--;
     lapic_unlock(l);
     return nmi;
+}
+
+void lapic_unhalt(struct lapic *l)
+{
+    lapic_lock(l);
+    l->chip.unhalt = true;
+    lapic_unlock(l);
+    kick_vcpu(l);
+}
+
+bool lapic_unhalt_take(struct lapic *l)
+{
+    if (!atomic_load_explicit(&l->unhalt, memory_order_acquire))
+        return false;
+    lapic_lock(l);
+    l->chip.unhalt = false;
+    lapic_unlock(l);
+    return true;
 }
 
 bool lapic_init_take(struct lapic *l)
@@ -313,6 +338,7 @@ static bool register_write(struct lapic *l, unsigned reg, uint64_t value)
     struct lapic_effect fx = {.eoi = -1};
     bool ok;
 
+    lapic_pv_settle(l);
     lapic_lock(l);
     ok = lapic_chip_write(&l->chip, reg, value, needs_time(reg) ? now_ns(l) : 0, &fx);
     if (is_mode_register(reg))
@@ -331,6 +357,7 @@ static bool register_read(struct lapic *l, unsigned reg, uint64_t *value)
 {
     bool ok;
 
+    lapic_pv_settle(l);
     lapic_lock(l);
     ok = lapic_chip_read(&l->chip, reg, needs_time(reg) ? now_ns(l) : 0, value);
     lapic_unlock(l);
@@ -377,9 +404,11 @@ bool lapic_msr_read(struct lapic *l, uint32_t index, uint64_t *value)
         return x2 && register_read(l, index - MSR_X2APIC, value);
     }
     lapic_lock(l);
-    *value = index == MSR_APIC_BASE ? l->chip.base : l->chip.tsc_deadline;
+    *value = index == MSR_APIC_BASE     ? l->chip.base
+             : index == APIC_PV_EOI_MSR ? l->chip.pv_eoi
+                                        : l->chip.tsc_deadline;
     lock_drop(&l->lock);
-    return index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE;
+    return lapic_msr_owned(index);
 }
 
 static bool write_base(struct lapic *l, uint64_t value)
@@ -408,6 +437,8 @@ bool lapic_msr_write(struct lapic *l, uint32_t index, uint64_t value)
                register_write(l, index - MSR_X2APIC, value);
     if (index == MSR_APIC_BASE)
         return write_base(l, value);
+    if (index == APIC_PV_EOI_MSR)
+        return lapic_pv_write(l, value);
     if (index != MSR_TSC_DEADLINE)
         return false;
     write_deadline(l, value);

@@ -46,6 +46,9 @@ struct engine_host {
     /* Takes it: the vector (0 - 255), or -1 if it went away. */
     int (*interrupt_take)(void *opaque, unsigned vcpu);
     bool (*nmi_take)(void *opaque, unsigned vcpu); /* true once per NMI that arrived */
+    /* true once for ends of HLT that a hypercall of another vCPU asked for. The vCPU is kicked.
+     * NULL: there are none. */
+    bool (*unhalt_take)(void *opaque, unsigned vcpu);
     /* VMCALL and VMMCALL of CPL 0: what goes to RAX. word: bits of a register of the caller's, 32
      * or 64. NULL: there are none, they are undefined. */
     uint64_t (*hypercall)(void *opaque, unsigned vcpu, unsigned word, uint64_t number,

@@ -80,6 +80,7 @@ static int create_apics(struct machine *m, struct err *e)
     const struct apic_bus_config cfg = {.cpus = m->cfg.vcpus,
                                         .loop = m->cfg.loop,
                                         .clock = m->clock,
+                                        .ram = m->ram,
                                         .ops = {.kick = apic_kick,
                                                 .init = apic_init,
                                                 .sipi = apic_sipi,

@@ -3,6 +3,7 @@
  * The board as an engine sees it (struct engine_host), and the vCPUs as the local APICs see them.
  * All of the first run on the vCPU's thread.
  */
+#include <sched.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -126,7 +127,7 @@ static void cr8_write(void *opaque, unsigned vcpu, unsigned value)
 
 static bool interrupt_pending(void *opaque, unsigned vcpu)
 {
-    return lapic_interrupt_pending(((struct machine *)opaque)->lapic[vcpu]);
+    return lapic_interrupt_asked(((struct machine *)opaque)->lapic[vcpu]);
 }
 
 static int interrupt_take(void *opaque, unsigned vcpu)
@@ -137,6 +138,11 @@ static int interrupt_take(void *opaque, unsigned vcpu)
 static bool nmi_take(void *opaque, unsigned vcpu)
 {
     return lapic_nmi_take(((struct machine *)opaque)->lapic[vcpu]);
+}
+
+static bool unhalt_take(void *opaque, unsigned vcpu)
+{
+    return lapic_unhalt_take(((struct machine *)opaque)->lapic[vcpu]);
 }
 
 /* The boot processor's INIT resets the machine (apic_init of board.c). */
@@ -152,7 +158,13 @@ static int sipi_take(void *opaque, unsigned vcpu)
 
 /* --- hypercalls: KVM's interface (Documentation/virt/kvm/x86/hypercalls.rst) --- */
 
-enum { HC_VAPIC_POLL_IRQ = 1, HC_SEND_IPI = 10, HC_ENOSYS = 1000 };
+enum {
+    HC_VAPIC_POLL_IRQ = 1,
+    HC_KICK_CPU = 5,
+    HC_SEND_IPI = 10,
+    HC_SCHED_YIELD = 11,
+    HC_ENOSYS = 1000
+};
 
 /* args: a bitmap of APIC ids in two words, the id of its first bit, and the low half of an ICR. How
  * many were reached. */
@@ -175,10 +187,22 @@ static uint64_t send_ipis(struct machine *m, unsigned word, const uint64_t args[
 static uint64_t hypercall(void *opaque, unsigned vcpu, unsigned word, uint64_t number,
                           const uint64_t args[4])
 {
-    if (number == HC_VAPIC_POLL_IRQ) /* interrupts that wait come anyway */
+    struct machine *m = opaque;
+
+    switch (number) {
+    case HC_VAPIC_POLL_IRQ: /* interrupts that wait come anyway */
         return 0;
-    if (number == HC_SEND_IPI)
-        return send_ipis(opaque, word, args);
+    case HC_KICK_CPU: /* flags, APIC id: it waits in HLT for a lock that is free now */
+        if (args[1] < m->cfg.vcpus)
+            lapic_unhalt(m->lapic[args[1]]);
+        return 0;
+    case HC_SEND_IPI:
+        return send_ipis(m, word, args);
+    case HC_SCHED_YIELD: /* APIC id: it has something to do for the caller */
+        if (args[0] < m->cfg.vcpus && args[0] != vcpu)
+            sched_yield();
+        return 0;
+    }
     log_guest("vCPU %u makes the unknown hypercall %llu", vcpu, (unsigned long long)number);
     return (uint64_t)-HC_ENOSYS;
 }
@@ -215,6 +239,7 @@ void platform_init(struct machine *m)
         .interrupt_pending = interrupt_pending,
         .interrupt_take = interrupt_take,
         .nmi_take = nmi_take,
+        .unhalt_take = unhalt_take,
         .hypercall = hypercall,
         .init_take = init_take,
         .sipi_take = sipi_take,

@@ -65,6 +65,7 @@ struct x86_cpu {
     uint64_t misc_enable, spec_ctrl, xss;
     uint64_t tsc; /* value at the moment of the save */
     uint64_t tsc_adjust;
+    uint64_t kvm_steal; /* KVM's MSR 4b564d03: where the guest is told of stolen time */
     uint32_t pkru, pkrs;
     enum x86_mp_state mp_state;
     bool nmi_blocked;      /* between an NMI and its IRET */

@@ -384,9 +384,24 @@ static void build_basic(struct cpuid_table *t, const struct host *h, uint64_t ts
     build_frequency(t, h, tsc_khz);
 }
 
-/* "KVMKVMKVM": the interface that guests look for. Features: no delays on port writes (1), the
- * clock's MSRs 4b564d00/01 (3), a clock that is the same on all CPUs (24). */
-static void build_hypervisor(struct cpuid_table *t, uint64_t tsc_khz)
+/* Features of KVM's interface: no delays on port writes (1), the clock's MSRs 4b564d00/01 (3),
+ * stolen time (5), ends of interrupts in memory (6), HLT that a hypercall ends (7), flushes that
+ * wait in memory for a vCPU that does not run (9), IPIs to many (11), time given to another vCPU
+ * (13), a clock that is the same on all CPUs (24). */
+#define PV_ALWAYS (1u << 1 | 1u << 3 | 1u << 6 | 1u << 24)
+#define PV_SCHEDULER (1u << 5 | 1u << 9) /* of whoever decides when a vCPU runs */
+#define PV_HYPERCALLS (1u << 7 | 1u << 11 | 1u << 13)
+
+/* A kernel with KVM answers hypercalls itself, and reaches no local APIC of ours. */
+static uint32_t paravirtual(const struct host *h)
+{
+    if (h->ask->offer == NULL)
+        return PV_ALWAYS | PV_SCHEDULER | PV_HYPERCALLS;
+    return PV_ALWAYS | (offer(h, 0x40000001u, 0).r[EAX] & PV_SCHEDULER);
+}
+
+/* "KVMKVMKVM": the interface that guests look for. */
+static void build_hypervisor(struct cpuid_table *t, const struct host *h, uint64_t tsc_khz)
 {
     struct cpuid_leaf *l = leaf_add(t, 0x40000000u, 0, false);
 
@@ -395,7 +410,7 @@ static void build_hypervisor(struct cpuid_table *t, uint64_t tsc_khz)
     l->ecx = 0x564b4d56u;
     l->edx = 0x4du;
     l = leaf_add(t, 0x40000001u, 0, false);
-    l->eax = 1u << 1 | 1u << 3 | 1u << 24;
+    l->eax = paravirtual(h);
     l = leaf_add(t, 0x40000010u, 0, false);
     l->eax = (uint32_t)tsc_khz;
     l->ebx = CPUID_APIC_KHZ;
@@ -470,7 +485,7 @@ int cpuid_table_make(struct cpuid_table *t, const struct cpuid_request *ask, str
     if (rc < 0)
         return rc;
     build_basic(t, &h, ask->tsc_khz, &topo);
-    build_hypervisor(t, ask->tsc_khz);
+    build_hypervisor(t, &h, ask->tsc_khz);
     build_extended(t, &h, &topo);
     return 0;
 }

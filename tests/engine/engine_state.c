@@ -41,6 +41,16 @@ static void fill_msrs(struct x86_cpu *c)
     c->tsc_adjust = 0x1234;
 }
 
+/* Stolen time is told by whoever has it to tell. */
+static void fill_steal(const struct flat *f, struct x86_cpu *c)
+{
+    static const struct cpuid_dynamic none;
+    uint32_t leaf[4];
+
+    cpuid_execute(&f->cpuid, &none, 0x40000001, 0, leaf);
+    c->kvm_steal = leaf[0] >> 5 & 1 ? 0x4041 : 0;
+}
+
 /* 64-bit mode, user or kernel, in the middle of everything. */
 static void fill(struct x86_cpu *c)
 {
@@ -107,6 +117,7 @@ static void check_all(const char *engine)
     x86_cpu_reset(&cpu);
     round_trip(&f, &cpu, "reset");
     fill(&cpu);
+    fill_steal(&f, &cpu);
     round_trip(&f, &cpu, "64-bit mode");
     cpu.tsc = UINT64_C(123456789012345);
     round_trip(&f, &cpu, "time stamp counter");

@@ -78,6 +78,32 @@ def responsive(t):
     assert slowest < 5, f"{slowest:.2f} s"
 
 
+def paravirtual(t):
+    output, _ = t.vm.run("dmesg")
+    for what in ("setup pv remote TLB flush", "PV sched yield", "PV spinlocks enabled", "PV IPIs"):
+        assert what in output, output
+
+
+def stolen(t):
+    """Four CPUs on one of the host's: most of their time is the others'."""
+    tids = [int(tid) for tid in os.listdir(f"/proc/{t.vm.process.pid}/task")]
+    before = {tid: os.sched_getaffinity(tid) for tid in tids}
+    seen = "awk '/^cpu[0-9]/ {print $9; s += $9} END {print s}' /proc/stat"
+    old = t.vm.run(seen)[0].split()
+    for tid in tids:
+        os.sched_setaffinity(tid, {min(before[tid])})
+    start = time.monotonic()
+    t.vm.run("for m in 1 2 4 8; do taskset $m timeout 5 sh -c 'while :; do :; done' & done; wait", 60)
+    passed = time.monotonic() - start
+    for tid in tids:
+        os.sched_setaffinity(tid, before[tid])
+    now = t.vm.run(seen)[0].split()
+    each = [(int(b) - int(a)) / 100 for a, b in zip(old, now)]
+    t.note(f"stolen in {passed:.1f} s: {each}")
+    assert 0.5 * passed < each[CPUS] / CPUS <= passed + 1, (passed, each)
+    assert all(s > 0.25 * passed for s in each), (passed, each)
+
+
 def offline_and_back(t):
     for _ in range(3):
         output, status = t.vm.run("for c in 1 2 3; do echo 0 >/sys/devices/system/cpu/cpu$c/online; "
@@ -124,6 +150,7 @@ if __name__ == "__main__":
         ("all CPUs at once", all_at_once),
         ("a process moves while its code changes", moving),
         ("the console answers under load", responsive),
+        ("paravirtual features", paravirtual), ("stolen time", stolen),
         ("CPUs go offline and come back", offline_and_back), ("clocks agree", clocks),
         ("a debugger sees CPUs as threads", debugger), ("idle guest", idle_cost),
         ("no kernel complaints", no_complaints), ("it starts again", starts_again),

@@ -109,7 +109,8 @@ static void hypervisor_leaves(void **state)
     assert_memory_equal(g + 1, "KVMKVMKVM\0\0\0", 12);
     assert_int_equal(g[0], 0x40000010);
     cpuid_execute(*state, &running, 0x40000001, 0, g);
-    assert_int_equal(g[0], 1u << 1 | 1u << 3 | 1u << 24);
+    assert_int_equal(g[0], 1u << 1 | 1u << 3 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 9 | 1u << 11 |
+                               1u << 13 | 1u << 24);
     cpuid_execute(*state, &running, 0x40000010, 0, g);
     assert_int_equal(g[0], 2600000);
     assert_int_equal(g[1], CPUID_APIC_KHZ);

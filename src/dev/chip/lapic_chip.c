@@ -33,6 +33,9 @@ static int validate(const void *object, struct err *e)
                        (unsigned long long)c->base);
     if (((c->irr[0] | c->isr[0] | c->tmr[0]) & 0xffff) != 0)
         return err_set(e, EINVAL, "lapic: a vector below 16 is pending");
+    if ((c->pv_eoi & 2) || (c->pv_deferred && !(c->pv_eoi & 1)))
+        return err_set(e, EINVAL, "lapic: ends of interrupts in memory cannot be %#llx",
+                       (unsigned long long)c->pv_eoi);
     for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++)
         if ((c->lvt[i] & ~(lvt_mask[i] | LVT_REMOTE_IRR)) != 0)
             return err_set(e, EINVAL, "lapic: reserved bits in local vector %u", i);
@@ -65,6 +68,9 @@ static const struct state_field fields[] = {
     STATE_BOOL_F(struct lapic_chip, init),
     STATE_BOOL_F(struct lapic_chip, sipi),
     STATE_U8_F(struct lapic_chip, sipi_vector),
+    STATE_U64_F(struct lapic_chip, pv_eoi),
+    STATE_BOOL_F(struct lapic_chip, pv_deferred),
+    STATE_BOOL_F(struct lapic_chip, unhalt),
     STATE_END_F,
 };
 
@@ -191,6 +197,12 @@ int lapic_chip_take(struct lapic_chip *c)
         set_vector(c->isr, (uint8_t)v);
     }
     return v;
+}
+
+bool lapic_chip_may_defer(const struct lapic_chip *c, int vector)
+{
+    return vector >= 0 && (c->pv_eoi & 1) && highest(c->irr) < 0 &&
+           !has_vector(c->tmr, (uint8_t)vector);
 }
 
 /* LINT0 as a level-triggered fixed interrupt: its remote IRR falls, and it comes again as long as

@@ -118,6 +118,9 @@ struct lapic_chip {
     bool init;             /* an INIT waits for the CPU */
     bool sipi;             /* a start-up message waits, until the next INIT */
     uint8_t sipi_vector;
+    uint64_t pv_eoi;  /* KVM's MSR 4b564d04 (lapic_pv.c) */
+    bool pv_deferred; /* the guest may end what is in service by clearing a bit in its memory */
+    bool unhalt;      /* an end of HLT waits for the CPU */
 };
 
 struct lapic_effect {
@@ -167,6 +170,8 @@ uint8_t lapic_chip_ppr(const struct lapic_chip *c);
 /* The vector that the CPU would take now, or -1. */
 int lapic_chip_pending(const struct lapic_chip *c);
 int lapic_chip_take(struct lapic_chip *c);
+/* Need nobody hear when the vector that was just taken ends? */
+bool lapic_chip_may_defer(const struct lapic_chip *c, int vector);
 /* Would the CPU get an ExtINT now? */
 bool lapic_chip_extint(const struct lapic_chip *c);
 

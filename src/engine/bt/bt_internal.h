@@ -499,8 +499,9 @@ struct engine_vcpu {
     struct {
         uint64_t fip, fdp;
         uint16_t fop;
-    } x87;                  /* the x87's pointers (x87.h) */
-    bool keyed;             /* a page with a protection key was met */
+    } x87;                                              /* the x87's pointers (x87.h) */
+    uint64_t steal_wall_ns, steal_cpu_ns, steal_looked; /* stolen time was reckoned (steal.c) */
+    bool keyed;                                         /* a page with a protection key was met */
     uint32_t oneshot_id;    /* page of the block entered last from the run loop */
     volatile uint8_t where; /* enum bt_where */
     bool sampling;

@@ -19,6 +19,7 @@
 #include "segment.h"
 #include "signal_internal.h"
 #include "smp.h"
+#include "steal.h"
 #include "trace.h"
 #include "x87.h"
 #include "xlate.h"
@@ -287,11 +288,20 @@ static bool take_events(struct engine_vcpu *v, struct bt_ctx *c)
     if (vector < 0)
         return false;
     bt_view_tick(c);
+    bt_steal_tick(v);
     if (bt_interrupt(c, (unsigned)vector, false, c->rip))
         (void)bt_exception(c);
     if (h->interrupt_pending(h->opaque, v->index))
         c->irq_wait = 1;
     return true;
+}
+
+/* Has another vCPU ended the HLT? */
+static bool unhalted(struct engine_vcpu *v)
+{
+    const struct engine_host *h = v->en->host;
+
+    return h->unhalt_take != NULL && h->unhalt_take(h->opaque, v->index);
 }
 
 static void inject(struct engine_vcpu *v, struct bt_ctx *c)
@@ -433,6 +443,7 @@ static void leave(struct engine_vcpu *v)
 {
     v->left_at = bt_tsc();
     v->where = WHERE_OUTSIDE;
+    bt_steal_leave(v);
     bt_sample_run(v, false);
     bt_smp_leave(v);
 }
@@ -485,6 +496,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
     v->where = WHERE_LOOP;
     if (!v->loaded)
         load_state(v, c);
+    bt_steal_enter(v);
     rest(v);
     bt_debug_begin(v);
     if (v->cpu.event_pending)
@@ -537,7 +549,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
                 c->exit_reason = EXIT_LOOKUP;
                 if (take_init(v, c))
                     return ENGINE_EXIT_KICKED;
-                if (take_events(v, c))
+                if (take_events(v, c) || (v->halted && unhalted(v)))
                     v->halted = false;
                 if (c->exit_reason == EXIT_SHUTDOWN) {
                     why = ENGINE_EXIT_SHUTDOWN;
@@ -640,6 +652,8 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             const struct engine_host *h = en->host;
             c->shadow_rip = ~0ull;
             bt_kick_now(c);
+            if (unhalted(v))
+                continue;
             if (c->if_flag && h->interrupt_pending(h->opaque, v->index)) {
                 v->halted = true;
                 continue;

@@ -8,6 +8,7 @@
 #include "helpers.h"
 #include "pkeys.h"
 #include "segment.h"
+#include "steal.h"
 #include "trace.h"
 
 #define CR0_PE (1ull << 0)
@@ -273,6 +274,7 @@ enum msr {
     MSR_MTRR_DEF = 0x2ff,
     MSR_PKRS = 0x6e1,
     MSR_XSS = 0xda0,
+    MSR_KVM_STEAL = 0x4b564d03,
     MSR_EFER = 0xc0000080,
     MSR_STAR,
     MSR_LSTAR,
@@ -338,6 +340,8 @@ static uint64_t *msr_slot(struct bt_ctx *c, uint32_t i)
         return &cpu->mtrr_def_type;
     case MSR_MISC_ENABLE:
         return &cpu->misc_enable;
+    case MSR_KVM_STEAL:
+        return &cpu->kvm_steal;
     default:
         return mtrr_slot(cpu, i);
     }
@@ -463,6 +467,8 @@ static bool wr(struct bt_ctx *c, uint32_t i, uint64_t v)
         if (!pat_ok(v))
             return false;
         break;
+    case MSR_KVM_STEAL:
+        return bt_steal_set(c, v);
     case MSR_TSC:
         cpu->tsc_adjust += v - (host_tsc() + c->tsc_offset);
         c->tsc_offset = v - host_tsc();

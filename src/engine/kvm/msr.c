@@ -21,6 +21,7 @@ enum {
     MSR_MTRR_DEF = 0x2ff,
     MSR_PAT = 0x277,
     MSR_XSS = 0xda0,
+    MSR_KVM_STEAL = 0x4b564d03,
     MSR_EFER = 0xc0000080,
     MSR_TSC_AUX = 0xc0000103,
 };
@@ -43,6 +44,7 @@ static const struct {
     {0x179, 2, KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE},       /* machine check */
     {0x6e0, 1, KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE},       /* TSC deadline */
     {0x4b564d00, 2, KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE},  /* clock */
+    {0x4b564d04, 1, KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE},  /* ends of interrupts */
     {0xc0010010, 6, KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE},  /* AMD: SYSCFG - HWCR */
     {0xc0011020, 16, KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE}, /* AMD: configuration */
 };
@@ -148,6 +150,7 @@ static const struct {
     {0xc0000084, offsetof(struct x86_cpu, fmask)},
     {0xc0000102, offsetof(struct x86_cpu, kernel_gs_base)},
     {MSR_TSC_AUX, offsetof(struct x86_cpu, tsc_aux)},
+    {MSR_KVM_STEAL, offsetof(struct x86_cpu, kvm_steal)},
     {0x250, offsetof(struct x86_cpu, mtrr_fixed[0])},
     {0x258, offsetof(struct x86_cpu, mtrr_fixed[1])},
     {0x259, offsetof(struct x86_cpu, mtrr_fixed[2])},
