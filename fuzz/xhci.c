@@ -5,8 +5,8 @@
  */
 #include "fuzz.h"
 
+#include "../tests/device/usb_driver.h"
 #include "dev/usb/xhci.h"
-#include "usb_driver.h"
 
 #define RAM_SIZE 0x40000u
 #define DEVFN PCI_DEVFN(1, 0)
