@@ -335,7 +335,7 @@ static const struct arg_option options[] = {
     {"boot", 0, "[order=LETTERS][,menu=on]", "what firmware tries: c disk, d CD-ROM, n network",
      set_boot},
     {"option-rom", 0, "FILE", "option ROM for the firmware; may be repeated", set_option_rom},
-    {"net", 0, "user[,hostfwd=...]|tap[,ifname=NAME][,bridge=NAME]|none",
+    {"net", 0, "user[,model=M][,hostfwd=...]|tap[,ifname=NAME][,bridge=NAME]|none",
      "network card (default user: NAT); may be repeated", add_net},
     {"publish", 'p', "[ADDR:]PORT:GUESTPORT[/udp]", "forward a port of the host", set_publish},
     {"serial", 0, "stdio|socket|file:F|unix:F|pty|none", "serial port (default stdio)", set_serial},

@@ -4,11 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dev/e1000.h"
 #include "dev/virtio/virtio_net.h"
 #include "machine/machine_internal.h"
 
 /* Between and behind those of board_virtio.c. */
-static const uint8_t slots[MACHINE_MAX_NETS] = {3, 24, 25, 29};
+static const uint8_t slots[MACHINE_MAX_NETS] = {3, 24, 25, 30};
 
 static void address(uint8_t to[6], const uint8_t given[6], unsigned number)
 {
@@ -19,10 +20,25 @@ static void address(uint8_t to[6], const uint8_t given[6], unsigned number)
         to[5] = (uint8_t)(to[5] + number);
 }
 
-int machine_add_net(struct machine *m, const struct net_backend *backend, const uint8_t mac[6],
-                    struct loop *io, struct err *e)
+static int create(struct machine *m, const struct machine_net *card, struct nic_config *cfg,
+                  struct device *d, struct err *e)
 {
-    struct virtio_net_config cfg = {.backend = backend};
+    struct virtio_net_config virtio = {
+        .place = {.bus = cfg->bus, .devfn = cfg->devfn, .ram = cfg->ram, .loop = cfg->loop},
+        .backend = cfg->backend};
+
+    address(cfg->mac, card->mac, m->nets);
+    if (card->model == NET_E1000)
+        return e1000_create(cfg, d, e);
+    memcpy(virtio.mac, cfg->mac, sizeof(virtio.mac));
+    return virtio_net_create(&virtio, d, e);
+}
+
+int machine_add_net(struct machine *m, const struct machine_net *card,
+                    const struct net_backend *backend, struct loop *io, struct err *e)
+{
+    struct nic_config cfg = {
+        .bus = m->pci, .ram = m->ram, .loop = io, .clock = m->clock, .backend = backend};
     struct device d;
     char path[40];
     unsigned slot;
@@ -32,10 +48,8 @@ int machine_add_net(struct machine *m, const struct net_backend *backend, const 
         return err_set(e, ENOSPC, "--net: a machine has at most %d network cards",
                        MACHINE_MAX_NETS);
     slot = board_slot(m, slots[m->nets]);
-    address(cfg.mac, mac, m->nets);
-    cfg.place = (struct virtio_place){
-        .bus = m->pci, .devfn = PCI_DEVFN(slot, 0), .ram = m->ram, .loop = io};
-    rc = virtio_net_create(&cfg, &d, e);
+    cfg.devfn = PCI_DEVFN(slot, 0);
+    rc = create(m, card, &cfg, &d, e);
     if (rc < 0)
         return rc;
     snprintf(path, sizeof(path), "ethernet@%x/ethernet-phy@0", slot);

@@ -22,6 +22,7 @@
 #include "machine/boot.h"
 #include "machine/firmware.h"
 #include "net/net.h"
+#include "net/netopt.h"
 
 #define MACHINE_MAX_DISKS 20
 #define MACHINE_MAX_NETS 4
@@ -100,10 +101,13 @@ int machine_change_cdrom(struct machine *m, unsigned cdrom, struct block_backend
 /* Has the guest locked the tray? Tell it that a person wants it open. Also while vCPUs run. */
 bool machine_cdrom_locked(struct machine *m, unsigned cdrom);
 void machine_cdrom_request(struct machine *m, unsigned cdrom);
-/* A network card; `backend` belongs to `io` and outlives the machine. `mac`: all zero means an
- * address that its number gives. */
-int machine_add_net(struct machine *m, const struct net_backend *backend, const uint8_t mac[6],
-                    struct loop *io, struct err *e) MUST_CHECK;
+/* A network card; `backend` belongs to `io` and outlives the machine. */
+struct machine_net {
+    enum net_model model;
+    uint8_t mac[6]; /* all zero: one that its number gives */
+};
+int machine_add_net(struct machine *m, const struct machine_net *card,
+                    const struct net_backend *backend, struct loop *io, struct err *e) MUST_CHECK;
 
 /* A virtio console, of unknown size at first; the callbacks come on the main loop. */
 struct machine_console {

@@ -166,6 +166,17 @@ static int parse_bridge(struct net_options *o, struct word value, struct err *e)
     return parse_interface(o->bridge, "bridge", value, e);
 }
 
+static int parse_model(struct net_options *o, struct word value, struct err *e)
+{
+    static const char *const names[] = {[NET_VIRTIO] = "virtio", [NET_E1000] = "e1000"};
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        o->model = (enum net_model)i;
+        if (word_is(value, names[i]))
+            return 0;
+    }
+    return err_usage(e, "--net model: there is no card '%.*s'; use virtio or e1000", WORD(value));
+}
+
 static const struct {
     const char *name;
     bool user, tap; /* whose it is */
@@ -173,7 +184,7 @@ static const struct {
 } suboptions[] = {
     {"hostfwd", true, false, parse_hostfwd}, {"ipv6", true, false, parse_ipv6},
     {"ifname", false, true, parse_ifname},   {"bridge", false, true, parse_bridge},
-    {"mac", true, true, parse_mac},
+    {"model", true, true, parse_model},      {"mac", true, true, parse_mac},
 };
 
 static int parse_suboption(struct net_options *o, struct word text, struct err *e)
@@ -190,8 +201,8 @@ static int parse_suboption(struct net_options *o, struct word text, struct err *
                          WORD(key));
     }
     return err_usage(e, "--net: unknown suboption '%.*s'; %s", WORD(key),
-                     o->kind == NET_USER ? "'user' takes hostfwd=, ipv6= and mac="
-                                         : "'tap' takes ifname=, bridge= and mac=");
+                     o->kind == NET_USER ? "'user' takes hostfwd=, ipv6=, model= and mac="
+                                         : "'tap' takes ifname=, bridge=, model= and mac=");
 }
 
 int net_options_parse(struct net_options *o, const char *text, struct err *e)

@@ -3,8 +3,10 @@
  * The words of `--net` and `-p`:
  *
  *   --net none
- *   --net user[,ipv6=on|off][,hostfwd=[tcp|udp]:[ADDR]:PORT-[ADDR]:PORT]...[,mac=MAC]
- *   --net tap[,ifname=NAME][,bridge=NAME][,mac=MAC]
+ *   --net user[,ipv6=on|off][,hostfwd=[tcp|udp]:[ADDR]:PORT-[ADDR]:PORT]...[,model=M][,mac=MAC]
+ *   --net tap[,ifname=NAME][,bridge=NAME][,model=M][,mac=MAC]
+ *
+ * M is virtio or e1000.
  *   -p [ADDR:]PORT:GUESTPORT[/tcp|/udp]
  *
  * An omitted host address means all of the host's, an omitted guest address the first that DHCP
@@ -24,6 +26,7 @@
 #define NET_IFNAME 16u /* bytes of an interface's name with its end, as the kernel's IFNAMSIZ */
 
 enum net_kind { NET_NONE, NET_USER, NET_TAP };
+enum net_model { NET_VIRTIO, NET_E1000 }; /* the card */
 
 struct net_forward {
     bool udp;
@@ -35,6 +38,7 @@ struct net_forward {
 
 struct net_options {
     enum net_kind kind;
+    enum net_model model;
     uint8_t mac[6]; /* all zero: none was given */
     /* User: */
     bool ipv6;

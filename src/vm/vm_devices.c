@@ -137,10 +137,12 @@ static int attach_net(struct vm *vm, unsigned i, struct err *e)
     struct loop *io = vm->net_io.loop;
     const struct net_user_config user = {
         .options = o, .loop = io, .clock = machine_clock(vm->machine)};
+    struct machine_net card = {.model = o->model};
     int rc = o->kind == NET_TAP ? net_tap_create(io, o, &vm->nets[i], e)
                                 : net_user_create(&user, &vm->nets[i], e);
 
-    return rc == 0 ? machine_add_net(vm->machine, &vm->nets[i], o->mac, io, e) : rc;
+    memcpy(card.mac, o->mac, sizeof(card.mac));
+    return rc == 0 ? machine_add_net(vm->machine, &card, &vm->nets[i], io, e) : rc;
 }
 
 static int attach_nets(struct vm *vm, struct err *e)

@@ -51,6 +51,7 @@
     X(virtio_rng)        \
     X(virtio_tablet)     \
     X(virtio_net)        \
+    X(e1000)             \
     X(pci_plain)         \
     X(host_bridge)       \
     X(pflash)            \

@@ -49,6 +49,9 @@ static void taps_and_addresses(void **state)
     assert_memory_equal(o.mac, mac, 6);
     assert_int_equal(net_options_parse(&o, "user,mac=52:54:00:ab:cd:ef", &e), 0);
     assert_memory_equal(o.mac, mac, 6);
+    assert_int_equal(o.model, NET_VIRTIO);
+    assert_int_equal(net_options_parse(&o, "tap,model=e1000", &e), 0);
+    assert_int_equal(o.model, NET_E1000);
 }
 
 static void bad_networks(void **state)
@@ -74,6 +77,7 @@ static void bad_networks(void **state)
         {"User", "unknown network 'User'"},
         {"none,ipv6=on", "takes no suboptions"},
         {"user,", "unknown suboption ''"},
+        {"user,model=ne2000", "no card 'ne2000'"},
         {"user,hostfw=tcp::1-:2", "unknown suboption 'hostfw'"},
         {"user,hostfwd", "needs a value"},
         {"user,ipv6", "needs a value"},

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The network cards of real PCs, with a driver that writes whatever it likes into its rings and
+ * registers, and a network that sends frames at any time, large ones and malformed ones too.
+ */
+#include "fuzz.h"
+
+#include "dev/e1000.h"
+
+#define RAM_SIZE 0x20000u
+#define DEVFN PCI_DEVFN(1, 0)
+#define BASE 0xc0000000u
+#define PORTS 0xc000u
+#define RINGS 0x1000u /* 16 descriptors each: receive, transmit */
+#define RING_BYTES 0x400u
+
+struct card {
+    int (*create)(const struct nic_config *cfg, struct device *out, struct err *e);
+    void (*start)(struct fuzz_input *in);
+    void (*reg)(struct fuzz_input *in); /* a write to a register that matters */
+    void (*go)(struct fuzz_input *in);  /* descriptors are the card's */
+};
+
+static struct {
+    struct ram *ram;
+    struct loop *loop;
+    struct vclock *clock;
+    struct bus *mmio, *ports;
+} t;
+
+static struct nic_fixture {
+    struct pci_bus *pci;
+    struct device dev;
+    const struct net_peer_ops *peer;
+    void *peer_opaque;
+} * now;
+
+static void on_attach(void *self, const struct net_peer_ops *ops, void *opaque)
+{
+    struct nic_fixture *f = self;
+
+    f->peer = ops;
+    f->peer_opaque = opaque;
+}
+
+static void on_offloads(void *self, unsigned offloads)
+{
+}
+
+/* What a card asks the cable to do must make sense to it. */
+static void on_send(void *self, const struct net_meta *m, uint8_t *frame, size_t len)
+{
+    FUZZ_REQUIRE(len >= NET_ETH_LEN && len <= NET_FRAME_MAX);
+    if (m->flags & NET_NEEDS_CSUM)
+        FUZZ_REQUIRE(m->csum_start >= NET_ETH_LEN && m->csum_start + m->csum_offset + 2u <= len);
+    if (m->gso != NET_GSO_NONE)
+        FUZZ_REQUIRE(m->gso_size != 0 && m->hdr_len < len && (m->flags & NET_NEEDS_CSUM));
+    memset(frame, 0, len);
+}
+
+static void on_nothing(void *self)
+{
+}
+
+static bool on_link(void *self)
+{
+    return true;
+}
+
+static const struct net_backend_ops backend_ops = {.name = "fuzz",
+                                                   .attach = on_attach,
+                                                   .set_offloads = on_offloads,
+                                                   .send = on_send,
+                                                   .send_end = on_nothing,
+                                                   .ready = on_nothing,
+                                                   .link_up = on_link};
+
+static void poke(gpa_t gpa, const void *buf, size_t len)
+{
+    FUZZ_REQUIRE(ram_write(t.ram, gpa, buf, len) == 0);
+}
+
+/* --- 82540EM --- */
+
+static void e1000_reg(uint32_t offset, uint32_t value)
+{
+    bus_write(t.mmio, BASE + offset, value, 4);
+}
+
+static void e1000_start(struct fuzz_input *in)
+{
+    e1000_reg(0x0000, 0x41);
+    for (unsigned ring = 0; ring < 2; ring++) {
+        e1000_reg(0x2800 + ring * 0x1000, RINGS + ring * RING_BYTES);
+        e1000_reg(0x2808 + ring * 0x1000, 256);
+    }
+    e1000_reg(0x0100, 0x8002 | fuzz_u32(in));
+    e1000_reg(0x0400, 0x000a);
+    e1000_reg(0x5000, 0x300 | fuzz_u8(in));
+    e1000_reg(0x00d0, 0xffff);
+}
+
+static void e1000_any(struct fuzz_input *in)
+{
+    static const uint16_t offsets[] = {0x0000, 0x0010, 0x0014, 0x0020, 0x0038, 0x00c0,
+                                       0x00c4, 0x00c8, 0x0100, 0x0400, 0x2800, 0x2804,
+                                       0x2808, 0x2810, 0x3800, 0x3808, 0x3810, 0x5000,
+                                       0x5400, 0x5404, 0x5200, 0x5600, 0x4074, 0x40c4};
+    uint32_t offset = offsets[fuzz_u8(in) % (sizeof(offsets) / sizeof(offsets[0]))];
+
+    e1000_reg(offset, fuzz_u32(in));
+    (void)bus_read(t.mmio, BASE + offset, 4);
+}
+
+static void e1000_go(struct fuzz_input *in)
+{
+    uint8_t tails = fuzz_u8(in);
+
+    e1000_reg(0x2818, tails & 15);
+    e1000_reg(0x3818, tails >> 4);
+}
+
+static const struct card cards[] = {{e1000_create, e1000_start, e1000_any, e1000_go}};
+#define CARDS (sizeof(cards) / sizeof(cards[0]))
+static struct nic_fixture fixtures[CARDS];
+
+/* --- all of them --- */
+
+static void set_up(void)
+{
+    FUZZ_REQUIRE(ram_create(&t.ram, RAM_SIZE, NULL) == 0);
+    FUZZ_REQUIRE(ram_add(t.ram, 0, RAM_SIZE, false, NULL) == 0);
+    FUZZ_REQUIRE(loop_create(&t.loop) == 0);
+    FUZZ_REQUIRE(vclock_create(&t.clock) == 0);
+    FUZZ_REQUIRE(bus_create(&t.ports, 0x10000) == 0);
+    FUZZ_REQUIRE(bus_create(&t.mmio, UINT64_C(1) << 40) == 0);
+}
+
+static void make(struct nic_fixture *f, const struct card *c)
+{
+    struct net_backend backend = {.ops = &backend_ops, .self = f, .offloads = 7};
+    struct pci_bus_config pc = {.mmio = t.mmio, .ports = t.ports};
+
+    FUZZ_REQUIRE(pci_bus_create(&pc, &f->pci) == 0);
+    struct nic_config cfg = {.bus = f->pci,
+                             .devfn = DEVFN,
+                             .ram = t.ram,
+                             .loop = t.loop,
+                             .clock = t.clock,
+                             .backend = &backend,
+                             .mac = {0x52, 0x54, 0, 1, 2, 3}};
+    FUZZ_REQUIRE(c->create(&cfg, &f->dev, NULL) == 0);
+}
+
+static void start(const struct card *c, struct nic_fixture *f, struct fuzz_input *in)
+{
+    struct pci_windows w = {
+        .mem32_base = BASE, .mem32_size = 1 << 24, .io_base = PORTS, .io_size = 0x100};
+
+    if (f->pci == NULL)
+        make(f, c);
+    now = f;
+    f->dev.ops->reset(f->dev.self);
+    FUZZ_REQUIRE(pci_bus_assign(f->pci, &w, NULL) == 0);
+    pci_config_write(f->pci, 0, DEVFN, PCI_REG_COMMAND, 2,
+                     PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER);
+    memset(ram_ptr(t.ram, 0, RAM_SIZE, true), 0, RAM_SIZE);
+    c->start(in);
+}
+
+/* Descriptors of real drivers have addresses in memory: some bits of the input say which. */
+static void write_desc(struct fuzz_input *in)
+{
+    uint8_t where = fuzz_u8(in);
+    uint32_t d[4] = {fuzz_u16(in) << 1, 0, fuzz_u32(in), fuzz_u32(in)};
+
+    poke(RINGS + (where >> 7) * RING_BYTES + 16 * (where & 15), d, sizeof(d));
+}
+
+/* A frame in memory with headers that begin as they should. */
+static void write_frame(struct fuzz_input *in)
+{
+    uint8_t frame[64] = {0x52, 0x54, 0, 9, 9, 9, 0x52, 0x54, 0, 1, 2, 3, 0x08, 0x00, 0x45};
+
+    frame[23] = 6;
+    frame[46] = 0x50;
+    frame[fuzz_u8(in) % sizeof(frame)] ^= fuzz_u8(in);
+    poke(fuzz_u16(in), frame, sizeof(frame));
+}
+
+static void receive(struct fuzz_input *in)
+{
+    static uint8_t frame[NET_FRAME_MAX];
+    struct net_meta meta = {.flags = fuzz_u8(in) & 3,
+                            .gso = fuzz_u8(in),
+                            .gso_size = fuzz_u16(in),
+                            .csum_start = fuzz_u8(in),
+                            .csum_offset = fuzz_u8(in)};
+    size_t len = fuzz_u16(in);
+    struct iovec iov[2] = {{frame, len / 2}, {frame + len / 2, len - len / 2}};
+
+    memset(frame, 0xff, 6);
+    frame[12] = 8;
+    frame[14] = 0x45;
+    frame[16] = (uint8_t)(len >> 8);
+    frame[17] = (uint8_t)(len - 14);
+    frame[23] = fuzz_u8(in);
+    frame[46] = 0x50;
+    (void)!now->peer->receive(now->peer_opaque, &meta, iov, 2);
+    now->peer->receive_end(now->peer_opaque);
+}
+
+static void on_stop(void *opaque)
+{
+    loop_stop(t.loop);
+}
+
+static void settle(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        FUZZ_REQUIRE(loop_post(t.loop, on_stop, NULL) == 0);
+        loop_run(t.loop);
+    }
+}
+
+static void step(const struct card *c, struct fuzz_input *in)
+{
+    switch (fuzz_u8(in) & 7) {
+    case 0:
+    case 1:
+        write_desc(in);
+        break;
+    case 2:
+        write_frame(in);
+        break;
+    case 3:
+        c->go(in);
+        settle();
+        break;
+    case 4:
+        receive(in);
+        break;
+    case 5:
+        now->dev.ops->pause(now->dev.self);
+        receive(in);
+        now->dev.ops->resume(now->dev.self);
+        break;
+    case 6:
+        c->reg(in);
+        break;
+    default:
+        now->peer->link(now->peer_opaque, fuzz_u8(in) & 1);
+        break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fuzz_input in = {data, size};
+
+    if (t.ram == NULL)
+        set_up();
+    unsigned choice = fuzz_u8(&in) % CARDS;
+    start(&cards[choice], &fixtures[choice], &in);
+    while (in.left > 0)
+        step(&cards[choice], &in);
+    settle();
+    return 0;
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the 82540EM does to frames: the receive filter (section 3.2.1), statistics (13.7), checksums
+ * (3.5.8) and TCP segmentation (3.5). Everything about a frame that it sends it knows from the
+ * context descriptor alone: it parses nothing.
+ */
+#include <string.h>
+
+#include "base/bits.h"
+#include "dev/chip/e1000_chip.h"
+
+enum { ETH_HEADER = 14, RAH_AV = 1u << 31 };
+
+static bool is_broadcast(const uint8_t *mac)
+{
+    static const uint8_t all[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+    return memcmp(mac, all, 6) == 0;
+}
+
+/* --- the filter --- */
+
+static bool exact_match(const struct e1000_chip *c, const uint8_t *mac)
+{
+    for (unsigned i = 0; i < E1000_ADDRESSES; i++)
+        if ((c->ra[2 * i + 1] & RAH_AV) != 0 && ld_le32(mac) == c->ra[2 * i] &&
+            ld_le16(mac + 4) == (uint16_t)c->ra[2 * i + 1])
+            return true;
+    return false;
+}
+
+/* 12 bits of the address, which RCTL.MO chooses, are a bit of the table: 13.5.1. */
+static bool hash_match(const struct e1000_chip *c, const uint8_t *mac)
+{
+    static const uint8_t shift[4] = {4, 3, 2, 0};
+    unsigned bit = ld_le16(mac + 4) >> shift[c->reg[E1000_RCTL] >> 12 & 3] & 0xfff;
+
+    return (c->mta[bit / 32] >> bit % 32 & 1) != 0;
+}
+
+static bool vlan_match(const struct e1000_chip *c, const uint8_t *frame, size_t len)
+{
+    uint32_t rctl = c->reg[E1000_RCTL];
+    unsigned tag;
+
+    if ((rctl & E1000_RCTL_VFE) == 0 || len < ETH_HEADER + 4 ||
+        (frame[12] << 8 | frame[13]) != (int)c->reg[E1000_VET])
+        return true;
+    tag = (unsigned)(frame[14] << 8 | frame[15]);
+    if ((rctl & E1000_RCTL_CFIEN) != 0 && (tag >> 12 & 1) != ((rctl & E1000_RCTL_CFI) != 0))
+        return false;
+    return (c->vfta[tag >> 5 & 0x7f] >> (tag & 31) & 1) != 0;
+}
+
+static bool address_match(const struct e1000_chip *c, const uint8_t *mac, uint8_t *status)
+{
+    uint32_t rctl = c->reg[E1000_RCTL];
+
+    if (exact_match(c, mac) || (is_broadcast(mac) && (rctl & E1000_RCTL_BAM) != 0))
+        return true;
+    if ((rctl & ((mac[0] & 1) != 0 ? E1000_RCTL_MPE : E1000_RCTL_UPE)) != 0)
+        return true;
+    *status |= E1000_RXD_PIF;
+    return (mac[0] & 1) != 0 && hash_match(c, mac);
+}
+
+bool e1000_accepts(const struct e1000_chip *c, const uint8_t *frame, size_t len, uint8_t *status)
+{
+    uint32_t rctl = c->reg[E1000_RCTL];
+    size_t most = (rctl & E1000_RCTL_LPE) != 0 ? E1000_FRAME_MAX : 1522;
+
+    *status = 0;
+    return c->link_up && (rctl & E1000_RCTL_EN) != 0 && len >= ETH_HEADER &&
+           len + E1000_FCS <= most && vlan_match(c, frame, len) && address_match(c, frame, status);
+}
+
+/* --- statistics --- */
+
+enum stat { /* offsets from 0x4000 */
+            PRC64 = 0x5c,
+            GPRC = 0x74,
+            BPRC = 0x78,
+            MPRC = 0x7c,
+            GPTC = 0x80,
+            GORC = 0x88,
+            GOTC = 0x90,
+            TOR = 0xc0,
+            TOT = 0xc8,
+            TPR = 0xd0,
+            TPT = 0xd4,
+            PTC64 = 0xd8,
+            MPTC = 0xf0,
+            BPTC = 0xf4,
+};
+
+/* They stick at their end. */
+static void count(struct e1000_chip *c, unsigned stat)
+{
+    c->stats[stat / 4] += c->stats[stat / 4] != UINT32_MAX;
+}
+
+static void count_octets(struct e1000_chip *c, unsigned stat, size_t octets)
+{
+    uint32_t *low = &c->stats[stat / 4];
+    uint64_t v = (low[0] | (uint64_t)low[1] << 32) + octets;
+
+    low[0] = (uint32_t)v;
+    low[1] = (uint32_t)(v >> 32);
+}
+
+/* Six classes of size, the first of 64 bytes; with FCS. */
+static unsigned size_class(size_t len)
+{
+    static const uint16_t ends[5] = {64, 127, 255, 511, 1023};
+    unsigned i = 0;
+
+    while (i < ARRAY_LEN(ends) && len > ends[i])
+        i++;
+    return 4 * i;
+}
+
+static void count_kind(struct e1000_chip *c, const uint8_t *frame, unsigned broadcast,
+                       unsigned multicast)
+{
+    if (is_broadcast(frame))
+        count(c, broadcast);
+    else if ((frame[0] & 1) != 0)
+        count(c, multicast);
+}
+
+/* What comes is at least as long as Ethernet's shortest frame. */
+void e1000_count_rx(struct e1000_chip *c, const uint8_t *frame, size_t len)
+{
+    len = len + E1000_FCS < 64 ? 64 : len + E1000_FCS;
+    count(c, GPRC);
+    count(c, TPR);
+    count(c, PRC64 + size_class(len));
+    count_kind(c, frame, BPRC, MPRC);
+    count_octets(c, GORC, len);
+    count_octets(c, TOR, len);
+}
+
+/* A short frame is padded: TCTL.PSP. */
+void e1000_count_tx(struct e1000_chip *c, const uint8_t *frame, size_t len)
+{
+    len += E1000_FCS;
+    if (len < 64 && (c->reg[E1000_TCTL] & E1000_TCTL_PSP) != 0)
+        len = 64;
+    count(c, GPTC);
+    count(c, TPT);
+    count(c, PTC64 + size_class(len));
+    count_kind(c, frame, BPTC, MPTC);
+    count_octets(c, GOTC, len);
+    count_octets(c, TOT, len);
+}
+
+/* --- what is sent --- */
+
+void e1000_take_context(struct e1000_chip *c, const uint8_t d[16])
+{
+    struct e1000_context ctx = {
+        .ipcss = d[0],
+        .ipcso = d[1],
+        .ipcse = ld_le16(d + 2),
+        .tucss = d[4],
+        .tucso = d[5],
+        .tucse = ld_le16(d + 6),
+        .paylen = ld_le32(d + 8) & 0xfffff,
+        .tucmd = d[11],
+        .hdrlen = d[13],
+        .mss = ld_le16(d + 14),
+    };
+
+    if (ctx.tucmd & E1000_TXD_TSE)
+        c->tso = ctx;
+    else
+        c->csum = ctx;
+}
+
+static uint16_t get16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static void put16(uint8_t *p, uint32_t v)
+{
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+    return (uint32_t)get16(p) << 16 | get16(p + 2);
+}
+
+static void put32(uint8_t *p, uint32_t v)
+{
+    put16(p, v >> 16);
+    put16(p + 2, v);
+}
+
+/* Ones' complement sum of 16-bit words (RFC 1071), eight bytes at a time. */
+static uint16_t ones_sum(const uint8_t *p, size_t len)
+{
+    uint64_t sum = 0;
+
+    for (; len >= 8; p += 8, len -= 8) {
+        uint64_t v = ld_le64(p);
+
+        sum += (v & UINT32_MAX) + (v >> 32);
+    }
+    for (; len >= 2; p += 2, len -= 2)
+        sum += ld_le16(p);
+    if (len != 0)
+        sum += *p;
+    while (sum >> 16 != 0)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)sum;
+}
+
+void e1000_sum_range(uint8_t *frame, size_t len, size_t start, size_t end, size_t at)
+{
+    if (end > len)
+        end = len;
+    if (start >= end || at + 2 > len)
+        return;
+    st_le16(frame + at, (uint16_t)~ones_sum(frame + start, end - start));
+}
+
+/* An end of 0 is the frame's; else it is the last byte's offset. */
+static size_t range_end(uint16_t last, size_t len)
+{
+    return last == 0 ? len : last + (size_t)1;
+}
+
+void e1000_sum(const struct e1000_context *x, uint8_t popts, uint8_t *frame, size_t len)
+{
+    if (popts & E1000_TXD_IXSM)
+        e1000_sum_range(frame, len, x->ipcss, range_end(x->ipcse, len), x->ipcso);
+    if (popts & E1000_TXD_TXSM)
+        e1000_sum_range(frame, len, x->tucss, range_end(x->tucse, len), x->tucso);
+}
+
+/* 3.5.6: what changes in the headers of the piece behind `done` bytes of payload. */
+static void segment_headers(const struct e1000_context *x, uint8_t *frame, size_t len,
+                            uint32_t done, unsigned index, bool last)
+{
+    enum { FIN_PSH = 0x09, SEQUENCE = 4, FLAGS = 13, TCP_HEADER = 20 };
+    uint8_t *ip = frame + x->ipcss, *tcp = frame + x->tucss;
+
+    if (x->tucmd & E1000_TXD_IP) {
+        put16(ip + 2, (uint32_t)(len - x->ipcss));
+        put16(ip + 4, get16(ip + 4) + index);
+    } else {
+        put16(ip + 4, (uint32_t)(len - x->ipcss - 40));
+    }
+    if (x->tucmd & E1000_TXD_TCP) {
+        put32(tcp + SEQUENCE, get32(tcp + SEQUENCE) + done);
+        if (!last)
+            tcp[FLAGS] &= (uint8_t)~FIN_PSH;
+    } else {
+        put16(tcp + 4, (uint32_t)(len - x->tucss)); /* a UDP header's length */
+    }
+}
+
+/* The driver leaves the length out of the pseudo header's sum: 3.5.7. */
+static void add_length(const struct e1000_context *x, uint8_t *frame, size_t len)
+{
+    uint8_t *field = frame + x->tucso;
+    uint32_t sum = get16(field) + (uint32_t)(len - x->tucss);
+
+    put16(field, (sum & 0xffff) + (sum >> 16));
+}
+
+static bool context_fits(const struct e1000_context *x, size_t len)
+{
+    return x->mss != 0 && x->hdrlen < len && x->ipcss + 20u <= x->tucss &&
+           x->tucss + (x->tucmd & E1000_TXD_TCP ? 20u : 8u) <= x->hdrlen &&
+           x->tucso + 2u <= x->hdrlen && x->ipcso + 2u <= x->hdrlen;
+}
+
+unsigned e1000_segment(const struct e1000_context *x, uint8_t popts, uint8_t *frame, size_t len,
+                       e1000_emit_fn *emit, void *opaque)
+{
+    uint8_t headers[UINT8_MAX];
+    uint32_t total, done = 0;
+    unsigned index = 0;
+
+    if (!context_fits(x, len))
+        return 0;
+    total = (uint32_t)(len - x->hdrlen);
+    memcpy(headers, frame, x->hdrlen);
+    do {
+        uint32_t size = total - done < x->mss ? total - done : x->mss;
+        uint8_t *piece = frame + done;
+        size_t piece_len = x->hdrlen + size;
+
+        memcpy(piece, headers, x->hdrlen);
+        segment_headers(x, piece, piece_len, done, index++, done + size == total);
+        if (popts & E1000_TXD_TXSM)
+            add_length(x, piece, piece_len);
+        e1000_sum(x, popts, piece, piece_len);
+        emit(opaque, piece, piece_len);
+        done += size;
+    } while (done < total);
+    return index;
+}
