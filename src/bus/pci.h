@@ -136,6 +136,8 @@ struct pci_bar {
     const struct bus_ops *ops;
     /* Instead of ops: told where the BAR is now, or PCI_UNMAPPED. */
     void (*placed)(void *opaque, uint64_t base);
+    /* Beside ops: likewise, afterwards. */
+    void (*moved)(void *opaque, uint64_t base);
     void *opaque;
     uint64_t mapped; /* where it is mapped, or PCI_UNMAPPED; lock */
 };
@@ -181,6 +183,10 @@ void pci_func_bar(struct pci_func *f, unsigned bar, enum pci_bar_type type, uint
  * called when it moves, one call at a time, with no lock held. */
 void pci_func_bar_placed(struct pci_func *f, unsigned bar, enum pci_bar_type type, uint64_t size,
                          void (*placed)(void *opaque, uint64_t base), void *opaque);
+/* A BAR with ops: `moved` is told where it is now, or PCI_UNMAPPED, as `placed` would be, with the
+ * opaque of its ops. */
+void pci_func_bar_moved(struct pci_func *f, unsigned bar,
+                        void (*moved)(void *opaque, uint64_t base));
 /* The expansion ROM; `size` is a power of two, at least 2 KB. */
 void pci_func_rom(struct pci_func *f, uint64_t size, const struct bus_ops *ops, void *opaque);
 

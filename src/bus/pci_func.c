@@ -130,6 +130,12 @@ void pci_func_rom(struct pci_func *f, uint64_t size, const struct bus_ops *ops, 
     pci_func_bar(f, PCI_BARS, PCI_BAR_ROM, size, ops, opaque);
 }
 
+void pci_func_bar_moved(struct pci_func *f, unsigned bar,
+                        void (*moved)(void *opaque, uint64_t base))
+{
+    f->bars[bar].moved = moved;
+}
+
 unsigned pci_func_cap(struct pci_func *f, uint8_t id, const void *body, const void *wmask,
                       unsigned len)
 {
@@ -190,6 +196,8 @@ static void bar_move(struct pci_func *f, struct pci_bar *bar, uint64_t want)
         bus_unmap(space, have, bar->ops, bar->opaque);
     if (want != PCI_UNMAPPED && bar->placed == NULL)
         r = bus_map(space, want, bar->size, bar->ops, bar->opaque);
+    if (bar->moved != NULL)
+        bar->moved(bar->opaque, r < 0 ? PCI_UNMAPPED : want);
     lock_take(&f->lock);
     if (r < 0) /* outside the address space: it decodes nothing */
         bar->mapped = PCI_UNMAPPED;

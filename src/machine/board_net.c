@@ -23,9 +23,8 @@ static void address(uint8_t to[6], const uint8_t given[6], unsigned number)
 static int create(struct machine *m, const struct machine_net *card, struct nic_config *cfg,
                   struct device *d, struct err *e)
 {
-    struct virtio_net_config virtio = {
-        .place = {.bus = cfg->bus, .devfn = cfg->devfn, .ram = cfg->ram, .loop = cfg->loop},
-        .backend = cfg->backend};
+    struct virtio_net_config virtio = {.place = board_place(m, slots[m->nets], cfg->loop),
+                                       .backend = cfg->backend};
 
     address(cfg->mac, card->mac, m->nets);
     if (card->model == NET_E1000)

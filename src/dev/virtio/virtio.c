@@ -372,6 +372,19 @@ bool virtio_queue_ready(struct virtio_dev *d, unsigned queue)
     return virtio_live(d) && dma && d->queues[queue].enabled;
 }
 
+void virtio_serve(struct virtio_dev *d, uint32_t queues)
+{
+    if (!virtio_hold(d)) /* resume and DRIVER_OK look at all queues anyway */
+        return;
+    while (queues != 0) {
+        unsigned queue = (unsigned)__builtin_ctz(queues);
+        if (virtio_queue_ready(d, queue))
+            d->ops->run(d->self, queue);
+        queues &= queues - 1;
+    }
+    virtio_release(d);
+}
+
 static void kicked(void *opaque, int fd, unsigned events)
 {
     struct virtio_kicker *k = opaque;
@@ -379,16 +392,7 @@ static void kicked(void *opaque, int fd, unsigned events)
     uint64_t n;
     if (read(fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
         log_debug("%s: eventfd: errno %d", d->ops->name, errno);
-    uint32_t pending = atomic_exchange(&k->pending, 0);
-    if (!virtio_hold(d)) /* resume and DRIVER_OK look at all queues anyway */
-        return;
-    while (pending != 0) {
-        unsigned queue = (unsigned)__builtin_ctz(pending);
-        if (virtio_queue_ready(d, queue))
-            d->ops->run(d->self, queue);
-        pending &= pending - 1;
-    }
-    virtio_release(d);
+    virtio_serve(d, atomic_exchange(&k->pending, 0));
 }
 
 static void kicker_free(struct virtio_kicker *k)
@@ -427,6 +431,11 @@ static int kicker_for(struct virtio_dev *d, struct loop *loop, struct virtio_kic
 int virtio_queue_loop(struct virtio_dev *d, unsigned queue, struct loop *loop)
 {
     return kicker_for(d, loop, &d->queue_kicker[queue]);
+}
+
+struct loop *virtio_queue_served_by(struct virtio_dev *d, unsigned queue)
+{
+    return d->queue_kicker[queue]->loop;
 }
 
 /* --- life --- */

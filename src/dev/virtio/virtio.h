@@ -182,5 +182,8 @@ void virtio_queue_get(struct virtio_dev *d, unsigned queue, struct virtq_setup *
 void virtio_queue_set(struct virtio_dev *d, unsigned queue, const struct virtq_setup *s);
 void virtio_kick(struct virtio_dev *d, unsigned queue); /* cheap; any thread */
 void virtio_kick_all(struct virtio_dev *d);
+struct loop *virtio_queue_served_by(struct virtio_dev *d, unsigned queue);
+/* What a kick leads to, for these queues (bits); on the loop that serves them. */
+void virtio_serve(struct virtio_dev *d, uint32_t queues);
 
 #endif

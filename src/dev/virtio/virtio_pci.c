@@ -7,12 +7,15 @@
  *   0x2000  device-specific configuration
  *   0x3000  notifications, 4 bytes for each queue
  *
- * Registers are served on the vCPU's thread; a notification only posts the queue to its loop.
+ * Registers are served on the vCPU's thread; a notification only posts the queue to its loop, or
+ * does not come here at all (virtio_bell.h).
  */
 #include "dev/virtio/virtio_pci.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "base/log.h"
 
 #define VENDOR 0x1af4
 #define DEVICE_BASE 0x1040
@@ -372,6 +375,14 @@ static void add_caps(struct virtio_pci *p)
     p->cfg_cap = pci_func_cap(&p->func, CAP_VENDOR, &window_body, &wmask, 20);
 }
 
+static void placed(void *opaque, uint64_t base)
+{
+    struct virtio_pci *p = opaque;
+
+    virtio_bells_place(p->bells,
+                       base == PCI_UNMAPPED ? VIRTIO_BELLS_NOWHERE : base + REGION_NOTIFY * REGION);
+}
+
 int virtio_pci_init(struct virtio_pci *p, struct virtio_dev *vdev, const struct virtio_place *place,
                     uint32_t class_code, struct err *e)
 {
@@ -396,6 +407,10 @@ int virtio_pci_init(struct virtio_pci *p, struct virtio_dev *vdev, const struct 
     vdev->transport =
         (struct virtio_transport){notify_queue, notify_config, dma_allowed, reset_registers, p};
     reset_registers(p);
+    if (virtio_bells_create(vdev, &place->doorbells, &p->bells) < 0)
+        log_debug("%s: no doorbells", info.name);
+    if (p->bells != NULL)
+        pci_func_bar_moved(&p->func, BAR_REGS, placed);
     int r = pci_add(place->bus, place->devfn, &p->func, e);
     if (r < 0)
         virtio_pci_finish(p);
@@ -405,6 +420,7 @@ int virtio_pci_init(struct virtio_pci *p, struct virtio_dev *vdev, const struct 
 void virtio_pci_finish(struct virtio_pci *p)
 {
     pci_remove(&p->func);
+    virtio_bells_destroy(p->bells);
     pci_func_finish(&p->func);
     lock_finish(&p->lock);
 }

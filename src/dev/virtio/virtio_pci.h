@@ -19,6 +19,7 @@
 #include "base/lock.h"
 #include "bus/pci.h"
 #include "dev/virtio/virtio.h"
+#include "dev/virtio/virtio_bell.h"
 
 /* Where and how a virtio device sits in the machine; common to all types. */
 struct virtio_place {
@@ -27,6 +28,7 @@ struct virtio_place {
     struct ram *ram;
     struct loop *loop; /* serves the queues; not the main thread's loop for block devices */
     bool no_packed;    /* do not offer packed rings */
+    struct virtio_doorbells doorbells;
 };
 
 struct virtio_pci {
@@ -36,6 +38,7 @@ struct virtio_pci {
     struct bus_ops regs; /* with the device's own name */
     unsigned cfg_cap;    /* offset of the PCI_CFG capability */
     _Atomic bool master; /* bus mastering is on */
+    struct virtio_bells *bells;
     /* State (lock). */
     uint32_t device_feature_select, driver_feature_select;
     uint16_t queue_select;

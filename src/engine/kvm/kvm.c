@@ -77,6 +77,8 @@ static int open_machine(const struct kvm_sys *sys, struct engine *en, struct err
     if (size < (int)sizeof(struct kvm_run))
         return err_set(e, ENODEV, "/dev/kvm does not say how large a virtual CPU is");
     en->run_size = (size_t)size;
+    en->doorbells = sys->ioctl(en->kvm, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD) > 0 &&
+                    sys->ioctl(en->kvm, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
     return 0;
 }
 
@@ -256,6 +258,16 @@ static int kvm_cpuid_offer(struct cpuid_offer *out, struct err *e)
     return rc;
 }
 
+static int kvm_doorbell(struct engine *en, gpa_t gpa, int fd, bool on)
+{
+    struct kvm_ioeventfd bell = {
+        .addr = gpa, .fd = fd, .flags = on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN};
+
+    if (!en->doorbells)
+        return -ENOTSUP;
+    return ioctl(en->vm, KVM_IOEVENTFD, &bell) < 0 ? -errno : 0;
+}
+
 static const char *kvm_strerror(struct engine_vcpu *v)
 {
     return v->error;
@@ -290,6 +302,7 @@ const struct engine_ops engine_kvm = {
     .remap = kvm_remap,
     .dirty_log = kvm_dirty_log,
     .dirty_take = kvm_dirty_take,
+    .doorbell = kvm_doorbell,
     .strerror = kvm_strerror,
     .tsc_khz = kvm_tsc_khz,
     .tsc_read = kvm_tsc_read,

@@ -55,6 +55,7 @@ struct engine {
     int first_vcpu; /* fd of vCPU 0 until it is created: the TSC's frequency is asked of a vCPU */
     size_t run_size;
     uint64_t tsc_khz;
+    bool doorbells; /* this KVM has them, for writes of any size */
     uint32_t *msrs; /* that this KVM saves */
     unsigned msr_count;
     struct engine_vcpu *vcpu[256];
