@@ -68,11 +68,14 @@ static int set_memory(void *opaque, const char *option, char *value, struct err 
 static int set_cpus(void *opaque, const char *option, char *value, struct err *e)
 {
     struct vm_config *c = &((struct run *)opaque)->cfg;
-    int rc = x86_topology_parse(&c->topology, option, value, MACHINE_MAX_CPUS, e);
+    int rc = pin_take(option, value, &c->pin, e);
 
     if (rc == 0)
-        c->cpus = x86_topology_cpus(&c->topology);
-    return rc;
+        rc = x86_topology_parse(&c->topology, option, value, MACHINE_MAX_CPUS, e);
+    if (rc < 0)
+        return rc;
+    c->cpus = x86_topology_cpus(&c->topology);
+    return pin_fits(option, &c->pin, c->cpus, e);
 }
 
 static int set_cpu(void *opaque, const char *option, char *value, struct err *e)
@@ -319,8 +322,8 @@ static int set_image(void *opaque, char *value, struct err *e)
 static const struct arg_option options[] = {
     {"accel", 0, "auto|bt|kvm", "engine; auto takes the best this host offers", set_accel},
     {"memory", 'm', "SIZE[,hugepages=2M|1G]", "memory, as in 512M or 4G (default 1G)", set_memory},
-    {"cpus", 'c', "N[,sockets=S][,cores=C][,threads=T]",
-     "virtual CPUs (default 1), and how they are grouped", set_cpus},
+    {"cpus", 'c', "N[,sockets=S][,cores=C][,threads=T][,pin=LIST]",
+     "virtual CPUs (default 1), how they are grouped, where they run", set_cpus},
     {"cpu", 0, "host|baseline|v2|v3|v4[,+F][,-F]", "processor: level, more or less features",
      set_cpu},
     {"kernel", 0, "FILE", "kernel to boot: bzImage, ELF, PVH, multiboot", set_kernel},

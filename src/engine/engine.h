@@ -169,9 +169,9 @@ struct engine_ops {
     int (*dirty_log)(struct engine *en, bool on);
     int (*dirty_take)(struct engine *en, ram_write_fn *fn, void *opaque);
     /* Each write, of any size, that begins at a device's address `gpa` makes the eventfd `fd`
-     * readable, and the guest goes on: no call of mmio_write, and the value is lost. on = false ends
-     * what the same gpa and fd began. Any thread. 0 or -errno: the host cannot, or something else
-     * is told there; the writes come as ever then. NULL: the engine never can. */
+     * readable, and the guest goes on: no call of mmio_write, and the value is lost. on = false
+     * ends what the same gpa and fd began. Any thread. 0 or -errno: the host cannot, or something
+     * else is told there; the writes come as ever then. NULL: the engine never can. */
     int (*doorbell)(struct engine *en, gpa_t gpa, int fd, bool on);
     /* The last reason of ENGINE_EXIT_ERROR, for the log. */
     const char *(*strerror)(struct engine_vcpu *v);

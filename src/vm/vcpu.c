@@ -9,6 +9,7 @@
 #include "vm/vcpu.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -120,9 +121,19 @@ void vcpu_finish(struct vcpu *v)
 
 int vcpu_start(struct vcpu *v)
 {
+    pthread_attr_t attr;
+    cpu_set_t one;
     char name[16];
-    int rc = pthread_create(&v->thread, NULL, vcpu_main, v);
+    int rc = pthread_attr_init(&attr);
 
+    if (rc == 0 && v->processor >= 0) {
+        CPU_ZERO(&one);
+        CPU_SET(v->processor, &one);
+        rc = pthread_attr_setaffinity_np(&attr, sizeof(one), &one);
+    }
+    if (rc == 0)
+        rc = pthread_create(&v->thread, &attr, vcpu_main, v);
+    pthread_attr_destroy(&attr);
     if (rc != 0)
         return -rc;
     v->started = true;

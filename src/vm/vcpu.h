@@ -24,6 +24,7 @@ struct vcpu {
     const struct engine_ops *engine;
     struct engine_vcpu *ev;
     unsigned index;
+    int processor; /* of the host that the thread runs on; -1: any */
     /* The engine came back with something that is not this thread's to handle. On the vCPU's
      * thread; afterwards it sleeps until vcpu_stop. */
     void (*ended)(void *opaque, unsigned index, enum engine_exit why);

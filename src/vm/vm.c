@@ -246,6 +246,7 @@ static void init_vcpus(struct vm *vm)
 
         v->engine = vm->cfg.engine;
         v->index = i;
+        v->processor = vm->cfg.pin.count != 0 ? vm->cfg.pin.cpu[i] : -1;
         v->ended = on_vcpu_ended;
         v->opaque = vm;
         vcpu_init(v);
@@ -254,8 +255,11 @@ static void init_vcpus(struct vm *vm)
 
 static int create_parts(struct vm *vm, struct err *e)
 {
-    int rc = loop_create(&vm->loop);
+    int rc = pin_check(&vm->cfg.pin, e);
 
+    if (rc < 0)
+        return rc;
+    rc = loop_create(&vm->loop);
     if (rc < 0)
         return err_set(e, -rc, "cannot create the event loop: %s", strerror(-rc));
     rc = vm_control_create(vm, e); /* first: it finds out whether the name is in use */

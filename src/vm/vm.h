@@ -18,6 +18,7 @@
 #include "machine/machine.h"
 #include "net/netopt.h"
 #include "vm/chardev.h"
+#include "vm/pin.h"
 
 struct display_options {
     const char *vnc;           /* where viewers connect, as listener_create says; NULL: nowhere */
@@ -40,6 +41,7 @@ struct vm_config {
     enum ram_pages pages; /* see struct machine_config */
     unsigned cpus;
     struct x86_topology topology; /* of them; all 0: flat */
+    struct vm_pin pin;
     struct cpuid_policy cpu;
     enum machine_board board;
     struct firmware_config firmware;

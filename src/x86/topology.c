@@ -68,7 +68,8 @@ static int parse_factor(struct x86_topology *t, const char *option, const char *
         *text = value;
         return 0;
     }
-    return err_usage(e, "%s: '%s' is unknown; use sockets=N, cores=N and threads=N", option, *text);
+    return err_usage(e, "%s: '%s' is unknown; use sockets=N, cores=N, threads=N and pin=LIST",
+                     option, *text);
 }
 
 static bool power_of_two(unsigned n)

@@ -237,6 +237,7 @@ TEST_LIST = [  # name, function, part of the short run
     ("firmware", system("firmware"), False),
     ("system boot 1", system("boot"), False),
     ("system boot 2", system("boot", 2), False),
+    ("pinning", system("pin"), False),
     ("power", system("power"), False),
     ("serial", system("serial"), False),
     ("control", system("control"), False),
