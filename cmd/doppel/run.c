@@ -348,6 +348,7 @@ static const struct arg_option options[] = {
     {"display", 0, "none|vnc=unix:F|vnc=HOST:PORT[,password-file=F]",
      "who is shown the screen (default none)", set_display},
     {"usb", 0, "keyboard,tablet", "a USB controller with one of these or both", run_set_usb},
+    {"sound", 0, "ac97[,wav=FILE]", "sound, and a file of what is played", run_set_sound},
     {"name", 0, "NAME", "name of the machine, for the guest and for 'doppel list'", set_name},
     {"control", 0, "SOCKET", "path of the control socket (default by --name)", set_control},
     {"detach", 'd', NULL, "run in the background; needs --name or --control", set_detach},

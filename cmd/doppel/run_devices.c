@@ -11,3 +11,11 @@ int run_set_usb(void *cfg, const char *option, char *value, struct err *e)
 
     return option_usb(option, value, &c->usb_keyboard, &c->usb_tablet, e);
 }
+
+int run_set_sound(void *cfg, const char *option, char *value, struct err *e)
+{
+    struct vm_config *c = cfg;
+
+    c->sound = true;
+    return option_sound(option, value, &c->wav, e);
+}

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 
+int run_set_sound(void *cfg, const char *option, char *value, struct err *e) MUST_CHECK;
 int run_set_usb(void *cfg, const char *option, char *value, struct err *e) MUST_CHECK;
 
 #endif

@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "block/block.h"
 #include "dev/serial.h"
+#include "dev/sound/sound.h"
 #include "dev/video.h"
 #include "engine/engine.h"
 #include "loop/loop.h"
@@ -108,6 +109,9 @@ struct machine_net {
 };
 int machine_add_net(struct machine *m, const struct machine_net *card,
                     const struct net_backend *backend, struct loop *io, struct err *e) MUST_CHECK;
+
+/* An AC'97 sound device; `out` is called on the main loop and outlives the machine. */
+int machine_add_sound(struct machine *m, const struct sound_out *out, struct err *e) MUST_CHECK;
 
 /* A virtio console, of unknown size at first; the callbacks come on the main loop. */
 struct machine_console {

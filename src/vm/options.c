@@ -283,6 +283,21 @@ int option_usb(const char *option, char *text, bool *keyboard, bool *tablet, str
     return 0;
 }
 
+int option_sound(const char *option, char *text, const char **wav, struct err *e)
+{
+    char *next = cut(text);
+
+    if (strcmp(text, "ac97") != 0)
+        return err_usage(e, "%s: '%s' is unknown; use ac97", option, text);
+    *wav = NULL;
+    if (next == NULL)
+        return 0;
+    if (strncmp(next, "wav=", 4) != 0 || next[4] == '\0' || cut(next) != NULL)
+        return err_usage(e, "%s: '%s' is not a suboption; use wav=FILE", option, next);
+    *wav = next + 4;
+    return 0;
+}
+
 int option_vga(const char *option, const char *value, bool *out, struct err *e)
 {
     *out = strcmp(value, "std") == 0;

@@ -55,6 +55,9 @@ int option_display(const char *option, char *text, struct display_options *out,
 int option_usb(const char *option, char *text, bool *keyboard, bool *tablet,
                struct err *e) MUST_CHECK;
 
+/* "ac97[,wav=FILE]". Edits `text`, to which *wav points. */
+int option_sound(const char *option, char *text, const char **wav, struct err *e) MUST_CHECK;
+
 /* std or none. */
 int option_vga(const char *option, const char *value, bool *out, struct err *e) MUST_CHECK;
 

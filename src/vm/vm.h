@@ -63,6 +63,8 @@ struct vm_config {
     void *opaque;
     bool vga; /* a screen */
     bool usb_keyboard, usb_tablet;
+    bool sound;
+    const char *wav; /* a file of what it plays; NULL: none */
     struct display_options display;
     bool no_reboot;      /* a reset by the guest ends the machine */
     bool debug_exit;     /* the port 0xf4 device */

@@ -10,6 +10,7 @@
 #include "net/slirp.h"
 #include "net/tap.h"
 #include "vm/vm_internal.h"
+#include "vm/wav.h"
 
 /* --- I/O threads --- */
 
@@ -222,6 +223,24 @@ void vm_terminal_size(struct vm *vm, uint16_t cols, uint16_t rows)
         machine_console_resize(vm->machine, cols, rows);
 }
 
+/* --- sound --- */
+
+static int attach_sound(struct vm *vm, struct err *e)
+{
+    struct sound_out out = {0};
+    int rc;
+
+    if (!vm->cfg.sound)
+        return 0;
+    if (vm->cfg.wav != NULL) {
+        rc = wav_create("--sound", vm->cfg.wav, &vm->wav, e);
+        if (rc < 0)
+            return rc;
+        out = wav_sound(vm->wav);
+    }
+    return machine_add_sound(vm->machine, &out, e);
+}
+
 /* --- all of them --- */
 
 int vm_attach_devices(struct vm *vm, struct err *e)
@@ -230,6 +249,8 @@ int vm_attach_devices(struct vm *vm, struct err *e)
 
     if (rc == 0)
         rc = attach_nets(vm, e);
+    if (rc == 0)
+        rc = attach_sound(vm, e);
     return rc == 0 ? attach_console(vm, e) : rc;
 }
 
@@ -248,6 +269,7 @@ void vm_stop_io(struct vm *vm)
 
 void vm_close_devices(struct vm *vm)
 {
+    wav_destroy(vm->wav);
     for (unsigned i = 0; i < vm->cfg.net_count; i++)
         if (vm->nets[i].ops != NULL)
             vm->nets[i].ops->destroy(vm->nets[i].self);

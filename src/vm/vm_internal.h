@@ -32,6 +32,8 @@ enum vm_event {
 enum { PAUSE_USER = 1, PAUSE_DEBUG = 2 };
 
 /* A thread that runs a loop for devices. */
+struct wav;
+
 struct vm_io {
     struct loop *loop;
     pthread_t thread;
@@ -59,6 +61,7 @@ struct vm {
     const char *quit_by;        /* why vm_quit was called, for the event; NULL: a signal */
     struct vm_debug *debug;     /* NULL: no --gdb */
     struct vm_input *input;
+    struct wav *wav;            /* NULL: none */
     struct vm_display *display; /* NULL: nobody is shown the screen */
 
     _Atomic unsigned events; /* EVENT_*, not handled yet */

@@ -59,6 +59,7 @@
     X(ide)               \
     X(nvme)              \
     X(xhci)              \
+    X(ac97)              \
     X(ahci)
 
 #define SUITE_RAM_SIZE (4u << 20) /* guest RAM from address 0 */

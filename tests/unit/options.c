@@ -280,14 +280,36 @@ static void test_usb(void **state)
     assert_true(option_usb("--usb", none, &keyboard, &tablet, &e) < 0);
 }
 
+static void test_sound(void **state)
+{
+    const char *wav = NULL;
+    char plain[] = "ac97", file[] = "ac97,wav=a,,b.wav", wrong[] = "sb16", empty[] = "ac97,wav=";
+    struct err e = {0};
+
+    assert_int_equal(option_sound("--sound", file, &wav, &e), 0);
+    assert_string_equal(wav, "a,b.wav");
+    assert_int_equal(option_sound("--sound", plain, &wav, &e), 0);
+    assert_null(wav);
+    assert_true(option_sound("--sound", wrong, &wav, &e) < 0);
+    assert_string_equal(e.text, "--sound: 'sb16' is unknown; use ac97");
+    assert_true(option_sound("--sound", empty, &wav, &e) < 0);
+    assert_true(e.usage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_usb),     cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_display), cmocka_unit_test(sizes),
-        cmocka_unit_test(durations),    cmocka_unit_test(numbers),
-        cmocka_unit_test(disks),        cmocka_unit_test(names),
-        cmocka_unit_test(escape_key),   cmocka_unit_test(character_back_ends),
+        cmocka_unit_test(test_usb),
+        cmocka_unit_test(test_sound),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_display),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(durations),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(disks),
+        cmocka_unit_test(names),
+        cmocka_unit_test(escape_key),
+        cmocka_unit_test(character_back_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
