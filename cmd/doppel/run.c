@@ -72,10 +72,8 @@ static int set_cpus(void *opaque, const char *option, char *value, struct err *e
 
     if (rc == 0)
         rc = x86_topology_parse(&c->topology, option, value, MACHINE_MAX_CPUS, e);
-    if (rc < 0)
-        return rc;
     c->cpus = x86_topology_cpus(&c->topology);
-    return pin_fits(option, &c->pin, c->cpus, e);
+    return rc == 0 ? pin_fits(option, &c->pin, c->cpus, e) : rc;
 }
 
 static int set_cpu(void *opaque, const char *option, char *value, struct err *e)
