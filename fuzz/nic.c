@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include "dev/e1000.h"
+#include "dev/pcnet.h"
 
 #define RAM_SIZE 0x20000u
 #define DEVFN PCI_DEVFN(1, 0)
@@ -120,7 +121,46 @@ static void e1000_go(struct fuzz_input *in)
     e1000_reg(0x3818, tails >> 4);
 }
 
-static const struct card cards[] = {{e1000_create, e1000_start, e1000_any, e1000_go}};
+/* --- Am79C970A --- */
+
+static void csr(unsigned reg, uint16_t value)
+{
+    bus_write(t.ports, PORTS + 0x12, reg, 2);
+    bus_write(t.ports, PORTS + 0x10, value, 2);
+}
+
+static void pcnet_start(struct fuzz_input *in)
+{
+    uint32_t block[7] = {0x40400000 | fuzz_u16(in), 0x01005452, 0x0302, 0, 0, RINGS,
+                         RINGS + RING_BYTES};
+
+    bus_write(t.ports, PORTS + 0x12, 20, 2);
+    bus_write(t.ports, PORTS + 0x16, fuzz_u8(in) & 3, 2);
+    poke(0x800, block, sizeof(block));
+    csr(1, 0x800);
+    csr(2, 0);
+    csr(0, 1);
+    csr(0, 0x42);
+}
+
+static void pcnet_any(struct fuzz_input *in)
+{
+    static const uint8_t regs[] = {0, 1, 2, 3, 4, 5, 8, 12, 15, 24, 25, 30, 31, 58, 76, 78};
+    uint8_t which = fuzz_u8(in);
+
+    if ((which & 0x80) != 0)
+        (void)bus_read(t.ports, PORTS + (which & 0x1f), 2 << (which >> 5 & 1));
+    else
+        csr(regs[which % sizeof(regs)], fuzz_u16(in));
+}
+
+static void pcnet_go(struct fuzz_input *in)
+{
+    csr(0, 0x48);
+}
+
+static const struct card cards[] = {{e1000_create, e1000_start, e1000_any, e1000_go},
+                                    {pcnet_create, pcnet_start, pcnet_any, pcnet_go}};
 #define CARDS (sizeof(cards) / sizeof(cards[0]))
 static struct nic_fixture fixtures[CARDS];
 

@@ -141,6 +141,7 @@ static void on_link(void *self, bool up)
 }
 
 static const struct nic_ops nic_ops = {
+    .offloads = NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6,
     .run = on_run,
     .fits = e1000_fits,
     .receive = e1000_receive,

@@ -262,8 +262,7 @@ void nic_attach(struct nic *n)
     if (n->backend.ops == NULL)
         return;
     n->backend.ops->attach(n->backend.self, &peer, n);
-    n->backend.ops->set_offloads(n->backend.self,
-                                 NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6);
+    n->backend.ops->set_offloads(n->backend.self, n->ops->offloads);
 }
 
 void nic_detach(struct nic *n)

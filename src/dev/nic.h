@@ -32,6 +32,7 @@ struct nic_config {
 
 /* On the loop's thread, with no lock held. */
 struct nic_ops {
+    unsigned offloads;       /* NET_OFFLOAD_*: which frames it takes, made plain before `receive` */
     void (*run)(void *self); /* the driver did something */
     /* Is there room for so many frames of up to NET_MTU, or for as many as there can be? Also true
      * where frames are thrown away. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dev/e1000.h"
+#include "dev/pcnet.h"
 #include "dev/virtio/virtio_net.h"
 #include "machine/machine_internal.h"
 
@@ -29,6 +30,8 @@ static int create(struct machine *m, const struct machine_net *card, struct nic_
     address(cfg->mac, card->mac, m->nets);
     if (card->model == NET_E1000)
         return e1000_create(cfg, d, e);
+    if (card->model == NET_PCNET)
+        return pcnet_create(cfg, d, e);
     memcpy(virtio.mac, cfg->mac, sizeof(virtio.mac));
     return virtio_net_create(&virtio, d, e);
 }

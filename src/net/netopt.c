@@ -168,13 +168,15 @@ static int parse_bridge(struct net_options *o, struct word value, struct err *e)
 
 static int parse_model(struct net_options *o, struct word value, struct err *e)
 {
-    static const char *const names[] = {[NET_VIRTIO] = "virtio", [NET_E1000] = "e1000"};
+    static const char *const names[] = {
+        [NET_VIRTIO] = "virtio", [NET_E1000] = "e1000", [NET_PCNET] = "pcnet"};
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         o->model = (enum net_model)i;
         if (word_is(value, names[i]))
             return 0;
     }
-    return err_usage(e, "--net model: there is no card '%.*s'; use virtio or e1000", WORD(value));
+    return err_usage(e, "--net model: there is no card '%.*s'; use virtio, e1000 or pcnet",
+                     WORD(value));
 }
 
 static const struct {

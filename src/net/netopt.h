@@ -6,7 +6,7 @@
  *   --net user[,ipv6=on|off][,hostfwd=[tcp|udp]:[ADDR]:PORT-[ADDR]:PORT]...[,model=M][,mac=MAC]
  *   --net tap[,ifname=NAME][,bridge=NAME][,model=M][,mac=MAC]
  *
- * M is virtio or e1000.
+ * M is virtio, e1000 or pcnet.
  *   -p [ADDR:]PORT:GUESTPORT[/tcp|/udp]
  *
  * An omitted host address means all of the host's, an omitted guest address the first that DHCP
@@ -26,7 +26,7 @@
 #define NET_IFNAME 16u /* bytes of an interface's name with its end, as the kernel's IFNAMSIZ */
 
 enum net_kind { NET_NONE, NET_USER, NET_TAP };
-enum net_model { NET_VIRTIO, NET_E1000 }; /* the card */
+enum net_model { NET_VIRTIO, NET_E1000, NET_PCNET }; /* the card */
 
 struct net_forward {
     bool udp;

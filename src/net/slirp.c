@@ -29,6 +29,9 @@
 #define SLIRP_MSS 16384u
 #define SLIRP_MRU (SLIRP_MSS + 40u)
 
+/* More than net_make_gso looks at. */
+#define HEADERS 1024u
+
 /* Frames that wait for the guest. Above the first mark sockets are not read any more; above the
  * second, frames are dropped. */
 #define QUEUE_THROTTLE (256u << 10)
@@ -65,10 +68,19 @@ static uint64_t monotonic_ns(void)
 
 /* --- towards the guest --- */
 
-static bool offer(struct net_user *u, const struct net_meta *meta, const void *frame, size_t len)
+/* A frame in two pieces, so that its headers may be others than those in front of its payload. */
+struct pieces {
+    struct iovec iov[2];
+};
+
+static struct pieces whole(const void *frame, size_t len)
 {
-    struct iovec iov = {(void *)(uintptr_t)frame, len};
-    if (!u->peer->receive(u->peer_opaque, meta, &iov, 1))
+    return (struct pieces){{{(void *)(uintptr_t)frame, len}}};
+}
+
+static bool offer(struct net_user *u, const struct net_meta *meta, const struct pieces *p)
+{
+    if (!u->peer->receive(u->peer_opaque, meta, p->iov, p->iov[1].iov_len != 0 ? 2 : 1))
         return false;
     u->unannounced = true;
     return true;
@@ -82,15 +94,18 @@ static void announce(struct net_user *u)
     u->peer->receive_end(u->peer_opaque);
 }
 
-static void enqueue(struct net_user *u, const struct net_meta *meta, const void *frame, size_t len)
+static void enqueue(struct net_user *u, const struct net_meta *meta, const struct pieces *p)
 {
+    size_t len = p->iov[0].iov_len + p->iov[1].iov_len;
     if (u->queue_bytes + len > QUEUE_MAX)
         return;
     struct queued_frame *f = malloc(sizeof(*f) + len);
     if (f == NULL)
         return;
     *f = (struct queued_frame){.meta = *meta, .len = len};
-    memcpy(f->bytes, frame, len);
+    memcpy(f->bytes, p->iov[0].iov_base, p->iov[0].iov_len);
+    if (p->iov[1].iov_len != 0)
+        memcpy(f->bytes + p->iov[0].iov_len, p->iov[1].iov_base, p->iov[1].iov_len);
     *u->queue_tail = f;
     u->queue_tail = &f->next;
     u->queue_bytes += len;
@@ -112,18 +127,35 @@ static void queue_flush(struct net_user *u)
         dequeue(u);
 }
 
-static void deliver(struct net_user *u, const struct net_meta *meta, const void *frame, size_t len)
+static void deliver(struct net_user *u, const struct net_meta *meta, struct pieces p)
 {
     if (u->peer == NULL)
         return;
-    if (u->queue != NULL || !offer(u, meta, frame, len))
-        enqueue(u, meta, frame, len);
+    if (u->queue != NULL || !offer(u, meta, &p))
+        enqueue(u, meta, &p);
 }
 
 static void deliver_plain(void *opaque, uint8_t *frame, size_t len)
 {
     struct net_meta meta = {.flags = NET_DATA_VALID};
-    deliver(opaque, &meta, frame, len);
+    deliver(opaque, &meta, whole(frame, len));
+}
+
+/* Only the headers are changed, so only they are copied. False: it has to go another way. */
+static bool deliver_gso(struct net_user *u, const uint8_t *frame, size_t len)
+{
+    struct net_meta meta;
+    memcpy(u->scratch, frame, len < HEADERS ? len : HEADERS);
+    int headers = net_make_gso(u->scratch, len, &meta);
+    if (headers <= 0 || headers > (int)HEADERS)
+        return false;
+    unsigned needs = meta.gso == NET_GSO_TCP4 ? NET_OFFLOAD_TSO4 : NET_OFFLOAD_TSO6;
+    if ((u->offloads & needs) == 0)
+        return false;
+    size_t at = (size_t)headers;
+    deliver(u, &meta,
+            (struct pieces){{{u->scratch, at}, {(void *)(uintptr_t)(frame + at), len - at}}});
+    return true;
 }
 
 /* A frame beyond the MTU: TCP goes as GSO or in segments, other IPv4 in fragments. IPv6 fragments
@@ -131,12 +163,11 @@ static void deliver_plain(void *opaque, uint8_t *frame, size_t len)
 static void deliver_large(struct net_user *u, const void *frame, size_t len)
 {
     struct net_meta meta;
+    if (deliver_gso(u, frame, len))
+        return;
     memcpy(u->scratch, frame, len);
     if (net_make_gso(u->scratch, len, &meta) > 0) {
-        unsigned needs = meta.gso == NET_GSO_TCP4 ? NET_OFFLOAD_TSO4 : NET_OFFLOAD_TSO6;
-        if (u->offloads & needs)
-            deliver(u, &meta, u->scratch, len);
-        else if (net_segment(u->scratch, len, &meta, deliver_plain, u) != 0)
+        if (net_segment(u->scratch, len, &meta, deliver_plain, u) != 0)
             log_debug("user network: a segment towards the guest makes no sense");
     } else if (net_fragment4(u->scratch, len, NET_MTU, deliver_plain, u) != 0) {
         log_debug("user network: a packet of %zu bytes cannot be fragmented, dropped", len);
@@ -152,7 +183,7 @@ static ssize_t on_send_packet(const void *frame, size_t len, void *opaque)
         deliver_large(u, frame, len);
     } else {
         struct net_meta meta = {.flags = NET_DATA_VALID};
-        deliver(u, &meta, frame, len);
+        deliver(u, &meta, whole(frame, len));
     }
     return (ssize_t)len;
 }
@@ -203,8 +234,12 @@ static void user_send_end(void *self)
 static void user_ready(void *self)
 {
     struct net_user *u = self;
-    while (u->queue != NULL && offer(u, &u->queue->meta, u->queue->bytes, u->queue->len))
+    while (u->queue != NULL) {
+        struct pieces p = whole(u->queue->bytes, u->queue->len);
+        if (!offer(u, &u->queue->meta, &p))
+            break;
         dequeue(u);
+    }
     announce(u);
 }
 

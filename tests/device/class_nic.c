@@ -9,6 +9,7 @@
 
 #include "dev/chip/e1000_chip.h"
 #include "dev/e1000.h"
+#include "dev/pcnet.h"
 #include "suite.h"
 
 #define DEVFN PCI_DEVFN(3, 0)
@@ -175,4 +176,48 @@ const struct suite_class suite_e1000 = {
                {true, WINDOW, 0x200},
                {true, WINDOW + 0x2800, 0x20},
                {true, WINDOW + 0x3800, 0x20}},
+};
+
+/* --- Am79C970A --- */
+
+static int pcnet_make(struct suite_env *env, struct device *dev)
+{
+    return make(env, dev, pcnet_create);
+}
+
+static void port(struct suite_env *env, unsigned offset, unsigned reg, uint16_t value)
+{
+    bus_write(env->ports, PORTS + 0x12, reg, 2);
+    bus_write(env->ports, PORTS + offset, value, 2);
+}
+
+static void pcnet_busy(struct suite_env *env, struct device *dev)
+{
+    /* Rings of 16 without a filter, 32-bit descriptors. */
+    uint32_t block[7] = {0x40408000, 0x01005452, 0x0302, 0, 0, RINGS, RINGS + 0x1000};
+
+    dev->ops->reset(dev->self);
+    place(env->extra);
+    for (unsigned i = 0; i < COUNT; i++) {
+        uint32_t rx[4] = {BUFFERS + i * 2048, 0x8000f000 | (0x1000 - 1600), 0, 0};
+        uint32_t tx[4] = {BUFFERS + 0x80000 + i * 2048, 0x8300f000 | (0x1000 - 100), 0, 0};
+
+        put(env, RINGS + 16 * i, rx, 16);
+        put(env, RINGS + 0x1000 + 16 * i, tx, 16);
+    }
+    put(env, 0x8000, block, sizeof(block));
+    port(env, 0x16, 20, 2);
+    port(env, 0x10, 1, 0x8000);
+    port(env, 0x10, 2, 0);
+    port(env, 0x10, 0, 1);    /* INIT */
+    port(env, 0x10, 0, 0x42); /* STRT, IENA */
+    arrive(env->extra);
+}
+
+const struct suite_class suite_pcnet = {
+    .name = "pcnet",
+    .create = pcnet_make,
+    .finish = finish,
+    .busy = pcnet_busy,
+    .ranges = {{false, 0xcf8, 8}, {false, PORTS, 32}, {true, WINDOW, 32}},
 };

@@ -52,6 +52,7 @@
     X(virtio_tablet)     \
     X(virtio_net)        \
     X(e1000)             \
+    X(pcnet)             \
     X(pci_plain)         \
     X(host_bridge)       \
     X(pflash)            \

@@ -14,7 +14,8 @@ GENERIC = os.path.join(vm.GUESTS, "generic")
 DATA = netserver.random_bytes(16 << 20, seed=3)
 SUM = hashlib.md5(DATA).hexdigest()
 # Card, the kernel's driver, board, how many.
-MACHINES = [("e1000", "e1000", "q35", 1), ("e1000", "e1000", "pc", 2)]
+MACHINES = [("e1000", "e1000", "q35", 1), ("e1000", "e1000", "pc", 2),
+            ("pcnet", "pcnet32", "q35", 1), ("pcnet", "pcnet32", "pc", 3)]
 
 
 class Cards:

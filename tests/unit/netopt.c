@@ -52,6 +52,8 @@ static void taps_and_addresses(void **state)
     assert_int_equal(o.model, NET_VIRTIO);
     assert_int_equal(net_options_parse(&o, "tap,model=e1000", &e), 0);
     assert_int_equal(o.model, NET_E1000);
+    assert_int_equal(net_options_parse(&o, "user,model=pcnet", &e), 0);
+    assert_int_equal(o.model, NET_PCNET);
 }
 
 static void bad_networks(void **state)
