@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* doppel eject, insert: the media of a running machine's CD-ROM drives. */
+/* doppel eject, insert: the media of a running machine's CD-ROM and floppy drives. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -42,7 +42,7 @@ static int set_force(void *opaque, const char *option, char *value, struct err *
 static const struct arg_option options[] = {
     {"control", 0, "SOCKET", "the machine's control socket, instead of NAME; comes first",
      target_control},
-    {"drive", 0, "DRIVE", "cd0, the default, cd1 and so on", set_drive},
+    {"drive", 0, "DRIVE", "cd0, the default, cd1 and so on, floppy0, floppy1", set_drive},
     {"force", 0, NULL, "even if the guest has locked the tray", set_force},
     {NULL},
 };
@@ -89,7 +89,7 @@ static int run_insert(int argc, char **argv)
 
 const struct arg_command command_eject = {
     .name = "eject",
-    .summary = "take the medium out of a machine's CD-ROM drive",
+    .summary = "take the medium out of a machine's CD-ROM or floppy drive",
     .usage = "NAME [option]...",
     .options = options,
     .operand = add_word,
@@ -98,7 +98,7 @@ const struct arg_command command_eject = {
 
 const struct arg_command command_insert = {
     .name = "insert",
-    .summary = "put an ISO image into a machine's CD-ROM drive",
+    .summary = "put an image into a machine's CD-ROM or floppy drive",
     .usage = "NAME FILE [option]...",
     .options = options,
     .operand = add_word,

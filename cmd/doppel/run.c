@@ -141,14 +141,18 @@ static int set_disk(void *opaque, const char *option, char *value, struct err *e
 
 static int set_cdrom(void *opaque, const char *option, char *value, struct err *e)
 {
-    const struct vm_disk d = {.path = strcmp(value, "none") != 0 ? value : NULL,
-                              .format = "raw",
-                              .readonly = true,
-                              .bus = VM_DISK_CDROM};
+    struct vm_disk d;
+    int rc = option_cdrom(option, value, &d, e);
 
-    if (value[0] == '\0')
-        return err_usage(e, "%s: the path is empty", option);
-    return add_disk(opaque, &d, option, e);
+    return rc == 0 ? add_disk(opaque, &d, option, e) : rc;
+}
+
+static int set_floppy(void *opaque, const char *option, char *value, struct err *e)
+{
+    struct vm_disk d;
+    int rc = option_floppy(option, value, &d, e);
+
+    return rc == 0 ? add_disk(opaque, &d, option, e) : rc;
 }
 
 static int set_firmware(void *opaque, const char *option, char *value, struct err *e)
@@ -331,10 +335,11 @@ static const struct arg_option options[] = {
     {"disk", 0, "FILE[,format=F][,readonly][,snapshot][,bus=virtio|ide|ahci|nvme]",
      "disk, virtio by default; may be repeated", set_disk},
     {"cdrom", 0, "FILE|none", "CD-ROM drive; may be repeated", set_cdrom},
+    {"floppy", 0, "FILE|none[,readonly][,snapshot]", "floppy drive; up to two", set_floppy},
     {"firmware", 0, "bios|uefi[,vars=FILE]|FILE", "boot from the disks by firmware", set_firmware},
     {"machine", 0, "pc|q35", "board: 440FX and PIIX, or Q35 and ICH9", set_machine},
-    {"boot", 0, "[order=LETTERS][,menu=on]", "what firmware tries: c disk, d CD-ROM, n network",
-     set_boot},
+    {"boot", 0, "[order=LETTERS][,menu=on]",
+     "what firmware tries: a floppy, c disk, d CD-ROM, n network", set_boot},
     {"option-rom", 0, "FILE", "option ROM for the firmware; may be repeated", set_option_rom},
     {"net", 0, "user[,model=M][,hostfwd=...]|tap[,ifname=NAME][,bridge=NAME]|none",
      "network card (default user: NAT); may be repeated", add_net},
@@ -382,24 +387,19 @@ static int use_image(struct run *r, struct err *e)
         r->cfg.kernel = r->image;
         return 0;
     case IMAGE_FOREIGN:
-        return err_set(
-            e, ENOTSUP,
-            "IMAGE: %s is in %s format, which machines cannot use; see doppel image convert",
-            r->image, format);
+        return err_set(e, ENOTSUP, "IMAGE: %s is in %s format: use doppel image convert first",
+                       r->image, format);
     case IMAGE_ISO:
     case IMAGE_DISK:
         break;
     }
-    if (kind == IMAGE_ISO) {
-        d.format = "raw";
-        d.readonly = true;
-        d.bus = VM_DISK_CDROM;
-    }
+    if (kind == IMAGE_ISO)
+        d = (struct vm_disk){r->image, "raw", true, false, VM_DISK_CDROM};
     if (r->cfg.kernel == NULL) {
         if (r->cfg.firmware.kind == FIRMWARE_NONE)
             r->cfg.firmware.kind = FIRMWARE_BIOS;
         if (r->cfg.boot_order == NULL)
-            r->cfg.boot_order = kind == IMAGE_ISO ? "dcn" : "cdn";
+            r->cfg.boot_order = kind == IMAGE_ISO ? "dcan" : "cdan";
     }
     if (r->cfg.disk_count == MACHINE_MAX_DISKS)
         return add_disk(r, &d, "IMAGE", e);
@@ -452,7 +452,7 @@ static int check_firmware(struct run *r, struct err *e)
     if (!r->vga_given)
         c->vga = true;
     if (c->boot_order == NULL)
-        c->boot_order = "cdn";
+        c->boot_order = "cdan";
     if (!r->board_given && c->firmware.kind == FIRMWARE_BIOS)
         c->board = MACHINE_PC;
     return vars_default(&c->firmware, c->name, e);

@@ -347,12 +347,29 @@ int board_create(struct machine *m, struct err *e)
 {
     /* In this order: each wire's end exists before its beginning. */
     static int (*const steps[])(struct machine *, struct err *) = {
-        create_apics,        create_pic,         create_ioapic,       create_hpet,
-        create_pit,          create_rtc,         create_pm,           create_reset_ports,
-        create_debug_exit,   create_serial,      create_keyboard,     create_post_ports,
-        create_fwcfg,        board_create_pci,   board_create_rom,    board_create_fwcfg_files,
-        board_create_rng,    create_test_device, board_create_kernel, board_create_video,
-        board_create_tablet, board_create_usb,
+        create_apics,
+        create_pic,
+        create_ioapic,
+        create_hpet,
+        create_pit,
+        create_rtc,
+        create_pm,
+        create_reset_ports,
+        create_debug_exit,
+        create_serial,
+        create_keyboard,
+        create_post_ports,
+        create_fwcfg,
+        board_create_dma,
+        board_create_pci,
+        board_create_rom,
+        board_create_fwcfg_files,
+        board_create_rng,
+        create_test_device,
+        board_create_kernel,
+        board_create_video,
+        board_create_tablet,
+        board_create_usb,
     };
 
     for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

@@ -226,6 +226,7 @@ int board_firmware(struct machine *m, struct err *e)
     }
     host_bridge_program(&m->host_bridge, LAYOUT_ECAM_BASE);
     board_storage_program(m);
+    board_dma_program(m);
     virtual_wire(m);
     return pci_bus_assign(m->pci, &w, e);
 }

@@ -102,6 +102,12 @@ int machine_change_cdrom(struct machine *m, unsigned cdrom, struct block_backend
 /* Has the guest locked the tray? Tell it that a person wants it open. Also while vCPUs run. */
 bool machine_cdrom_locked(struct machine *m, unsigned cdrom);
 void machine_cdrom_request(struct machine *m, unsigned cdrom);
+/* A floppy drive, numbered from 0, with a disk of a size that there is, or empty if `b` is NULL. */
+int machine_add_floppy(struct machine *m, struct block_backend *b, struct loop *io,
+                       struct err *e) MUST_CHECK;
+/* As machine_change_cdrom. */
+int machine_change_floppy(struct machine *m, unsigned drive, struct block_backend *b,
+                          struct err *e) MUST_CHECK;
 /* A network card; `backend` belongs to `io` and outlives the machine. */
 struct machine_net {
     enum net_model model;

@@ -10,6 +10,8 @@
 #include "dev/acpi_pm.h"
 #include "dev/apic.h"
 #include "dev/device.h"
+#include "dev/dma.h"
+#include "dev/floppy.h"
 #include "dev/fwcfg.h"
 #include "dev/gsi.h"
 #include "dev/host_bridge.h"
@@ -60,6 +62,7 @@ struct machine {
     struct gsi gsi;
     struct hpet *hpet;
     struct rtc *rtc;
+    struct dma *dma;
     struct serial *serial;
     struct acpi_pm *pm;
     struct reset_ports *reset_ports;
@@ -85,6 +88,9 @@ struct machine {
     struct device ata; /* the adapter for ATA drives; ops NULL: none */
     struct ata_unit *cdrom[MACHINE_MAX_CDROMS];
     unsigned cdroms;
+    struct floppy *floppy; /* the controller; NULL: none */
+    unsigned floppies;
+    uint8_t drive_types;           /* as CMOS has them */
     void *disk[MACHINE_MAX_DISKS]; /* the virtio disks */
     void *console;                 /* the virtio console, or NULL */
     void *tablet;                  /* the virtio tablet, or NULL */
@@ -135,6 +141,8 @@ int board_create_kernel(struct machine *m, struct err *e) MUST_CHECK; /* board_k
 void board_bootable(struct machine *m, char kind, const char *path);
 int board_boot_order(struct machine *m, struct err *e) MUST_CHECK;
 
+int board_create_dma(struct machine *m, struct err *e) MUST_CHECK; /* board_floppy.c */
+void board_dma_program(struct machine *m);
 void board_storage_program(struct machine *m); /* board_storage.c */
 
 /* platform.c: struct engine_host, and the callbacks of the local APICs. */

@@ -168,6 +168,40 @@ int option_disk(const char *option, char *text, struct vm_disk *out, const char 
     return 0;
 }
 
+int option_cdrom(const char *option, char *text, struct vm_disk *out, struct err *e)
+{
+    *out = (struct vm_disk){.path = strcmp(text, "none") != 0 ? text : NULL,
+                            .format = "raw",
+                            .readonly = true,
+                            .bus = VM_DISK_CDROM};
+    return *text == '\0' ? err_usage(e, "%s: the path is empty", option) : 0;
+}
+
+int option_floppy(const char *option, char *text, struct vm_disk *out, struct err *e)
+{
+    char *next = cut(text);
+
+    *out = (struct vm_disk){
+        .path = strcmp(text, "none") != 0 ? text : NULL, .format = "raw", .bus = VM_DISK_FLOPPY};
+    if (*text == '\0')
+        return err_usage(e, "%s: the path of the image is missing", option);
+    while (next != NULL) {
+        char *word = next;
+
+        next = cut(word);
+        if (strcmp(word, "readonly") == 0)
+            out->readonly = true;
+        else if (strcmp(word, "snapshot") == 0)
+            out->snapshot = true;
+        else
+            return err_usage(e, "%s: '%s' is not a suboption; use readonly or snapshot", option,
+                             word);
+    }
+    return out->readonly && out->snapshot
+               ? err_usage(e, "%s: readonly and snapshot exclude each other; give one", option)
+               : 0;
+}
+
 int option_module(const char *option, char *text, struct boot_module *out, struct err *e)
 {
     char *next = cut(text);
@@ -218,7 +252,7 @@ static int boot_order(const char *option, const char *text, const char **order, 
     size_t n = strlen(text);
 
     for (size_t i = 0; i < n; i++)
-        if (strchr("cdn", text[i]) == NULL || strchr(text + i + 1, text[i]) != NULL)
+        if (strchr("acdn", text[i]) == NULL || strchr(text + i + 1, text[i]) != NULL)
             n = 0;
     if (n == 0)
         return err_usage(

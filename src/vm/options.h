@@ -25,6 +25,10 @@ int option_number(const char *option, const char *text, uint64_t min, uint64_t m
  * which out->path points. *on: the board's own adapter that it names, else left alone. */
 int option_disk(const char *option, char *text, struct vm_disk *out, const char **on,
                 struct err *e) MUST_CHECK;
+/* "PATH", or "none" for a drive without a medium: out->path NULL. */
+int option_cdrom(const char *option, char *text, struct vm_disk *out, struct err *e) MUST_CHECK;
+/* "PATH[,readonly][,snapshot]", or "none" for an empty drive: out->path NULL. */
+int option_floppy(const char *option, char *text, struct vm_disk *out, struct err *e) MUST_CHECK;
 /* "PATH[,TEXT]"; ",," in the path is a comma. Edits `text`, to which *out points. */
 int option_module(const char *option, char *text, struct boot_module *out,
                   struct err *e) MUST_CHECK;

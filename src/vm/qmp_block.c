@@ -50,8 +50,9 @@ static json_t *disk(struct vm *vm, unsigned i)
     json_t *o;
 
     vm_disk_name(vm, i, name);
-    o = json_pack("{s:s,s:s,s:b,s:b}", "device", name, "type", "unknown", "removable", cdrom,
-                  "locked", cdrom && machine_cdrom_locked(vm->machine, vm_cdrom_number(vm, i)));
+    o = json_pack("{s:s,s:s,s:b,s:b}", "device", name, "type", "unknown", "removable",
+                  vm_disk_removable(vm, i), "locked",
+                  cdrom && machine_cdrom_locked(vm->machine, vm_drive_number(vm, i)));
     if (vm->disks[i] != NULL)
         json_object_set_new(o, "inserted", inserted(vm->disks[i], vm->cfg.disks[i].snapshot));
     return o;
@@ -81,7 +82,7 @@ static int block_resize(struct vm *vm, json_t *args, json_t **ret, struct err *e
         rc = err_set(e, EINVAL, "Parameter 'size' is missing, or not a number of bytes");
     if (rc == 0)
         rc = vm_find_disk(vm, device, &i, e);
-    if (rc == 0 && vm->cfg.disks[i].bus == VM_DISK_CDROM)
+    if (rc == 0 && vm_disk_removable(vm, i))
         rc = err_set(e, EINVAL, "Device '%s' is not a disk", device);
     if (rc == 0)
         rc = block_grow(vm->disks[i], (uint64_t)json_integer_value(size), e);

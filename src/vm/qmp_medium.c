@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Commands about the media of CD-ROM drives. */
+/* Commands about the media of CD-ROM and floppy drives. */
 #include <errno.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@ static int find_drive(struct vm *vm, json_t *args, unsigned *out, struct err *e)
     if (name == NULL)
         return err_set(e, EINVAL, "Parameter 'device' is not a string");
     rc = vm_find_disk(vm, name, out, e);
-    if (rc == 0 && vm->cfg.disks[*out].bus != VM_DISK_CDROM)
+    if (rc == 0 && !vm_disk_removable(vm, *out))
         rc = err_set(e, EINVAL, "Device '%s' is not removable", name);
     return rc;
 }
@@ -49,7 +49,8 @@ static int change_medium(struct vm *vm, json_t *args, json_t **ret, struct err *
     if (rc == 0)
         rc = qmp_arg_string(args, "filename", &file, e);
     if (rc == 0 && format != NULL && strcmp(format, "raw") != 0)
-        rc = err_set(e, ENOTSUP, "The format '%s' is none of a CD-ROM's; it is raw", format);
+        rc = err_set(e, ENOTSUP,
+                     "The format '%s' is none of a CD-ROM's or a floppy disk's; it is raw", format);
     if (rc == 0)
         rc = find_drive(vm, args, &i, e);
     return rc == 0 ? vm_change_medium(vm, i, file, truth(args, "force"), e) : rc;

@@ -25,10 +25,10 @@ struct display_options {
     const char *password_file; /* its first line; NULL: no password is asked for */
 };
 
-enum vm_disk_bus { VM_DISK_VIRTIO, VM_DISK_ATA, VM_DISK_CDROM, VM_DISK_NVME };
+enum vm_disk_bus { VM_DISK_VIRTIO, VM_DISK_ATA, VM_DISK_CDROM, VM_DISK_NVME, VM_DISK_FLOPPY };
 
 struct vm_disk {
-    const char *path;   /* NULL: a CD-ROM drive without a medium */
+    const char *path;   /* NULL: a drive without a medium */
     const char *format; /* raw or qcow2; NULL: told by the content */
     bool readonly, snapshot;
     enum vm_disk_bus bus;

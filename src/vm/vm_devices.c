@@ -76,6 +76,8 @@ static int attach_disk(struct vm *vm, unsigned i, struct err *e)
         return machine_add_nvme(vm->machine, vm->disks[i], io, e);
     case VM_DISK_CDROM:
         return machine_add_cdrom(vm->machine, vm->disks[i], io, e);
+    case VM_DISK_FLOPPY:
+        return machine_add_floppy(vm->machine, vm->disks[i], io, e);
     default:
         return machine_add_disk(vm->machine, vm->disks[i], io, e);
     }
@@ -100,9 +102,14 @@ static unsigned number_of(const struct vm *vm, unsigned i)
     return n;
 }
 
-unsigned vm_cdrom_number(const struct vm *vm, unsigned i)
+unsigned vm_drive_number(const struct vm *vm, unsigned i)
 {
     return number_of(vm, i);
+}
+
+bool vm_disk_removable(const struct vm *vm, unsigned i)
+{
+    return vm->cfg.disks[i].bus == VM_DISK_CDROM || vm->cfg.disks[i].bus == VM_DISK_FLOPPY;
 }
 
 void vm_disk_name(const struct vm *vm, unsigned i, char name[VM_DISK_NAME])
@@ -111,6 +118,8 @@ void vm_disk_name(const struct vm *vm, unsigned i, char name[VM_DISK_NAME])
 
     if (vm->cfg.disks[i].bus == VM_DISK_CDROM)
         snprintf(name, VM_DISK_NAME, "cd%u", n);
+    else if (vm->cfg.disks[i].bus == VM_DISK_FLOPPY)
+        snprintf(name, VM_DISK_NAME, "floppy%u", n);
     else if (vm->cfg.disks[i].bus == VM_DISK_NVME)
         snprintf(name, VM_DISK_NAME, "nvme%un1", n);
     else

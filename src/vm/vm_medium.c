@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Media of CD-ROM drives: changed by a person, trays opened by the guest. */
+/* Media of CD-ROM and floppy drives: changed by a person, trays opened by the guest. */
 #include <errno.h>
 #include <string.h>
 
@@ -27,21 +27,24 @@ void vm_trays_event(struct vm *vm)
     unsigned trays = atomic_exchange(&vm->trays, 0);
 
     for (unsigned i = 0; i < vm->cfg.disk_count; i++)
-        if (vm->cfg.disks[i].bus == VM_DISK_CDROM && (trays >> vm_cdrom_number(vm, i) & 1) != 0)
+        if (vm->cfg.disks[i].bus == VM_DISK_CDROM && (trays >> vm_drive_number(vm, i) & 1) != 0)
             tell_tray(vm, i, true);
 }
 
 int vm_change_medium(struct vm *vm, unsigned i, const char *path, bool force, struct err *e)
 {
-    const struct block_options o = {.path = path, .format = "raw", .readonly = true};
+    const struct vm_disk *d = &vm->cfg.disks[i];
+    const struct block_options o = {
+        .path = path, .format = "raw", .readonly = d->readonly, .snapshot = d->snapshot};
     struct block_backend *next = NULL, *old = vm->disks[i];
-    unsigned cdrom = vm_cdrom_number(vm, i);
+    unsigned drive = vm_drive_number(vm, i);
+    bool floppy = d->bus == VM_DISK_FLOPPY;
     char name[VM_DISK_NAME];
     int rc = 0;
 
     vm_disk_name(vm, i, name);
-    if (!force && old != NULL && machine_cdrom_locked(vm->machine, cdrom)) {
-        machine_cdrom_request(vm->machine, cdrom);
+    if (!floppy && !force && old != NULL && machine_cdrom_locked(vm->machine, drive)) {
+        machine_cdrom_request(vm->machine, drive);
         return err_set(e, EBUSY,
                        "Device '%s' is locked by the guest, which is asked to eject; try again, or "
                        "use force",
@@ -51,7 +54,12 @@ int vm_change_medium(struct vm *vm, unsigned i, const char *path, bool force, st
         rc = block_open(&o, &next, e);
     if (rc < 0)
         return rc;
-    rc = machine_change_cdrom(vm->machine, cdrom, next);
+    rc = floppy ? machine_change_floppy(vm->machine, drive, next, e)
+                : machine_change_cdrom(vm->machine, drive, next);
+    if (floppy && rc == -EINVAL) { /* no floppy disk: the old one stays */
+        block_close(next);
+        return rc;
+    }
     vm->disks[i] = rc == 0 ? next : NULL;
     block_close(old);
     if (old != NULL)

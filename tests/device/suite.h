@@ -57,6 +57,8 @@
     X(host_bridge)       \
     X(pflash)            \
     X(vga)               \
+    X(dma)               \
+    X(floppy)            \
     X(ide)               \
     X(nvme)              \
     X(xhci)              \
