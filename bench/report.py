@@ -97,6 +97,25 @@ def table(result):
     return out
 
 
+def exits_table(result):
+    """What leaving a guest's code costs on each engine; empty if it was not measured."""
+    exits = result.get("exits")
+    if not exits:
+        return []
+    engines = sorted({engine for times in exits.values() for engine in times})
+    lines = ["| exit | " + " | ".join(engines) + " |", "| --- |" + " ---: |" * len(engines)]
+    for name, times in exits.items():
+        cells = [human_time(times[engine]) if engine in times else "–" for engine in engines]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def tables(result):
+    parts = [table(result)] if result["rows"] else []
+    parts += [lines] if (lines := exits_table(result)) else []
+    return "\n\n".join("\n".join(lines) for lines in parts).split("\n")
+
+
 def notes(result):
     """What there is to say below the table."""
     close = [row["name"] for row in result["rows"] if (ratio(row, "qemu", "doppel") or 2) < 2]
@@ -124,6 +143,9 @@ than doppel the emulator takes. Less is better but in the last column.
   inputs and the same results: the best of a few warm runs. The other rows come from one small static
   program, the best of several batches.
 * Means are geometric. The last lines join several groups.
+* The rows `exit.` are what it costs a guest to leave its code, on each engine that the host runs:
+  a write to a port or a register of a device that does nothing, an interrupt until a virtual CPU
+  that sleeps in HLT is in its handler, a request until a running one has stopped.
 
 {table}
 
@@ -133,6 +155,6 @@ than doppel the emulator takes. Less is better but in the last column.
 def write_page(result, path):
     remarks = "".join(f"* {text}\n" for text in notes(result))
     with open(path, "w", encoding="utf-8") as f:
-        f.write(PAGE.format(table="\n".join(table(result)), remarks=remarks,
+        f.write(PAGE.format(table="\n".join(tables(result)), remarks=remarks,
                             **{k: result[k] for k in ("cpu", "kernel", "qemu", "memory")}).rstrip()
                 + "\n")

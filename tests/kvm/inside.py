@@ -142,6 +142,15 @@ def program(name, *words, limit=600):
     return test
 
 
+def exits():
+    """The bench has figures for this engine, too; they say nothing where TCG is the processor."""
+    status, text = run_program([os.path.join(BIN, "bench-exits")], 600, {})
+    for line in text.splitlines():
+        print(f"# exits: {line}", flush=True)
+    assert status == 0, status
+    assert re.findall(r"^exit (\w+) kvm [1-9]\d*$", text, re.M) == ["port", "mmio", "halt", "kick"], text
+
+
 def notifications(stats):
     """Writes to registers of disks' queues that came out of the guest, by the report of --stats."""
     return sum(int(n.replace(",", ""))
@@ -220,7 +229,7 @@ def system(name, cpus=1):
     def test():
         relay(f"{name}, {cpus} CPU" + "s" * (cpus > 1),
               [sys.executable, os.path.join(TESTS, "system", name + ".py")], 3600,
-              {"DOPPEL_CPUS": str(cpus), "DOPPEL_OPTIONS": " ".join(CPU)})
+              {"DOPPEL_CPUS": str(cpus), "DOPPEL_OPTIONS": " ".join(CPU), "DOPPEL_PATIENCE": "10"})
     return test
 
 
@@ -231,6 +240,7 @@ TEST_LIST = [  # name, function, part of the short run
     ("lockstep", program("test-lockstep"), True),
     ("memory", program("test-memory"), True),
     ("kicks", program("test-stop", "kvm"), False),
+    ("exits", exits, False),
     ("boot with 1 CPU", boots(1), False),
     ("boot with 2 CPUs", boots(2), True),
     ("memory of huge pages", huge_pages, False),

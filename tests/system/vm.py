@@ -26,6 +26,9 @@ DEBIAN_DISK = os.environ.get("DOPPEL_DEBIAN_DISK", os.path.join(GUESTS, "debian"
 TREE = os.path.join(GUESTS, "tree")
 DEBIAN_INITRD = os.path.join(GUESTS, "debian", "initrd.img")
 
+# All times that a machine is waited for are longer by this, where the host is slow.
+PATIENCE = float(os.environ.get("DOPPEL_PATIENCE", "1"))
+
 # Where the host is, seen from a guest behind the user-mode NAT.
 HOST_ADDRESS = "10.0.2.2"
 
@@ -41,7 +44,7 @@ def doppel_binary():
 def doppel(*words, timeout=120, stdin=subprocess.DEVNULL, env=None):
     """Runs a command: (exit status, what it printed)."""
     done = subprocess.run([doppel_binary(), *words], stdin=stdin, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=timeout, env=env)
+                          stderr=subprocess.STDOUT, text=True, timeout=timeout * PATIENCE, env=env)
     return done.returncode, done.stdout
 
 
@@ -186,6 +189,7 @@ class Vm:
         takes.
         """
         expression = re.compile(pattern.encode() if isinstance(pattern, str) else pattern, re.M)
+        timeout *= PATIENCE
         deadline = time.monotonic() + timeout
         searched = self.position
         with self.changed:
@@ -249,6 +253,7 @@ class Vm:
 
     def wait(self, timeout=60):
         """The monitor's exit status."""
+        timeout *= PATIENCE
         try:
             status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
