@@ -282,18 +282,6 @@ static int set_paused(void *opaque, const char *option, char *value, struct err 
     return 0;
 }
 
-static int set_debug_exit(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct run *)opaque)->cfg.debug_exit = true;
-    return 0;
-}
-
-static int set_test_device(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct run *)opaque)->cfg.test_device = true;
-    return 0;
-}
-
 static int set_stats(void *opaque, const char *option, char *value, struct err *e)
 {
     ((struct run *)opaque)->cfg.stats = true;
@@ -352,6 +340,7 @@ static const struct arg_option options[] = {
      "who is shown the screen (default none)", set_display},
     {"usb", 0, "keyboard,tablet", "a USB controller with one of these or both", run_set_usb},
     {"sound", 0, "ac97[,wav=FILE]", "sound, and a file of what is played", run_set_sound},
+    {"watchdog", 0, "reset|poweroff|pause|none", "watchdog, and what it does", run_set_watchdog},
     {"name", 0, "NAME", "name of the machine, for the guest and for 'doppel list'", set_name},
     {"control", 0, "SOCKET", "path of the control socket (default by --name)", set_control},
     {"detach", 'd', NULL, "run in the background; needs --name or --control", set_detach},
@@ -359,8 +348,9 @@ static const struct arg_option options[] = {
     {"timeout", 0, "TIME", "end with status 1 after TIME, as in 30s, 5m or 1h", set_timeout},
     {"gdb", 0, "unix:F|tcp:PORT[,wait]", "a debugger may connect there; wait for it", set_gdb},
     {"paused", 0, NULL, "start paused, or with --gdb as with wait", set_paused},
-    {"debug-exit", 0, NULL, "port 0xf4 ends the machine: status (value << 1) | 1", set_debug_exit},
-    {"test-device", 0, NULL, "ports e0 and 2000 and a page for test kernels", set_test_device},
+    {"debug-exit", 0, NULL, "port 0xf4 ends the machine: status (value << 1) | 1",
+     run_set_debug_exit},
+    {"test-device", 0, NULL, "ports e0 and 2000 and a page for test kernels", run_set_test_device},
     {"stats", 0, NULL, "say at the end where the time went, and on SIGUSR1", set_stats},
     {"trace", 0, "CATEGORY[,CATEGORY]...[:FILE]", "a line for each event; all, or see doppel(1)",
      set_trace},

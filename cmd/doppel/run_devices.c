@@ -19,3 +19,20 @@ int run_set_sound(void *cfg, const char *option, char *value, struct err *e)
     c->sound = true;
     return option_sound(option, value, &c->wav, e);
 }
+
+int run_set_watchdog(void *cfg, const char *option, char *value, struct err *e)
+{
+    return option_watchdog(option, value, &((struct vm_config *)cfg)->watchdog, e);
+}
+
+int run_set_debug_exit(void *cfg, const char *option, char *value, struct err *e)
+{
+    ((struct vm_config *)cfg)->debug_exit = true;
+    return 0;
+}
+
+int run_set_test_device(void *cfg, const char *option, char *value, struct err *e)
+{
+    ((struct vm_config *)cfg)->test_device = true;
+    return 0;
+}

@@ -6,7 +6,10 @@
 
 #include "base/err.h"
 
+int run_set_debug_exit(void *cfg, const char *option, char *value, struct err *e) MUST_CHECK;
 int run_set_sound(void *cfg, const char *option, char *value, struct err *e) MUST_CHECK;
+int run_set_watchdog(void *cfg, const char *option, char *value, struct err *e) MUST_CHECK;
+int run_set_test_device(void *cfg, const char *option, char *value, struct err *e) MUST_CHECK;
 int run_set_usb(void *cfg, const char *option, char *value, struct err *e) MUST_CHECK;
 
 #endif

@@ -38,6 +38,7 @@ struct machine_hooks {
     void (*power_off)(void *opaque);
     void (*reset)(void *opaque);
     void (*debug_exit)(void *opaque, uint32_t status);
+    void (*watchdog)(void *opaque);                /* it has expired; NULL where there is none */
     void (*ejected)(void *opaque, unsigned cdrom); /* the guest opened a tray; may be NULL */
 };
 
@@ -118,6 +119,9 @@ int machine_add_net(struct machine *m, const struct machine_net *card,
 
 /* An AC'97 sound device; `out` is called on the main loop and outlives the machine. */
 int machine_add_sound(struct machine *m, const struct sound_out *out, struct err *e) MUST_CHECK;
+
+/* A watchdog, the 6300ESB's. It tells machine_hooks.watchdog. */
+int machine_add_watchdog(struct machine *m, struct err *e) MUST_CHECK;
 
 /* A virtio console, of unknown size at first; the callbacks come on the main loop. */
 struct machine_console {

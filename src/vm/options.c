@@ -332,6 +332,16 @@ int option_sound(const char *option, char *text, const char **wav, struct err *e
     return 0;
 }
 
+int option_watchdog(const char *option, const char *text, enum vm_watchdog *out, struct err *e)
+{
+    for (unsigned i = VM_WATCHDOG_RESET; i < VM_WATCHDOG_ACTIONS; i++)
+        if (strcmp(text, vm_watchdog_names[i]) == 0) {
+            *out = i;
+            return 0;
+        }
+    return err_usage(e, "%s: '%s' is unknown; use reset, poweroff, pause or none", option, text);
+}
+
 int option_vga(const char *option, const char *value, bool *out, struct err *e)
 {
     *out = strcmp(value, "std") == 0;

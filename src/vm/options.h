@@ -62,6 +62,10 @@ int option_usb(const char *option, char *text, bool *keyboard, bool *tablet,
 /* "ac97[,wav=FILE]". Edits `text`, to which *wav points. */
 int option_sound(const char *option, char *text, const char **wav, struct err *e) MUST_CHECK;
 
+/* "reset", "poweroff", "pause" or "none". */
+int option_watchdog(const char *option, const char *text, enum vm_watchdog *out,
+                    struct err *e) MUST_CHECK;
+
 /* std or none. */
 int option_vga(const char *option, const char *value, bool *out, struct err *e) MUST_CHECK;
 

@@ -94,6 +94,8 @@ static void handle_events(void *opaque)
         vm_control_event(vm, "POWERDOWN", NULL);
     if ((events & EVENT_RESET) && !vm->ended)
         vm_restart(vm, events & EVENT_HOST_RESET);
+    if ((events & EVENT_WATCHDOG) && !vm->ended)
+        vm_watchdog_event(vm);
     if (events & EVENT_TRAY)
         vm_trays_event(vm);
     if ((events & EVENT_DEBUG) && !vm->ended)
@@ -123,6 +125,11 @@ static void on_reset(void *opaque)
 {
     hold_all(opaque);
     vm_raise_event(opaque, EVENT_RESET);
+}
+
+static void on_watchdog(void *opaque)
+{
+    vm_raise_event(opaque, EVENT_WATCHDOG);
 }
 
 static void on_debug_exit(void *opaque, uint32_t status)
@@ -198,6 +205,7 @@ static int create_machine(struct vm *vm, struct err *e)
                   .power_off = on_power_off,
                   .reset = on_reset,
                   .debug_exit = on_debug_exit,
+                  .watchdog = on_watchdog,
                   .ejected = vm_tray_opened},
         .board = c->board,
         .firmware = c->firmware,

@@ -34,6 +34,18 @@ struct vm_disk {
     enum vm_disk_bus bus;
 };
 
+/* What happens when the guest does not feed its watchdog. */
+enum vm_watchdog {
+    VM_WATCHDOG_ABSENT, /* it has no watchdog */
+    VM_WATCHDOG_RESET,
+    VM_WATCHDOG_POWEROFF,
+    VM_WATCHDOG_PAUSE,
+    VM_WATCHDOG_NONE, /* only the event */
+    VM_WATCHDOG_ACTIONS
+};
+/* Their names, as in options and events. */
+extern const char *const vm_watchdog_names[VM_WATCHDOG_ACTIONS];
+
 struct vm_config {
     const char *name; /* NULL: none */
     const struct engine_ops *engine;
@@ -63,6 +75,7 @@ struct vm_config {
     void *opaque;
     bool vga; /* a screen */
     bool usb_keyboard, usb_tablet;
+    enum vm_watchdog watchdog;
     bool sound;
     const char *wav; /* a file of what it plays; NULL: none */
     struct display_options display;

@@ -250,6 +250,26 @@ static int attach_sound(struct vm *vm, struct err *e)
     return machine_add_sound(vm->machine, &out, e);
 }
 
+/* --- watchdog --- */
+
+const char *const vm_watchdog_names[VM_WATCHDOG_ACTIONS] = {[VM_WATCHDOG_ABSENT] = "absent",
+                                                            [VM_WATCHDOG_RESET] = "reset",
+                                                            [VM_WATCHDOG_POWEROFF] = "poweroff",
+                                                            [VM_WATCHDOG_PAUSE] = "pause",
+                                                            [VM_WATCHDOG_NONE] = "none"};
+
+void vm_watchdog_event(struct vm *vm)
+{
+    vm_control_event(vm, "WATCHDOG",
+                     json_pack("{s:s}", "action", vm_watchdog_names[vm->cfg.watchdog]));
+    if (vm->cfg.watchdog == VM_WATCHDOG_RESET)
+        vm_raise_event(vm, EVENT_RESET);
+    else if (vm->cfg.watchdog == VM_WATCHDOG_POWEROFF)
+        vm_raise_event(vm, EVENT_POWER_OFF);
+    else if (vm->cfg.watchdog == VM_WATCHDOG_PAUSE)
+        vm_pause(vm);
+}
+
 /* --- all of them --- */
 
 int vm_attach_devices(struct vm *vm, struct err *e)
@@ -260,6 +280,8 @@ int vm_attach_devices(struct vm *vm, struct err *e)
         rc = attach_nets(vm, e);
     if (rc == 0)
         rc = attach_sound(vm, e);
+    if (rc == 0 && vm->cfg.watchdog != VM_WATCHDOG_ABSENT)
+        rc = machine_add_watchdog(vm->machine, e);
     return rc == 0 ? attach_console(vm, e) : rc;
 }
 

@@ -23,6 +23,7 @@ enum vm_event {
     EVENT_QUIT = 16,
     EVENT_FAILED = 32,
     EVENT_POWER_BUTTON = 128,
+    EVENT_WATCHDOG = 1024,  /* it has expired */
     EVENT_TRAY = 512,       /* the guest opened one of `trays` */
     EVENT_HOST_RESET = 256, /* with EVENT_RESET: not the guest's */
     EVENT_DEBUG = 64,       /* a vCPU came to a point of the debugger's */
@@ -121,7 +122,8 @@ void vm_display_destroy(struct vm *vm);
 /* vm_debug.c */
 int vm_debug_create(struct vm *vm, struct err *e) MUST_CHECK;
 void vm_debug_destroy(struct vm *vm);
-void vm_debug_event(struct vm *vm); /* EVENT_DEBUG */
+void vm_watchdog_event(struct vm *vm); /* EVENT_WATCHDOG; vm_devices.c */
+void vm_debug_event(struct vm *vm);    /* EVENT_DEBUG */
 bool vm_debug_attached(const struct vm *vm);
 
 /* vm_medium.c: disk `i` is a CD-ROM drive. */

@@ -63,6 +63,7 @@
     X(nvme)              \
     X(xhci)              \
     X(ac97)              \
+    X(i6300esb)          \
     X(ahci)
 
 #define SUITE_RAM_SIZE (4u << 20) /* guest RAM from address 0 */

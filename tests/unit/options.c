@@ -296,20 +296,29 @@ static void test_sound(void **state)
     assert_true(e.usage);
 }
 
+static void test_watchdog(void **state)
+{
+    enum vm_watchdog action = VM_WATCHDOG_ABSENT;
+    struct err e = {0};
+
+    assert_int_equal(option_watchdog("--watchdog", "pause", &action, &e), 0);
+    assert_int_equal(action, VM_WATCHDOG_PAUSE);
+    assert_int_equal(option_watchdog("--watchdog", "none", &action, &e), 0);
+    assert_int_equal(action, VM_WATCHDOG_NONE);
+    assert_true(option_watchdog("--watchdog", "absent", &action, &e) < 0);
+    assert_string_equal(e.text,
+                        "--watchdog: 'absent' is unknown; use reset, poweroff, pause or none");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_usb),
-        cmocka_unit_test(test_sound),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_display),
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(durations),
-        cmocka_unit_test(numbers),
-        cmocka_unit_test(disks),
-        cmocka_unit_test(names),
-        cmocka_unit_test(escape_key),
-        cmocka_unit_test(character_back_ends),
+        cmocka_unit_test(test_usb),      cmocka_unit_test(test_sound),
+        cmocka_unit_test(test_watchdog), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_display),  cmocka_unit_test(sizes),
+        cmocka_unit_test(durations),     cmocka_unit_test(numbers),
+        cmocka_unit_test(disks),         cmocka_unit_test(names),
+        cmocka_unit_test(escape_key),    cmocka_unit_test(character_back_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
