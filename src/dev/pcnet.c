@@ -11,8 +11,11 @@
 #include "base/log.h"
 #include "dev/chip/pcnet_chip.h"
 
-#define BUDGET 256u      /* frames, before others on the loop have their turn */
-#define MAX_BUFFERS 32u  /* of one frame; each and its descriptor are a part of memory */
+#define BUDGET 256u     /* frames, before others on the loop have their turn */
+#define MAX_BUFFERS 32u /* of one frame; each and its descriptor are a part of memory */
+/* A frame takes 120 us on a wire of 100 Mb/s: so much later its interrupt may come, if not many
+ * are waiting for theirs. */
+#define REPORT_NS 100000u
 #define POLL_NS 1000000u /* 1.6 ms at most, says CSR47's default */
 
 _Static_assert(2 * MAX_BUFFERS <= NIC_DIRTY, "a frame's parts of memory can be announced");
@@ -20,6 +23,9 @@ _Static_assert(2 * MAX_BUFFERS <= NIC_DIRTY, "a frame's parts of memory can be a
 struct pcnet {
     struct nic nic; /* its lock is that of all below */
     struct timer *poll;
+    struct timer *report;
+    unsigned unreported; /* frames that were sent, and no TINT yet */
+    bool report_armed;
     uint32_t epoch; /* counts resets: what was fetched before is void */
     struct pcnet_chip chip;
 };
@@ -229,7 +235,42 @@ static void give_back(struct pcnet *p, unsigned count)
             nic_lock(&p->nic);
         }
     }
-    pcnet_raise(&p->chip, PCNET_TINT);
+    p->unreported++;
+}
+
+/* Lock held. */
+static void report(struct pcnet *p)
+{
+    if (p->unreported != 0)
+        pcnet_raise(&p->chip, PCNET_TINT);
+    p->unreported = 0;
+}
+
+static void on_report(void *opaque)
+{
+    struct pcnet *p = opaque;
+
+    nic_lock(&p->nic);
+    p->report_armed = false;
+    if (p->nic.paused) {
+        nic_unlock(&p->nic);
+        return;
+    }
+    report(p);
+    note_and_unlock(p);
+}
+
+/* One interrupt for a quarter of the ring, or after a while; lock held. */
+static void report_soon(struct pcnet *p)
+{
+    if (p->unreported == 0)
+        return;
+    if (p->unreported >= p->chip.tx.count / 4u) {
+        report(p);
+    } else if (!p->report_armed) {
+        p->report_armed = true;
+        timer_arm(p->report, vclock_now(p->nic.cfg.clock) + REPORT_NS);
+    }
 }
 
 static void to_cable(struct pcnet *p, size_t len, bool loop)
@@ -278,6 +319,7 @@ static void on_run(void *self)
     if (left < BUDGET)
         nic_send_end(&p->nic);
     nic_lock(&p->nic);
+    report_soon(p);
     note_and_unlock(p);
     if (left == 0)
         nic_kick(&p->nic);
@@ -296,12 +338,18 @@ static void read_init(struct pcnet *p)
     pcnet_take_init(&p->chip, block, at != NULL);
 }
 
+static void forget(struct pcnet *p)
+{
+    p->epoch++;
+    p->unreported = 0;
+}
+
 static void follow(struct pcnet *p, unsigned did)
 {
     if ((did & PCNET_DID_INIT) != 0)
         read_init(p);
     if ((did & (PCNET_DID_RESET | PCNET_DID_INIT)) != 0)
-        p->epoch++;
+        forget(p);
     note_and_unlock(p);
     if ((did & PCNET_DID_TX) != 0)
         nic_kick(&p->nic);
@@ -363,7 +411,7 @@ static void pcnet_dev_reset(void *self)
     pci_func_reset(&p->nic.func);
     nic_lock(&p->nic);
     pcnet_reset(&p->chip);
-    p->epoch++;
+    forget(p);
     p->nic.paused = paused;
     note_and_unlock(p);
     nic_kick_starved(&p->nic);
@@ -374,6 +422,9 @@ static void pcnet_pause(void *self)
     struct pcnet *p = self;
 
     nic_quiesce(&p->nic);
+    nic_lock(&p->nic);
+    report(p); /* the pin follows when it goes on */
+    nic_unlock(&p->nic);
 }
 
 static void pcnet_resume(void *self)
@@ -389,7 +440,7 @@ static void pcnet_restore(void *self)
 
     pci_func_restore(&p->nic.func);
     nic_lock(&p->nic);
-    p->epoch++;
+    forget(p);
     note_and_unlock(p);
 }
 
@@ -403,6 +454,7 @@ static void pcnet_destroy(void *self)
     pci_remove(&p->nic.func);
     pci_func_finish(&p->nic.func);
     timer_destroy(p->poll);
+    timer_destroy(p->report);
     nic_finish(&p->nic);
     free(p);
 }
@@ -461,7 +513,8 @@ int pcnet_create(const struct nic_config *cfg, struct device *out, struct err *e
     pcnet_init(&p->chip, cfg->mac);
     p->chip.cable = nic_link(&p->nic);
     rc = init_pci(p, err);
-    if (rc == 0 && timer_create_on(cfg->loop, cfg->clock, on_poll, p, &p->poll) < 0)
+    if (rc == 0 && (timer_create_on(cfg->loop, cfg->clock, on_poll, p, &p->poll) < 0 ||
+                    timer_create_on(cfg->loop, cfg->clock, on_report, p, &p->report) < 0))
         rc = err_set(err, ENOMEM, "no memory for a network card");
     if (rc < 0) {
         pcnet_destroy(p);
