@@ -29,6 +29,7 @@ guest_main:
     PROMOTE
     call alternate
     call flags
+    call rounds
     call faults
     popq %rbp
     ret
@@ -81,6 +82,27 @@ flags:
     jnz 1b
     END_PROGRAM "flags across such accesses"
     CHECK_EQ "carries and overflows", exc_regs+F_RAX, 150*(0x22+0x88)+150+300
+    ret
+
+/* Loops, entered with one kind or the other, whose access is not their first instruction. */
+rounds:
+    PROGRAM
+    xorl %eax, %eax
+    movl $4000, %ecx
+1:  movq %rbx, %rsi
+    movl $5, %edx
+    call 2f
+    xchgq %rbx, %rbp
+    decl %ecx
+    jnz 1b
+    jmp 3f
+2:  incl %edi
+    addq (%rsi), %rax
+    decl %edx
+    jnz 2b
+    ret
+3:  END_PROGRAM "loops over low and high addresses"
+    CHECK_EQ "the sum of what they read", exc_regs+F_RAX, 5*2000*(0x1111+0x4444)
     ret
 
 /* Pages that are not there: the fault's address and the registers are the program's. */

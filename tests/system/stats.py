@@ -8,6 +8,7 @@ other and with what the guest did, and a trace tells what happened.
 import os
 import re
 import signal
+import subprocess
 import time
 
 import checks
@@ -112,6 +113,21 @@ def busy(t):
     assert spent("guest, user") > total * 0.3, after[samples]
 
 
+def changing_windows(t):
+    """Accesses that see low and high addresses in turn learn it, loops' among them."""
+    elf = os.path.join(os.path.dirname(os.path.realpath(vm.doppel_binary())), "..", "..", "tests",
+                       "guest", "mixed.elf")
+    if not os.path.exists(elf):
+        raise Skip("the flat guests were not built")
+    done = subprocess.run([vm.doppel_binary(), "run", "--kernel", elf, "--net", "none",
+                           "--no-reboot", "--debug-exit", "--stats"], check=False,
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=120, text=True)
+    direct = report(done.stderr)["direct access"]
+    if direct["address spaces promoted"] == 0:
+        raise Skip("no direct access on this host")
+    assert direct["region not direct"] < 300, direct
+
+
 def no_complaints(t):
     output, _ = t.vm.run("dmesg")
     found = [line for line in output.splitlines()
@@ -139,5 +155,6 @@ if __name__ == "__main__":
     checks.main(["initramfs"], [
         ("boots to a shell", start), ("programs run right", programs),
         ("exceptions are counted", exceptions), ("figures agree", agreement),
-        ("an idle guest", idle), ("a busy guest", busy), ("no kernel complaints", no_complaints),
+        ("an idle guest", idle), ("a busy guest", busy),
+        ("low and high addresses in turn", changing_windows), ("no kernel complaints", no_complaints),
         ("the report at the end, and the trace", the_end)])

@@ -25,8 +25,8 @@
 #define CTX_XMASK_HI 0x15c
 #define CTX_XINIT 0x160
 #define CTX_LEFT 0x16c
-#define CTX_OUTSIDE 0x16f
-#define CTX_DIRECT 0x170
+#define CTX_OUTSIDE 0x16e
+#define CTX_DIRECT 0x16f
 #define CTX_RIP 0x178
 #define CTX_CALLS 0x180
 #define CTX_FS_BASE 0x188

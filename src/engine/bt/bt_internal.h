@@ -137,6 +137,8 @@ struct bt_xmap {
 };
 
 #define BT_VALID_MAX 8192u
+#define EXEC_SIZES 3u /* 4 KB, 2 or 4 MB, 1 GB */
+#define EXEC_COUNTERS 4096u
 
 /* ---- direct access (view.c, xdirect.c) ------------------------------------------------------- */
 
@@ -192,7 +194,6 @@ struct bt_ctx {
     void *xinit;
     uint32_t exit_site;       /* offset of a struct bt_exit_site, 0: none */
     uint8_t left;             /* the page of `pc` was dropped */
-    bool exec_huge;           /* code ran from a 1 GB page */
     bool by_branch;           /* an indirect branch wants a block that is not there */
     uint8_t outside;          /* not 0: the guest's vector state is saved, FS is the host's */
     bool direct;              /* FS is the view's in translated code */
@@ -257,6 +258,10 @@ struct bt_ctx {
     uint32_t n_valid[2]; /* page ids with cur_lin set: [0] not global, [1] global */
     bool global_user;    /* some of the global ones are programs' */
     uint32_t valid[2][BT_VALID_MAX];
+    uint64_t listed[2][BT_MAX_PAGES / 64]; /* is on the list, whether it has a cur_lin or not */
+    /* Pages with a cur_lin, by the size of the guest's page, and some bits of the address. */
+    uint8_t exec_size[BT_MAX_PAGES];
+    uint16_t exec_count[EXEC_SIZES][EXEC_COUNTERS];
     uint8_t indirect[VIEW_TABLES][65536]; /* by bits 36 - 51 of the address; 0: direct */
     struct bt_xmap xmap[XMAP_SIZE];
     struct bt_tlb tlb[MMU_COUNT];
@@ -616,7 +621,7 @@ struct bt_exit_site {
     uint32_t guard; /* and of the guard's displacement, or 0; a direct miss: index of its block */
     uint32_t id;    /* the target is cur_lin[id] + delta */
     int32_t delta;
-    uint32_t form; /* EXIT_FORM_* */
+    uint32_t form; /* EXIT_FORM_*; a direct miss: page offset of the access's instruction */
 };
 #define EXIT_FORM_CALL 1u  /* the jump is a call, R10 holds RSP there */
 #define EXIT_FORM_SAVED 2u /* the flags are in ctx->saved_flags at the jump */
@@ -711,49 +716,14 @@ static inline void bt_patch32(struct translator *en, uint32_t at, uint32_t value
 void bt_code_stale(struct translator *en); /* handles what bt_code_dma noted */
 void bt_code_dma(void *opaque, gpa_t gpa, uint64_t len);
 
-/* lookup.c: general registers only */
-void bt_mode_update(struct bt_ctx *c);
-uint32_t bt_code_page_at(struct bt_ctx *c,
-                         uint64_t rip); /* page id, 0: exception recorded or EXIT_ERROR */
-uint64_t bt_next(
-    struct bt_ctx *c); /* where to go on for ctx->rip: host code, or 1 after setting exit_reason */
-uint64_t bt_chain(struct bt_ctx *c);
-uint64_t bt_lookup_next(struct bt_ctx *c);
-uint64_t bt_kick_exit(struct bt_ctx *c);
+#include "bt_lookup.h"
+
 /* remap.c. The first also when the engine is created; the last two: the vCPU's thread. */
 void bt_regions_load(struct translator *en);
 void bt_remap(struct engine *en);
 void bt_a20(struct engine *en, bool on);
 void bt_remap_data(struct bt_ctx *c); /* after an access that a device served */
 bool bt_remap_code(struct bt_ctx *c); /* between blocks; false: there is nothing to do */
-
-uint64_t bt_helper_left(struct bt_ctx *c);
-uint64_t bt_page2_miss(struct bt_ctx *c);
-uint64_t bt_variant(struct bt_ctx *c);
-uint64_t bt_direct_miss(struct bt_ctx *c);
-/* A miss's jump goes straight to the block from now on, until a region becomes direct. */
-#define BT_MISS_LINKS 16384u
-void bt_link_miss(struct bt_ctx *c, const struct bt_block *b);
-void bt_unlink_misses(struct translator *en);
-void bt_exec_flush(struct bt_ctx *c, bool global);
-void bt_exec_invlpg(struct bt_ctx *c, uint64_t lin);
-void bt_exec_drop(struct bt_ctx *c, uint32_t id);
-void bt_link(struct bt_ctx *c, struct bt_block *b);
-void bt_jc_forget(struct bt_ctx *c, unsigned mode); /* all entries of one mode */
-void bt_jc_insert(struct bt_ctx *c, uint64_t rip, struct bt_block *b);
-
-/* branch.c */
-int bt_branch_create(struct translator *en, struct err *e);
-void bt_branch_destroy(struct translator *en);
-int bt_branch_map(struct bt_ctx *c);
-void bt_branch_unmap(struct bt_ctx *c);
-void bt_branch_reset(struct bt_ctx *c);
-void bt_branch_insert(struct bt_ctx *c, uint64_t rip, struct bt_block *b);
-void bt_branch_forget(struct bt_ctx *c, uint64_t rip);
-void bt_kick_now(struct bt_ctx *c);  /* any thread */
-bool bt_kick_done(struct bt_ctx *c); /* was there one? */
-/* Where a block is entered from an exit of that form; 0: no room. */
-uint64_t bt_entry(struct bt_ctx *c, struct bt_block *b, uint32_t form);
 
 /* event.c: general registers only */
 uint64_t bt_rflags(const struct bt_ctx *c);

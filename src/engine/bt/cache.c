@@ -211,9 +211,7 @@ void bt_cache_flush(struct translator *en)
     memset(c->jc, 0, sizeof(c->jc));
     bt_branch_reset(c);
     memset(c->xmap, 0, sizeof(c->xmap));
-    for (uint32_t id = 0; id < BT_MAX_PAGES; id++)
-        c->cur_lin[id] = BT_NO_LIN;
-    c->n_valid[0] = c->n_valid[1] = 0;
+    bt_exec_clear(c);
 }
 
 /* ---- pages --------------------------------------------------------------------------------------

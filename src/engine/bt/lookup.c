@@ -134,6 +134,20 @@ void bt_mode_update(struct bt_ctx *c)
 /* ---- execution mappings
  * --------------------------------------------------------------------------------------------- */
 
+/* How large the guest's page around an execution mapping is: INVLPG drops all of it. */
+static const uint8_t exec_shift[EXEC_SIZES] = {12, 22, 30};
+
+static uint16_t *exec_counter(struct bt_ctx *c, unsigned size, uint64_t lin)
+{
+    return &c->exec_count[size][lin >> exec_shift[size] & (EXEC_COUNTERS - 1)];
+}
+
+/* A mapping appears (1) or goes (-1). */
+static void exec_count(struct bt_ctx *c, uint32_t id, int by)
+{
+    *exec_counter(c, c->exec_size[id], c->cur_lin[id]) += (uint16_t)by;
+}
+
 /* A helper may drop the page it was called from: bt_helper_rip still needs its address, and the
  * helper must not return into it. */
 static void forget(struct bt_ctx *c, uint32_t id)
@@ -144,6 +158,7 @@ static void forget(struct bt_ctx *c, uint32_t id)
         c->pc_lin = c->cur_lin[id];
         c->left = 1;
     }
+    exec_count(c, id, -1);
     __atomic_store_n(&c->cur_lin[id], BT_NO_LIN, __ATOMIC_SEQ_CST);
 }
 
@@ -161,6 +176,7 @@ static void flush_list(struct bt_ctx *c, unsigned list)
 
     for (uint32_t i = 0; i < c->n_valid[list]; i++) {
         uint32_t id = c->valid[list][i];
+        c->listed[list][id / 64] &= ~(1ull << (id % 64));
         if (c->cur_lin[id] == BT_NO_LIN)
             continue;
         forget(c, id);
@@ -179,38 +195,61 @@ void bt_exec_flush(struct bt_ctx *c, bool global)
         flush_list(c, 1);
 }
 
-/* An INVLPG drops a large page whole; dropping its neighbours is allowed, and the lists are short.
- */
 void bt_exec_invlpg(struct bt_ctx *c, uint64_t lin)
 {
-    unsigned shift = c->exec_huge ? 30 : 21;
+    bool any = false;
 
-    for (unsigned l = 0; l < 2; l++)
+    for (unsigned size = 0; size < EXEC_SIZES; size++)
+        any |= *exec_counter(c, size, lin) != 0;
+    for (unsigned l = 0; l < 2 && any; l++)
         for (uint32_t i = 0; i < c->n_valid[l]; i++) {
             uint32_t id = c->valid[l][i];
-            if (c->cur_lin[id] != BT_NO_LIN && (c->cur_lin[id] ^ lin) >> shift == 0)
+            if (c->cur_lin[id] != BT_NO_LIN &&
+                (c->cur_lin[id] ^ lin) >> exec_shift[c->exec_size[id]] == 0)
                 bt_exec_drop(c, id);
         }
 }
 
-static void set_lin(struct bt_ctx *c, uint32_t id, uint64_t lin, bool global)
+/* No page has a cur_lin. */
+void bt_exec_clear(struct bt_ctx *c)
 {
-    if (c->cur_lin[id] != BT_NO_LIN) {
-        if (c->cur_lin[id] != lin) {
-            if (id == c->x87_last >> 12)
-                bt_x87_settle(c);
-            salt_bump(c, c->v->en->page[id].mode);
-            c->cur_host[id] = bt_view_near(c, id, lin);
-        }
-        c->cur_lin[id] = lin;
+    for (uint32_t id = 0; id < BT_MAX_PAGES; id++)
+        c->cur_lin[id] = BT_NO_LIN;
+    c->n_valid[0] = c->n_valid[1] = 0;
+    __builtin_memset(c->listed, 0, sizeof(c->listed));
+    __builtin_memset(c->exec_count, 0, sizeof(c->exec_count));
+}
+
+/* A page that was dropped is still on its list; one whose global bit changed may be on both. */
+static void list_page(struct bt_ctx *c, uint32_t id, bool global)
+{
+    if (c->listed[global][id / 64] >> (id % 64) & 1)
         return;
-    }
     if (c->n_valid[global] == BT_VALID_MAX)
         flush_list(c, global);
     c->valid[global][c->n_valid[global]++] = id;
+    c->listed[global][id / 64] |= 1ull << (id % 64);
+}
+
+/* Page id runs at lin, in a page of 1 << bits bytes. */
+static void set_lin(struct bt_ctx *c, uint32_t id, uint64_t lin, bool global, unsigned bits)
+{
+    list_page(c, id, global);
     c->global_user |= global && (c->mode_key & MODE_USER);
+
+    uint64_t old = c->cur_lin[id];
+    if (old != BT_NO_LIN)
+        exec_count(c, id, -1);
+    if (old != BT_NO_LIN && old != lin) {
+        if (id == c->x87_last >> 12)
+            bt_x87_settle(c);
+        salt_bump(c, c->v->en->page[id].mode);
+    }
+    c->exec_size[id] = bits > exec_shift[1] ? 2 : bits > exec_shift[0];
     c->cur_lin[id] = lin;
-    c->cur_host[id] = bt_view_near(c, id, lin);
+    exec_count(c, id, 1);
+    if (old != lin)
+        c->cur_host[id] = bt_view_near(c, id, lin);
 }
 
 /* What an execution mapping belongs to. */
@@ -253,8 +292,7 @@ uint32_t bt_code_page_at(struct bt_ctx *c, uint64_t rip)
         c->exc_vector = BT_NO_IDS;
         return 0;
     }
-    c->exec_huge |= w.page_bits == 30;
-    set_lin(c, id, lin, w.global);
+    set_lin(c, id, lin, w.global, w.page_bits);
     *x = (struct bt_xmap){.lin = lin, .id = id, .mode = exec_mode(c)};
     return id;
 }

@@ -109,8 +109,7 @@ static void fill_context(struct bt_ctx *c)
 {
     memset(c->indirect, 1, sizeof(c->indirect));
     bt_tlb_init(c);
-    for (uint32_t id = 0; id < BT_MAX_PAGES; id++)
-        c->cur_lin[id] = BT_NO_LIN;
+    bt_exec_clear(c);
 }
 
 /* The calling thread is to run this vCPU: signal stack, GS. */

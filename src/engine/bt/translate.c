@@ -654,16 +654,17 @@ uint32_t bt_miss_form(struct bt_ctx *c, bool *link)
     const struct bt_exit_site *e = (const void *)(en->code_rw + c->exit_site);
     struct bt_block *b = &en->block[e->guard];
     uint32_t id = bt_code_page_at(c, c->rip);
-    unsigned off = c->rip & 0xfff;
     struct insn_mem m;
     bool low;
 
     *link = b->dead;
     if (id == 0 || id != e->id || *link)
         return BT_KEY_TLB;
+    unsigned off = e->form;
+    bool hoisted = off != (c->rip & 0xfff); /* a check in front of a loop */
     setup(x, c, id, false, BT_KEY_TLB);
-    x->single = true;
-    if (decode_block(x, c->rip) != INSN_OK || x->page2 != 0)
+    x->single = *link = true;
+    if (decode_block(x, (c->rip & BT_PAGE_MASK) + off) != INSN_OK || x->page2 != 0)
         return BT_KEY_TLB;
     const struct insn *in = &x->in[0];
     if (in->has_mem)
@@ -676,22 +677,20 @@ uint32_t bt_miss_form(struct bt_ctx *c, bool *link)
         *link = !bt_view_direct(c, lin, &low) && !bt_view_wait(c, lin);
         return BT_KEY_TLB;
     }
-    if (!(x->key & MODE_USER)) {
-        *link = true;
+    if (!(x->key & MODE_USER))
         return BT_KEY_TLB;
-    }
-    /* Next time it looks in the right place, or in both. */
+    /* Next time it looks in the right place, or in both. What is known and missed all the same was
+     * not asked (an access to the stack), or not for the address it has now: in front of a loop. */
     uint64_t site = (uint64_t)en->page[id].rpn << 12 | off;
     enum site_kind kind = bt_site_hint(en, site), now = low ? SITE_LOW : SITE_HIGH;
     bool known = kind == SITE_MIXED || kind == now;
-    if (known && (b->key & 0xfff) == off) { /* it is the instruction's access to the stack */
-        *link = true;
+    if (known && !hoisted && (b->key & 0xfff) == off)
         return BT_KEY_TLB;
-    }
-    if (!known)
-        bt_site_learn(en, site, kind == SITE_LOW || kind == SITE_HIGH ? SITE_MIXED : now);
+    if (!known || (hoisted && kind != SITE_MIXED))
+        bt_site_learn(en, site, known || kind == SITE_LOW || kind == SITE_HIGH ? SITE_MIXED : now);
     if (!bt_block_drop(en, b))
         c->v->flush_wanted = true;
+    *link = false;
     return 0;
 }
 

@@ -65,17 +65,17 @@ uint64_t x_address_now(const struct xlate *x, const struct insn *in, const struc
     return a;
 }
 
+/* What is known of the instruction's own operand m; its accesses to the stack are not noted. */
 static enum site_kind hint(const struct xlate *x, const struct insn *in, const struct insn_mem *m)
 {
-    if (!(x->key & MODE_USER) || m != &in->mem)
+    if (!(x->key & MODE_USER) || m != &in->mem || !in->has_mem)
         return SITE_NEW;
     return bt_site_hint(x->en, (uint64_t)x->en->page[x->id].rpn << 12 | in->off);
 }
 
-static bool is_low(const struct xlate *x, const struct insn *in, const struct insn_mem *m)
+static bool is_low(const struct xlate *x, enum site_kind kind, const struct insn *in,
+                   const struct insn_mem *m)
 {
-    enum site_kind kind = hint(x, in, m);
-
     if (!(x->key & MODE_USER))
         return false;
     if (kind == SITE_LOW || kind == SITE_HIGH)
@@ -100,7 +100,7 @@ static void miss_exit(struct xlate *x, const struct insn *in, uint8_t *miss, uns
     e32(x, (uint32_t)(x->b - x->en->block));
     e32(x, x->id);
     e32(x, in->off);
-    e32(x, 0);
+    e32(x, x->access_off);
     x_to_hot(x);
 }
 
@@ -416,22 +416,24 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
                      uint16_t avoid, bool val, struct access *a)
 {
     const struct member *me = &x->member[x->i];
+    enum site_kind kind = hint(x, in, m);
     unsigned g = group_of(x, in, m);
     bool low;
 
     a->member = true;
     a->t1 = a->t2 = 16;
+    x->access_off = in->off;
     if (near_access(x, in, m, avoid, val, a))
         return;
     if ((g == GROUP_NONE || !(x->checked >> g & 1)) &&
-        (hint(x, in, m) == SITE_MIXED || (g != GROUP_NONE && x->group_reg[g] >= 0))) {
+        (kind == SITE_MIXED || (g != GROUP_NONE && x->group_reg[g] >= 0))) {
         mixed_access(x, in, m, avoid, val, me->spread == SPREAD_NONE ? g : GROUP_NONE, a);
         return;
     }
     if (g != GROUP_NONE && (x->checked >> g & 1)) {
         low = x->low >> g & 1;
     } else {
-        low = is_low(x, in, m);
+        low = is_low(x, kind, in, m);
         if (g != GROUP_NONE)
             x->low = (x->low & ~(1u << g)) | (uint32_t)low << g;
     }
@@ -530,20 +532,22 @@ void x_direct_loop(struct xlate *x)
     for (unsigned i = 0; i < x->n && round_goes_on(x, i, &skipped); i++) {
         const struct insn *in = &x->in[i];
         const struct member *me = &x->member[i];
+        enum site_kind kind = hint(x, in, &in->mem);
         struct insn_mem m;
         if (me->group == GROUP_NONE || !me->loop || (x->checked >> me->group & 1) || i < skipped ||
             !x_group_access(in, &m) || rewritten(in, &m, true) || !low_disp(me->at) ||
-            !low_disp(m.disp) || hint(x, in, &in->mem) == SITE_MIXED)
+            !low_disp(m.disp) || kind == SITE_MIXED)
             continue;
         if (!saved && x->live[0])
             x_flags_save(x); /* once for all of them */
         saved = true;
         m = near_operand(&m, me);
-        bool low = is_low(x, in, &m);
+        bool low = is_low(x, kind, in, &m);
         if (low && me->spread == SPREAD_BOTH)
             continue;
         x->low = (x->low & ~(1u << me->group)) | (uint32_t)low << me->group;
         m.disp = me->at;
+        x->access_off = in->off;
         x_need(x, m_regs(&m)); /* another check may have taken them for scratch */
         check_operand(x, &x->in[0], &m, x_scratch(x, m_regs(&m)), low, 0);
         x->checked |= 1u << me->group;

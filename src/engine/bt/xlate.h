@@ -107,6 +107,7 @@ struct xlate {
     bool direct;                  /* the host's MMU does the accesses (xdirect.c) */
     uint32_t checked;             /* groups whose region is known to be direct, */
     uint32_t low;                 /* those of them in the window of low addresses */
+    uint16_t access_off;          /* page offset of the instruction whose access is checked */
 
     uint16_t spilled;
     uint16_t clean;  /* not spilled, and ctx->spill[r] has the same value */
