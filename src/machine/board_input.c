@@ -6,22 +6,20 @@
 #include "dev/virtio/virtio_input.h"
 #include "machine/machine_internal.h"
 
-enum { SLOT_USB = 29 };
-
 int board_create_usb(struct machine *m, struct err *e)
 {
-    const struct xhci_config cfg = {.bus = m->pci,
-                                    .devfn = PCI_DEVFN(SLOT_USB, 0),
-                                    .ram = m->ram,
-                                    .loop = m->cfg.loop,
-                                    .clock = m->clock,
-                                    .keyboard = m->cfg.usb_keyboard,
-                                    .tablet = m->cfg.usb_tablet};
+    struct xhci_config cfg = {.bus = m->pci,
+                              .ram = m->ram,
+                              .loop = m->cfg.loop,
+                              .clock = m->clock,
+                              .keyboard = m->cfg.usb_keyboard,
+                              .tablet = m->cfg.usb_tablet};
     struct device d;
     int rc;
 
     if (!cfg.keyboard && !cfg.tablet)
         return 0;
+    cfg.devfn = board_optional_devfn(m);
     rc = xhci_create(&cfg, &d, e);
     if (rc < 0)
         return rc;

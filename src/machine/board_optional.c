@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Devices that a machine has only if it is asked to. */
+/* Devices that a machine has only if it is asked to; in one slot, in the order of creation. */
 #include "dev/sound/ac97.h"
 #include "dev/watchdog/i6300esb.h"
 #include "machine/machine_internal.h"
 
-enum { SLOT_WATCHDOG = 25, SLOT_SOUND = 30 };
+enum { SLOT_OPTIONAL = 29 };
+
+unsigned board_optional_devfn(struct machine *m)
+{
+    return PCI_DEVFN(SLOT_OPTIONAL, m->optional++);
+}
 
 int machine_add_sound(struct machine *m, const struct sound_out *out, struct err *e)
 {
     const struct ac97_config cfg = {.bus = m->pci,
-                                    .devfn = PCI_DEVFN(SLOT_SOUND, 0),
+                                    .devfn = board_optional_devfn(m),
                                     .ram = m->ram,
                                     .loop = m->cfg.loop,
                                     .clock = m->clock,
@@ -30,7 +35,7 @@ static void on_watchdog(void *opaque)
 int machine_add_watchdog(struct machine *m, struct err *e)
 {
     const struct i6300esb_config cfg = {.bus = m->pci,
-                                        .devfn = PCI_DEVFN(SLOT_WATCHDOG, 0),
+                                        .devfn = board_optional_devfn(m),
                                         .loop = m->cfg.loop,
                                         .clock = m->clock,
                                         .expired = on_watchdog,

@@ -94,6 +94,7 @@ struct machine {
     void *disk[MACHINE_MAX_DISKS]; /* the virtio disks */
     void *console;                 /* the virtio console, or NULL */
     void *tablet;                  /* the virtio tablet, or NULL */
+    unsigned optional;             /* functions of the optional devices' slot that are taken */
     void *usb;                     /* the USB controller, or NULL */
     struct video video;            /* self NULL: there is no screen */
 
@@ -131,8 +132,9 @@ void board_remapped(struct machine *m); /* regions show something else: the engi
 void board_pam(void *opaque, const uint8_t attributes[HOST_BRIDGE_SEGMENTS]);
 
 int board_create_tablet(struct machine *m, struct err *e) MUST_CHECK; /* board_virtio.c */
-int board_create_usb(struct machine *m, struct err *e) MUST_CHECK;    /* board_input.c */
-int board_create_video(struct machine *m, struct err *e) MUST_CHECK;  /* board_video.c */
+unsigned board_optional_devfn(struct machine *m); /* board_optional.c: the next one */
+int board_create_usb(struct machine *m, struct err *e) MUST_CHECK;   /* board_input.c */
+int board_create_video(struct machine *m, struct err *e) MUST_CHECK; /* board_video.c */
 
 /* board_fwcfg.c: what firmware asks. `path` is Open Firmware's below the PCI bus. */
 struct acpi_config board_acpi(struct machine *m);

@@ -32,7 +32,7 @@ class Sound(checks.Checks):
         generic.make_initrd(self.path("initrd"), MODULES, [program])
         self.wav = self.path("out.wav")
         self.vm = vm.Vm("doppel", kernel=generic.KERNEL, initrd=self.path("initrd"), memory="512M",
-                        extra=["--sound", f"ac97,wav={self.wav}"])
+                        extra=["--usb", "tablet", "--sound", f"ac97,wav={self.wav}"])
         self.vm.prompt(300)
 
     def sh(self, command, timeout=120):
@@ -40,7 +40,7 @@ class Sound(checks.Checks):
 
     def bound(self):
         out, status = self.sh("/more/load; cat /proc/asound/cards; ls /sys/bus/pci/drivers/snd_intel8x0")
-        self.check("snd_intel8x0 binds", "0000:00:1e.0" in out and "Intel 82801AA-ICH" in out and
+        self.check("snd_intel8x0 binds", "0000:00:1d.1" in out and "Intel 82801AA-ICH" in out and
                    "SigmaTel" in self.sh("cat /proc/asound/card0/codec97*/*")[0], out)
 
     def samples(self):

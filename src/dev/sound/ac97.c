@@ -36,6 +36,7 @@ static const struct pci_func_info info = {
     .class_code = 0x040100,
     .revision = 1,
     .pin = 1,
+    .multifunction = true, /* boards put such devices side by side */
 };
 
 /* Lock held before. */

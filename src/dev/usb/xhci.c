@@ -22,6 +22,7 @@ static const struct pci_func_info info = {
     .class_code = 0x0c0330,
     .revision = 1,
     .pin = 1,
+    .multifunction = true, /* boards put such devices side by side */
 };
 
 /* --- interrupts --- */

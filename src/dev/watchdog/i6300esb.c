@@ -29,6 +29,7 @@ static const struct pci_func_info info = {
     .class_code = 0x088000,
     .revision = 2,
     .pin = 1,
+    .multifunction = true, /* boards put such devices side by side */
 };
 
 /* Lock held before. */
