@@ -9,8 +9,8 @@
 #include "dev/virtio/virtio_net.h"
 #include "machine/machine_internal.h"
 
-/* Between and behind those of board_virtio.c. */
-static const uint8_t slots[MACHINE_MAX_NETS] = {3, 24, 25, 30};
+/* What the other cards leave free on each board. */
+static const uint8_t slots[2][MACHINE_MAX_NETS] = {{3, 24, 27}, {4, 26, 31}};
 
 static void address(uint8_t to[6], const uint8_t given[6], unsigned number)
 {
@@ -24,7 +24,7 @@ static void address(uint8_t to[6], const uint8_t given[6], unsigned number)
 static int create(struct machine *m, const struct machine_net *card, struct nic_config *cfg,
                   struct device *d, struct err *e)
 {
-    struct virtio_net_config virtio = {.place = board_place(m, slots[m->nets], cfg->loop),
+    struct virtio_net_config virtio = {.place = board_place(m, 0, cfg->loop),
                                        .backend = cfg->backend};
 
     address(cfg->mac, card->mac, m->nets);
@@ -32,6 +32,7 @@ static int create(struct machine *m, const struct machine_net *card, struct nic_
         return e1000_create(cfg, d, e);
     if (card->model == NET_PCNET)
         return pcnet_create(cfg, d, e);
+    virtio.place.devfn = cfg->devfn;
     memcpy(virtio.mac, cfg->mac, sizeof(virtio.mac));
     return virtio_net_create(&virtio, d, e);
 }
@@ -49,7 +50,7 @@ int machine_add_net(struct machine *m, const struct machine_net *card,
     if (m->nets == MACHINE_MAX_NETS)
         return err_set(e, ENOSPC, "--net: a machine has at most %d network cards",
                        MACHINE_MAX_NETS);
-    slot = board_slot(m, slots[m->nets]);
+    slot = slots[m->cfg.board == MACHINE_PC][m->nets];
     cfg.devfn = PCI_DEVFN(slot, 0);
     rc = create(m, card, &cfg, &d, e);
     if (rc < 0)

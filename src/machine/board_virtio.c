@@ -14,7 +14,8 @@ enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_DISKS = 4, SLOT_TABLET = 26 };
 
 _Static_assert(SLOT_DISKS + MACHINE_MAX_DISKS <= SLOT_TABLET, "every disk has a slot");
 
-unsigned board_slot(const struct machine *m, unsigned slot)
+/* On the 440FX board slot 1 is the bridge's. */
+static unsigned slot_of(const struct machine *m, unsigned slot)
 {
     return m->cfg.board == MACHINE_PC ? slot + 1 : slot;
 }
@@ -31,7 +32,7 @@ struct virtio_place board_place(struct machine *m, unsigned slot, struct loop *l
 {
     return (struct virtio_place){
         .bus = m->pci,
-        .devfn = PCI_DEVFN(board_slot(m, slot), 0),
+        .devfn = PCI_DEVFN(slot_of(m, slot), 0),
         .ram = m->ram,
         .loop = loop,
         .doorbells = {m->cfg.engine->doorbell != NULL ? doorbell : NULL, m}};
@@ -41,7 +42,7 @@ static void bootable(struct machine *m, char kind, const char *format, unsigned 
 {
     char path[40];
 
-    snprintf(path, sizeof(path), format, board_slot(m, slot));
+    snprintf(path, sizeof(path), format, slot_of(m, slot));
     board_bootable(m, kind, path);
 }
 
@@ -95,7 +96,7 @@ int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io
 int machine_add_nvme(struct machine *m, struct block_backend *b, struct loop *io, struct err *e)
 {
     const struct nvme_config cfg = {.bus = m->pci,
-                                    .devfn = PCI_DEVFN(board_slot(m, SLOT_DISKS + m->disks), 0),
+                                    .devfn = PCI_DEVFN(slot_of(m, SLOT_DISKS + m->disks), 0),
                                     .ram = m->ram,
                                     .backend = b,
                                     .loop = io,

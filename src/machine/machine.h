@@ -26,7 +26,7 @@
 #include "net/netopt.h"
 
 #define MACHINE_MAX_DISKS 20
-#define MACHINE_MAX_NETS 4
+#define MACHINE_MAX_NETS 3
 #define MACHINE_MAX_CDROMS 4
 #define MACHINE_MAX_CPUS 255
 

@@ -111,8 +111,6 @@ int machine_own(struct machine *m, struct device d, struct err *e) MUST_CHECK;
 int board_create(struct machine *m, struct err *e) MUST_CHECK;
 int board_create_pci(struct machine *m, struct err *e) MUST_CHECK;
 int board_create_rng(struct machine *m, struct err *e) MUST_CHECK; /* board_virtio.c */
-/* On the 440FX board slot 1 is the bridge's, and every card sits one further. */
-unsigned board_slot(const struct machine *m, unsigned slot);
 /* A virtio device there, whose queues `loop` serves. */
 struct virtio_place board_place(struct machine *m, unsigned slot, struct loop *loop);
 /* What firmware does: addresses for BARs, edge/level control, virtual-wire mode. */

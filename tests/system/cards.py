@@ -107,5 +107,19 @@ class Cards:
             ("power-off", self.end))]
 
 
+def full(board):
+    """All that a board may have at once finds a slot."""
+    def check(t):
+        disk = vm.INITRAMFS + ",readonly,format=raw"
+        with vm.Vm(memory="256M", append="console=ttyS0 quiet job=/bin/true", disks=[disk] * 20,
+                   net=["user", "user,model=e1000", "user,model=pcnet"],
+                   extra=["--machine", board, "--vga", "std", "--watchdog", "reset"]) as machine:
+            assert machine.wait(90) == 0, machine.tail()
+            assert b"job ended with status 0" in machine.output, machine.tail()
+    return check
+
+
 if __name__ == "__main__":
-    checks.main(["generic"], [c for m in MACHINES for c in Cards(*m).checks()])
+    checks.main(["initramfs", "generic"],
+                [c for m in MACHINES for c in Cards(*m).checks()] +
+                [(f"a full board: {board}", full(board)) for board in ("q35", "pc")])
