@@ -317,7 +317,10 @@ int machine_reset(struct machine *m, struct err *e)
         msr_reset(&m->msr[i], amd);
         m->kvmclock[i] = (struct kvmclock){0};
     }
-    return m->layout.rom_size != 0 ? boot_firmware(m, e) : boot_direct(m, e);
+    rc = m->layout.rom_size != 0 ? boot_firmware(m, e) : boot_direct(m, e);
+    if (rc == 0)
+        platform_clock_begin(m);
+    return rc;
 }
 
 /* --- pause --- */
@@ -342,6 +345,7 @@ void machine_resume(struct machine *m)
         if (m->devices[i].ops->resume != NULL)
             m->devices[i].ops->resume(m->devices[i].self);
     vclock_resume(m->clock);
+    platform_clock_begin(m);
     for (unsigned i = 0; i < m->cfg.vcpus; i++) {
         struct kvmclock_now now = platform_now(m, i);
 

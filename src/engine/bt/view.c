@@ -26,23 +26,9 @@
 #include "smp.h"
 #include "view.h"
 
-/* Raw: FS may not be the host's here, and errno is thread-local. */
-static long sys6(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
-{
-    register uint64_t r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-    long r;
-
-    __asm__ volatile("syscall"
-                     : "=a"(r)
-                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return r;
-}
-
 /* ---- host address space ---------------------------------------------------------------------- */
 
 #define REGION_SIZE (1ull << REGION_SHIFT)
-#define RESERVE_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
 static bool reserve(struct views *vs, unsigned h, unsigned owner)
 {
@@ -238,17 +224,26 @@ static void rmap_update(struct translator *en, const struct leaf *l, unsigned i,
 
 /* ---- mapping --------------------------------------------------------------------------------- */
 
-void bt_protect(struct bt_ctx *c, uint64_t host, uint64_t len, unsigned prot)
+/* n mappings more, at most. */
+static void count_maps(struct views *vs, const struct view *v, unsigned n)
+{
+    vs->maps += n;
+    if (v->index == 0)
+        vs->kernel_maps += n;
+}
+
+void bt_protect(struct bt_ctx *c, const struct view *v, uint64_t host, uint64_t len, unsigned prot)
 {
     struct views *vs = c->v->en->views;
 
-    vs->maps += 2; /* it may become three */
+    count_maps(vs, v, 2); /* it may become three */
     if (sys6(SYS_mprotect, host, len, prot, 0, 0, 0) != 0)
         vs->full = true;
 }
 
 /* Pages with code in a piece that was mapped writable. */
-static void protect_code(struct bt_ctx *c, uint64_t host, const struct piece_of *p)
+static void protect_code(struct bt_ctx *c, const struct view *v, uint64_t host,
+                         const struct piece_of *p)
 {
     const struct translator *en = c->v->en;
     uint32_t first = (uint32_t)(p->backing >> 12), n = (uint32_t)(p->len >> 12), k = 0;
@@ -261,7 +256,7 @@ static void protect_code(struct bt_ctx *c, uint64_t host, const struct piece_of 
         uint32_t s = k;
         while (k < n && bt_guarded(en, first + k))
             k++;
-        bt_protect(c, host + (uint64_t)s * BT_PAGE_SIZE, (uint64_t)(k - s) * BT_PAGE_SIZE,
+        bt_protect(c, v, host + (uint64_t)s * BT_PAGE_SIZE, (uint64_t)(k - s) * BT_PAGE_SIZE,
                    PROT_READ);
     }
 }
@@ -281,9 +276,9 @@ static bool map_range(struct bt_ctx *c, const struct view *v, uint64_t lin, uint
                       MAP_SHARED | MAP_FIXED, (uint64_t)en->views->fd, p.backing);
         if (r < 0 && r > -4096)
             return false;
-        en->views->maps++;
+        count_maps(en->views, v, 1);
         if (w) /* others may guard a page meanwhile */
-            protect_code(c, host, &p);
+            protect_code(c, v, host, &p);
         en->views->kernel_full |= en->views->full && v->index == 0;
     }
     return true;
@@ -296,7 +291,7 @@ void bt_restrict_run(struct bt_ctx *c, struct leaf *l, unsigned first, unsigned 
     struct view *v = &en->views->view[l->view];
     uint64_t size = 1ull << leaf_shift(l->level);
 
-    bt_protect(c, bt_host_of(c, v, leaf_lin(l, first)), (end - first) * size,
+    bt_protect(c, v, bt_host_of(c, v, leaf_lin(l, first)), (end - first) * size,
                drop ? PROT_NONE : PROT_READ);
     en->views->kernel_full |= en->views->full && v->index == 0;
     for (unsigned i = first; i < end; i++) {
@@ -331,19 +326,6 @@ static uint64_t sign_region(unsigned r)
     return (uint64_t)((int64_t)((uint64_t)r << 48) >> 48) << REGION_SHIFT;
 }
 
-/* Guest memory that stays mapped behind a flush would be another program's or stale: no state to go
- * on in. Replacing whole mappings needs no memory, so the host has no reason to refuse it. */
-static void unmap_regions(uint64_t host, uint64_t size)
-{
-    static const char text[] = "doppel: the host refuses to unmap guest memory\n";
-    long r = sys6(SYS_mmap, host, size, PROT_NONE, RESERVE_FLAGS | MAP_FIXED, (uint64_t)-1, 0);
-
-    if (r >= 0 || r < -4095)
-        return;
-    sys6(SYS_write, 2, (uint64_t)text, sizeof(text) - 1, 0, 0, 0);
-    sys6(SYS_exit_group, 1, 0, 0, 0, 0, 0);
-}
-
 /* Forgets all mappings of a view; the host's are taken away region by region. */
 void bt_view_empty(struct bt_ctx *c, struct view *v)
 {
@@ -361,11 +343,15 @@ void bt_view_empty(struct bt_ctx *c, struct view *v)
     }
     v->leaves = 0;
     v->stale = false;
+    if (v->index == 0) {
+        vs->maps -= vs->kernel_maps;
+        vs->kernel_maps = 0;
+    }
     for (unsigned k = 0, n; k < v->n_region; k += n) { /* neighbours at once */
         for (n = 1; k + n < v->n_region && v->region[k + n] == v->region[k] + n &&
                     bt_table_of(v, v->region[k]) != VIEW_LOW;)
             n++;
-        unmap_regions(bt_host_of(c, v, sign_region(v->region[k])), n * REGION_SIZE);
+        bt_unmap_regions(vs, bt_host_of(c, v, sign_region(v->region[k])), n * REGION_SIZE);
     }
 }
 
@@ -623,7 +609,7 @@ static void extend(const struct translator *en, const struct leaf *l, const uint
     }
 }
 
-/* Too many mappings for the host: those of programs go. */
+/* Too many mappings for the host: those of programs go, and the kernel's if they are many. */
 static void make_room(struct bt_ctx *c)
 {
     struct views *vs = c->v->en->views;
@@ -632,7 +618,9 @@ static void make_room(struct bt_ctx *c)
     for (unsigned i = 1; i < VIEWS; i++)
         if (vs->view[i].used)
             bt_view_empty(c, &vs->view[i]);
-    vs->maps = 0;
+    vs->maps = vs->kernel_maps;
+    if (vs->maps > vs->max_maps / 2)
+        bt_view_empty(c, &vs->view[0]);
     vs->full = false;
 }
 
@@ -645,6 +633,15 @@ void bt_view_settle(struct bt_ctx *c)
     if (vs->kernel_full)
         bt_view_empty(c, &vs->view[0]);
     vs->kernel_full = false;
+}
+
+/* -1: the host refused something, and would again. */
+static int settled(struct bt_ctx *c)
+{
+    bool refused = c->v->en->views->full;
+
+    bt_view_settle(c);
+    return refused ? -1 : 0;
 }
 
 int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
@@ -697,7 +694,8 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
     v->fresh += ((lin ^ v->fault_lin) & BT_PAGE_MASK) == 0;
     if (level > 1 && bit(l->mapped, i) && l->pte[i] == w.entry && bit(l->writable, i) && write) {
         /* code went away from a page of a large one */
-        bt_protect(c, bt_host_of(c, v, lin & BT_PAGE_MASK), BT_PAGE_SIZE, PROT_READ | PROT_WRITE);
+        bt_protect(c, v, bt_host_of(c, v, lin & BT_PAGE_MASK), BT_PAGE_SIZE,
+                   PROT_READ | PROT_WRITE);
         bt_view_settle(c);
         return 0;
     }
@@ -724,18 +722,16 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
     }
     atomic_thread_fence(memory_order_seq_cst); /* who guards a page now sees what may write it */
     if (same) {
-        bt_protect(c, bt_host_of(c, v, lin & BT_PAGE_MASK), BT_PAGE_SIZE,
+        bt_protect(c, v, bt_host_of(c, v, lin & BT_PAGE_MASK), BT_PAGE_SIZE,
                    PROT_READ | (writable && !bt_guarded(en, rpn) ? PROT_WRITE : 0));
-        bool refused = vs->full;
-        bt_view_settle(c);
-        return refused ? -1 : 0;
+        return settled(c);
     }
     bool mapped = map_range(c, v, leaf_lin(l, first), gpa, (end - first) * size, writable);
-    bt_view_settle(c);
-    if (mapped)
-        return 0;
-    make_room(c);
-    return -1;
+    if (!mapped) { /* rights given later would be to the reserved pages */
+        bt_restrict_run(c, l, first, end, true);
+        vs->full = true;
+    }
+    return settled(c);
 }
 
 void bt_view_fault(struct bt_ctx *c)

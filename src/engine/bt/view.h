@@ -3,6 +3,8 @@
 #ifndef DOPPEL_ENGINE_BT_VIEW_H
 #define DOPPEL_ENGINE_BT_VIEW_H
 
+#include <sys/syscall.h>
+
 #include "bt_internal.h"
 #include "paging.h"
 
@@ -23,6 +25,7 @@ enum { HOST_FREE, HOST_FOREIGN, HOST_VIEW };
 #define NODES (1u << 18)
 #define SPACES 256u
 #define SITE_HINTS 65536u
+#define BALLAST 8u
 
 /* What was mapped from one table of the guest. */
 struct leaf {
@@ -80,6 +83,8 @@ struct views {
     bool eager;   /* every address space gets a view at once: for tests */
     uint64_t now; /* ticks */
     uint64_t rights;
+    uint32_t kernel_maps;          /* of these, the kernel's view's */
+    uint8_t *ballast;              /* BALLAST mappings between others (view_create.c) */
     uint32_t maps, max_maps;       /* at most so many since all were taken away; when they are */
     bool full;                     /* the host refused one, */
     bool kernel_full;              /* and the kernel has rights that it should have lost */
@@ -134,7 +139,24 @@ void bt_leaf_drop(struct bt_ctx *c, struct leaf *l);
 /* Forgets all mappings of a view; the host's are taken away region by region. */
 void bt_view_empty(struct bt_ctx *c, struct view *v);
 unsigned bt_table_of(const struct view *v, unsigned r); /* where a region of the view is noted */
-void bt_release(struct views *vs, unsigned h);          /* a region of the host's address space */
+/* Raw: FS may not be the host's here, and errno is thread-local. */
+static inline long sys6(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+                        uint64_t f)
+{
+    register uint64_t r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+    long r;
+
+    __asm__ volatile("syscall"
+                     : "=a"(r)
+                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return r;
+}
+
+#define RESERVE_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+/* Takes all mappings of whole regions away; the regions stay reserved. */
+void bt_unmap_regions(struct views *vs, uint64_t host, uint64_t size);
+void bt_release(struct views *vs, unsigned h);     /* a region of the host's address space */
 void bt_view_moved(struct bt_ctx *c, bool kernel); /* other regions are direct now, or elsewhere */
 /* Before a user view is used: gives it USER_CLUSTER. */
 bool bt_view_user_cluster(struct bt_ctx *c, struct view *v);
@@ -144,7 +166,7 @@ bool bt_next_piece(const struct translator *en, uint64_t gpa, uint64_t end, stru
 void bt_install(struct bt_ctx *c, const struct view *v, bool on); /* its regions are direct */
 /* Changes the rights of a part of what was mapped. Where the host refuses that, for it has as many
  * mappings as it may, bt_view_settle takes those of programs away: before guest code goes on. */
-void bt_protect(struct bt_ctx *c, uint64_t host, uint64_t len, unsigned prot);
+void bt_protect(struct bt_ctx *c, const struct view *v, uint64_t host, uint64_t len, unsigned prot);
 void bt_view_settle(struct bt_ctx *c);
 struct view *bt_view_now(const struct bt_ctx *c); /* of the privilege level that runs */
 

@@ -208,7 +208,8 @@ void bt_view_protect(struct bt_ctx *c, uint32_t rpn)
         for (uint64_t at = gpa; bt_next_piece(en, at, end, &p); at = p.gpa + p.len) {
             uint64_t o = ((uint64_t)rpn << 12) - p.backing;
             if (o < p.len)
-                bt_protect(c, bt_host_of(c, &vs->view[l->view], leaf_lin(l, i) + (p.gpa - gpa) + o),
+                bt_protect(c, &vs->view[l->view],
+                           bt_host_of(c, &vs->view[l->view], leaf_lin(l, i) + (p.gpa - gpa) + o),
                            BT_PAGE_SIZE, PROT_READ);
         }
         vs->kernel_full |= vs->full && l->view == 0;
