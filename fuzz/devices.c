@@ -51,6 +51,24 @@ struct fuzz_device *fuzz_device(uint8_t choice)
     return d;
 }
 
+struct fuzz_device *fuzz_device_named(const char *name)
+{
+    uint8_t i = 0;
+    while (i < CLASSES && strcmp(classes[i]->name, name) != 0)
+        i++;
+    FUZZ_REQUIRE(i < CLASSES);
+    return fuzz_device(i);
+}
+
+void fuzz_poke(struct fuzz_device *d, struct fuzz_input *in, uint32_t gpa, unsigned max)
+{
+    unsigned n = max < in->left ? max : (unsigned)in->left;
+    if (n != 0)
+        FUZZ_REQUIRE(ram_write(d->env.ram, gpa, in->p, n) == 0);
+    in->p += n;
+    in->left -= n;
+}
+
 void fuzz_access(struct fuzz_device *d, struct fuzz_input *in)
 {
     unsigned count = 0;

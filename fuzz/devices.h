@@ -17,6 +17,10 @@ struct fuzz_device {
 
 /* The device that `choice` stands for, in its reset state. */
 struct fuzz_device *fuzz_device(uint8_t choice);
+/* The one of that class. */
+struct fuzz_device *fuzz_device_named(const char *name);
+/* The next bytes of the input, at most `max`, to guest memory. */
+void fuzz_poke(struct fuzz_device *d, struct fuzz_input *in, uint32_t gpa, unsigned max);
 /* One access to one of the class's ranges, as the input says. */
 void fuzz_access(struct fuzz_device *d, struct fuzz_input *in);
 /* Lets the loop run what was posted to it. */
