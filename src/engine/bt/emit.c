@@ -97,6 +97,10 @@ void x_lea(struct xlate *x, bool w, unsigned reg, int base, int index, unsigned 
     unsigned s = scale == 8 ? 3 : scale == 4 ? 2 : scale == 2 ? 1 : 0;
     unsigned i = index < 0 ? 4 : (unsigned)index;
 
+    if (base >= 0 && index < 0 && disp == 0) { /* renamed, not computed */
+        x_rr(x, w, 0x8b, reg, (unsigned)base);
+        return;
+    }
     rex(x, w, reg, index < 0 ? 0 : i, base < 0 ? 0 : (unsigned)base);
     e8(x, 0x8d);
     if (base < 0) { /* index*scale + disp32, or disp32 alone */
