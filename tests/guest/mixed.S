@@ -30,6 +30,7 @@ guest_main:
     call alternate
     call flags
     call rounds
+    call singles
     call faults
     popq %rbp
     ret
@@ -103,6 +104,46 @@ rounds:
     ret
 3:  END_PROGRAM "loops over low and high addresses"
     CHECK_EQ "the sum of what they read", exc_regs+F_RAX, 5*2000*(0x1111+0x4444)
+    ret
+
+/* Accesses without a group, of several forms. */
+singles:
+    PROGRAM
+    movl $0x1200, %eax
+    movl $2, %r10d
+    movl $400, %ecx
+1:  movq %rbx, %rsi
+    lock incq 32(%rsi)
+    leaq 8(%rbx), %rdi
+    addl $7, 32(%rdi)
+    movq %rbx, %rdx
+    movb %ah, 48(%rdx)
+    movq %rbx, %r9
+    stc
+    adcq $1, 56(%r9)
+    movq %rbx, %r11
+    subw $3, 60(%r11,%r10,2)
+    movq %rbx, %r12
+    movss 40(%r12), %xmm3
+    leaq 0x400(%rbx), %r13
+    movss %xmm3, -0x3b0(%r13)
+    xchgq %rbx, %rbp
+    decl %ecx
+    jnz 1b
+    END_PROGRAM "single accesses to low and high addresses"
+    .irp page, hpage, lpage
+    movq \page, %rcx
+    CHECK_EQ "LOCK INC", 32(%rcx), 200
+    movl 40(%rcx), %eax
+    CHECK_EQ "ADD of an immediate", %rax, 1400
+    movzbl 48(%rcx), %eax
+    CHECK_EQ "a store of AH", %rax, 0x12
+    CHECK_EQ "ADC with carry set before the access", 56(%rcx), 400
+    movzwl 64(%rcx), %eax
+    CHECK_EQ "an operand with an index", %rax, 0x10000-600
+    movl 80(%rcx), %eax
+    CHECK_EQ "a scalar in a vector register", %rax, 1400
+    .endr
     ret
 
 /* Pages that are not there: the fault's address and the registers are the program's. */

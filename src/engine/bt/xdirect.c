@@ -32,8 +32,10 @@
  *  op: the instruction, its operand now (t)
  *  other (cold): cmp low[u], 0; jne miss; add t, low_base; jmp op
  *
- * The rest of its group uses the register, too. (A segment prefix would do for both only with
- * offsets that are not canonical, which some processors refuse when the page is not there.)
+ * The rest of its group uses the register, too. If there is no rest the instruction keeps its
+ * operand, and the cold part has another copy of it with the other prefix. (One prefix would do for
+ * both only with offsets that are not canonical, which some processors refuse when the page is not
+ * there.)
  */
 #include "view.h"
 #include "xlate.h"
@@ -340,6 +342,20 @@ static void check_mixed(struct xlate *x, const struct insn *in, unsigned t1, uns
 
 #define MIXED_MAX 3 /* addresses of groups that are kept in registers */
 
+/* Is the group's address in a register, or worth it? */
+static bool keeps(const struct xlate *x, unsigned g)
+{
+    return g != GROUP_NONE && (x->group_reg[g] >= 0 ||
+                               (!x_group_last(x) && __builtin_popcount(x->pinned) < MIXED_MAX));
+}
+
+/* May the operand keep its registers in both windows? */
+static bool can_be_either(const struct xlate *x, const struct insn *in, const struct insn_mem *m)
+{
+    return x->en->bmi2 && !x->verify && m->base >= 0 && in->z.raw.modrm.offset != 0 &&
+           !rewritten(in, m, true) && low_disp(m->disp);
+}
+
 /* A site that sees low and high addresses. g: its group, or GROUP_NONE. */
 static void mixed_access(struct xlate *x, const struct insn *in, const struct insn_mem *m,
                          uint16_t avoid, bool val, unsigned g, struct access *a)
@@ -353,8 +369,7 @@ static void mixed_access(struct xlate *x, const struct insn *in, const struct in
         if (val)
             a->t2 = a->val = x_scratch(x, avoid);
     } else {
-        bool keep = g != GROUP_NONE && !x_group_last(x) && x->group_reg[g] < 0 &&
-                    __builtin_popcount(x->pinned) < MIXED_MAX;
+        bool keep = keeps(x, g) && x->group_reg[g] < 0;
         if (x->live[x->i])
             x_flags_save(x);
         a->t1 = x_scratch(x, avoid | (keep ? in->write : 0));
@@ -371,6 +386,78 @@ static void mixed_access(struct xlate *x, const struct insn *in, const struct in
     a->base = (int8_t)a->t1;
     a->op = x->out;
     x_record(x, in);
+}
+
+/* One access of a site that sees low and high addresses: the instruction is there twice, for each
+ * window once (x_direct_low). t: free. */
+static void either_access(struct xlate *x, const struct insn *in, const struct insn_mem *m,
+                          uint16_t avoid, struct access *a)
+{
+    int k = bt_view_whole(x->c, (uint64_t)USER_CLUSTER << 40) ? (int)USER_CLUSTER : -1;
+    bool alone = m->base >= 0 && m->index < 0; /* the window's guards take the displacement in */
+    uint8_t *other = NULL;
+
+    if (x->live[x->i])
+        x_flags_save(x);
+    unsigned t = a->t1 = a->t2 = x_scratch(x, avoid | m_regs(m)), reg = t;
+    x->held |= (uint16_t)(1u << t);
+    if (alone)
+        reg = (unsigned)m->base;
+    else
+        x_lea(x, true, t, m->base, m->index, m->scale, (int32_t)m->disp);
+    if (k >= 0) {
+        other = expect(x, reg, t, k);
+    } else {
+        region(x, reg, t);
+        ask(x, t, false);
+        other = x_jcc(x, CC_NE);
+    }
+    a->seg = FS;
+    a->base = m->base;
+    a->index = m->index;
+    a->scale = m->scale ? m->scale : 1;
+    a->disp = (int32_t)m->disp;
+    a->same = true;
+    a->op = x->out;
+    a->spilled = x->spilled;
+    a->flags_saved = x->flags_saved;
+    x_to_cold(x);
+    x_here(x, other);
+    if (k >= 0) {
+        if (!alone)
+            x_lea(x, true, t, m->base, m->index, m->scale, (int32_t)m->disp);
+        region(x, reg, t);
+        ask(x, t, false);
+        x_jcc_to(x, CC_E, a->op);
+    }
+    ask(x, t, true);
+    uint8_t *miss = x_jcc(x, CC_NE);
+    a->low_jmp = x_jcc(x, CC_JMP);
+    x_to_hot(x);
+    miss_exit(x, in, miss, 16);
+    x_record(x, in);
+}
+
+void x_direct_low(struct xlate *x, const struct insn *in, const struct access *a, uint8_t *op)
+{
+    struct access low = *a;
+    uint8_t *end = x->out;
+    uint16_t spilled = x->spilled;
+    bool saved = x->flags_saved;
+
+    low.seg = GS;
+    low.disp += LOW_WINDOW;
+    x_to_cold(x);
+    x_here(x, a->low_jmp);
+    x->spilled = a->spilled;
+    x->flags_saved = a->flags_saved;
+    x_record(x, in);
+    x->spilled = spilled;
+    x->flags_saved = saved;
+    ebytes(x, a->op, (unsigned)(op - a->op)); /* the flags are brought back */
+    x_direct_encode(x, in, &low);
+    x_jmp_to(x, end);
+    x_to_hot(x);
 }
 
 /* The group of the current instruction, if this operand is what the analysis saw. */
@@ -427,7 +514,12 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
         return;
     if ((g == GROUP_NONE || !(x->checked >> g & 1)) &&
         (kind == SITE_MIXED || (g != GROUP_NONE && x->group_reg[g] >= 0))) {
-        mixed_access(x, in, m, avoid, val, me->spread == SPREAD_NONE ? g : GROUP_NONE, a);
+        if (me->spread != SPREAD_NONE)
+            g = GROUP_NONE;
+        if (x->plain && !keeps(x, g) && can_be_either(x, in, m))
+            either_access(x, in, m, avoid, a);
+        else
+            mixed_access(x, in, m, avoid, val, g, a);
         return;
     }
     if (g != GROUP_NONE && (x->checked >> g & 1)) {

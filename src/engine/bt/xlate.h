@@ -107,6 +107,7 @@ struct xlate {
     bool direct;                  /* the host's MMU does the accesses (xdirect.c) */
     uint32_t checked;             /* groups whose region is known to be direct, */
     uint32_t low;                 /* those of them in the window of low addresses */
+    bool plain;                   /* the access is of x_reencode */
     uint16_t access_off;          /* page offset of the instruction whose access is checked */
 
     uint16_t spilled;
@@ -134,6 +135,7 @@ struct access {
     uint8_t *slow_jcc; /* rel32 of the jump to the slow path */
     uint8_t *own_jcc;  /* the same, because of a store to the own page, or NULL */
     uint8_t *op;       /* first byte of the operation */
+    uint8_t *low_jmp;  /* rel32 of the jump to its copy for the window of low addresses, or NULL */
     uint32_t info;
     uint16_t spilled; /* state at the check */
     bool flags_saved;
@@ -287,6 +289,8 @@ bool x_string_direct(struct xlate *x, const struct insn *in, bool moves, unsigne
 void x_direct_loop(struct xlate *x); /* checks that hold for a whole loop, in front of it */
 /* The block's own bytes of an instruction whose operand keeps its registers. */
 void x_direct_encode(struct xlate *x, const struct insn *in, const struct access *a);
+/* Behind an instruction at `op` whose access has a low_jmp: its copy for low addresses. */
+void x_direct_low(struct xlate *x, const struct insn *in, const struct access *a, uint8_t *op);
 
 /* ---- groups (xgroup.c) ----------------------------------------------------------------------- */
 
