@@ -77,6 +77,8 @@ def change(c):
     """Two drives; one disk is read-only; a person puts in another one, and takes it out."""
     a, b, other = c.path("a.img"), c.path("b.img"), c.path("other.img")
     first, second, third = image(a, 1440), image(b, 1440), image(other, 720)
+    odd = c.path("odd.img")
+    image(odd, 700)
     socket = c.path("control")
     with boot(["--machine", "q35", "--floppy", a, "--floppy", b + ",readonly", "--control",
                socket]) as m:
@@ -86,7 +88,7 @@ def change(c):
         drives = {d["device"]: d for d in qmp.Qmp(socket).do("query-block")}
         assert drives["floppy1"]["inserted"]["ro"] and drives["floppy0"]["removable"], drives
         insert = ("insert", "--control", socket, "--drive", "floppy0")
-        status, out = vm.doppel(*insert, os.path.join(vm.GUESTS, "generic", "vmlinuz"))
+        status, out = vm.doppel(*insert, odd)
         assert status == 1 and "no floppy" not in out and "2880" in out, out
         assert first in run(m, "echo 3 >/proc/sys/vm/drop_caches; sha256sum /dev/fd0")
         status, out = vm.doppel(*insert, other)
