@@ -37,6 +37,8 @@ struct engine_host {
      * such MSR or a bad value, the engine raises #GP(0). */
     bool (*msr_read)(void *opaque, unsigned vcpu, uint32_t index, uint64_t *value);
     bool (*msr_write)(void *opaque, unsigned vcpu, uint32_t index, uint64_t value);
+    /* The guest has set its TSC. NULL: nobody has to know. */
+    void (*tsc_changed)(void *opaque, unsigned vcpu);
     /* The local APIC's task priority (CR8, 0 - 15). */
     unsigned (*cr8_read)(void *opaque, unsigned vcpu);
     void (*cr8_write)(void *opaque, unsigned vcpu, unsigned value);
@@ -175,8 +177,9 @@ struct engine_ops {
     int (*doorbell)(struct engine *en, gpa_t gpa, int fd, bool on);
     /* The last reason of ENGINE_EXIT_ERROR, for the log. */
     const char *(*strerror)(struct engine_vcpu *v);
-    uint64_t (*tsc_khz)(struct engine *en);      /* frequency of the guest's TSC */
-    uint64_t (*tsc_read)(struct engine_vcpu *v); /* the guest's TSC now; any thread */
+    uint64_t (*tsc_khz)(struct engine *en); /* frequency of the guest's TSC, and of the host's */
+    /* The guest's TSC less the host's; equal for vCPUs whose counters agree. Any thread. */
+    uint64_t (*tsc_offset)(struct engine_vcpu *v);
     /* Tells what the engine counted since it was created. Any thread, also while vCPUs run; the
      * figures are then of slightly different moments. NULL: it counts nothing. */
     void (*counters)(struct engine *en, counter_fn *fn, void *opaque);

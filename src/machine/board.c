@@ -63,9 +63,7 @@ static void apic_sipi(void *opaque, unsigned vcpu, uint8_t vector)
 
 static uint64_t apic_tsc_now(void *opaque, unsigned vcpu)
 {
-    struct machine *m = opaque;
-
-    return m->cfg.engine->tsc_read(m->vcpu[vcpu]);
+    return platform_tsc(opaque, vcpu);
 }
 
 static uint64_t apic_tsc_khz(void *opaque)

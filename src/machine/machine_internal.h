@@ -57,7 +57,7 @@ struct machine {
     struct lapic *lapic[MACHINE_MAX_CPUS];
     struct msr_file msr[MACHINE_MAX_CPUS];      /* each its vCPU's thread's */
     struct kvmclock kvmclock[MACHINE_MAX_CPUS]; /* likewise */
-    struct kvmclock_now clock_ref;              /* of vCPU 0: what all of them are told */
+    struct kvmclock_now clock_ref;              /* what all of them are told, on the host's TSC */
 
     struct apic_bus *apic;
     struct gsi gsi;
@@ -148,6 +148,7 @@ void board_storage_program(struct machine *m); /* board_storage.c */
 
 /* platform.c: struct engine_host, and the callbacks of the local APICs. */
 void platform_init(struct machine *m);
+uint64_t platform_tsc(struct machine *m, unsigned vcpu); /* the guest's; any thread */
 struct kvmclock_now platform_now(struct machine *m, unsigned vcpu);
 void platform_clock_begin(struct machine *m); /* the relation of the clocks is new; vCPUs stopped */
 

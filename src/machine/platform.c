@@ -9,38 +9,36 @@
 #include "base/log.h"
 #include "machine/machine_internal.h"
 
+static uint64_t host_tsc(void)
+{
+    return __builtin_ia32_rdtsc();
+}
+
+uint64_t platform_tsc(struct machine *m, unsigned vcpu)
+{
+    return host_tsc() + m->cfg.engine->tsc_offset(m->vcpu[vcpu]);
+}
+
 /*
  * Guests take the clocks of all vCPUs for one, to the nanosecond. So there is one moment that all
- * are told, on the TSC of vCPU 0 and the virtual clock: two moments would differ by what the host
- * does between looking at the one and at the other.
+ * are told, on the host's TSC and the virtual clock: two moments would differ by what the host does
+ * between looking at the one and at the other.
  */
 #define LOOKS 8 /* of which the quickest counts */
 
 void platform_clock_begin(struct machine *m)
 {
-    const struct engine_ops *en = m->cfg.engine;
     uint64_t best = UINT64_MAX;
 
     for (unsigned i = 0; i < LOOKS; i++) {
-        uint64_t before = en->tsc_read(m->vcpu[0]), ns = vclock_now(m->clock),
-                 took = en->tsc_read(m->vcpu[0]) - before;
+        uint64_t before = host_tsc(), ns = vclock_now(m->clock), took = host_tsc() - before;
 
         if (took >= best)
             continue;
         best = took;
         m->clock_ref = (struct kvmclock_now){.tsc = before + took / 2, .ns = ns};
     }
-    m->clock_ref.tsc_khz = en->tsc_khz(m->engine);
-}
-
-/* How far this vCPU's TSC is before that of vCPU 0. What can be no distance is none. */
-static uint64_t tsc_ahead(const struct machine *m, unsigned vcpu)
-{
-    const struct engine_ops *en = m->cfg.engine;
-    uint64_t before = en->tsc_read(m->vcpu[0]), own = en->tsc_read(m->vcpu[vcpu]),
-             after = en->tsc_read(m->vcpu[0]);
-
-    return own - before <= after - before ? 0 : own - before;
+    m->clock_ref.tsc_khz = m->cfg.engine->tsc_khz(m->engine);
 }
 
 struct kvmclock_now platform_now(struct machine *m, unsigned vcpu)
@@ -51,7 +49,7 @@ struct kvmclock_now platform_now(struct machine *m, unsigned vcpu)
     clock_gettime(CLOCK_REALTIME, &ts);
     now.utc_ns =
         ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec - (int64_t)(vclock_now(m->clock) - now.ns);
-    now.tsc += tsc_ahead(m, vcpu);
+    now.tsc += m->cfg.engine->tsc_offset(m->vcpu[vcpu]);
     return now;
 }
 
@@ -145,6 +143,15 @@ static bool host_msr_write(void *opaque, unsigned vcpu, uint32_t index, uint64_t
     log_guest("vCPU %u writes %#llx to the unknown MSR %#x", vcpu, (unsigned long long)value,
               index);
     return false;
+}
+
+static void tsc_changed(void *opaque, unsigned vcpu)
+{
+    struct machine *m = opaque;
+    struct kvmclock_now now = platform_now(m, vcpu);
+
+    lapic_tsc_changed(m->lapic[vcpu]);
+    kvmclock_refresh(&m->kvmclock[vcpu], &now, m->ram);
 }
 
 /* --- interrupts --- */
@@ -268,6 +275,7 @@ void platform_init(struct machine *m)
         .mmio_write = mmio_write,
         .msr_read = host_msr_read,
         .msr_write = host_msr_write,
+        .tsc_changed = tsc_changed,
         .cr8_read = cr8_read,
         .cr8_write = cr8_write,
         .interrupt_pending = interrupt_pending,

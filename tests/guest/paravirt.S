@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * KVM's paravirtual interface (Documentation/virt/kvm/x86: cpuid.rst, msr.rst, hypercalls.rst): ends
- * of interrupts in memory, stolen time, hypercalls. What CPUID does not announce is not tried.
+ * of interrupts in memory, stolen time, hypercalls, the clock. What CPUID does not announce is not
+ * tried.
  */
 #include "guest.inc"
 #include "irq.inc"
 
+#define MSR_TSC 0x10
+#define MSR_TSC_ADJUST 0x3b
+#define MSR_CLOCK 0x4b564d01
 #define MSR_STEAL 0x4b564d03
 #define MSR_EOI 0x4b564d04
+#define FEATURE_CLOCK 3
 #define FEATURE_STEAL 5
 #define FEATURE_EOI 6
 #define FEATURE_UNHALT 7
@@ -48,6 +53,9 @@ guest_main:
 1:  btl $FEATURE_IPI, features
     jnc 1f
     call ipis
+1:  btl $FEATURE_CLOCK, features
+    jnc 1f
+    call clock
 1:  popq %rbx
     popq %rbp
     ret
@@ -304,9 +312,58 @@ ipis:
     CHECK_EQ "none came", count, 1
     ret
 
+/* RAX: the clock's time, in nanoseconds, from what the guest was told. */
+now:
+    rdtsc
+    shlq $32, %rdx
+    orq %rdx, %rax
+    subq page+8, %rax
+    movsbl page+28, %ecx
+    testl %ecx, %ecx
+    js 1f
+    shlq %cl, %rax
+    jmp 2f
+1:  negl %ecx
+    shrq %cl, %rax
+2:  movl page+24, %edx
+    mulq %rdx
+    shrdq $32, %rdx, %rax
+    addq page+16, %rax
+    ret
+
+.macro GOES_ON name
+    movq %rax, %rbx
+    call now
+    subq %rbx, %rax
+    movq $5000000000, %rdx
+    cmpq %rdx, %rax
+    CHECK_IF "\name", b
+    addq %rbx, %rax
+.endm
+
+clock:
+    MSR_WRITE MSR_CLOCK, page+1
+    call now
+    GOES_ON "the clock goes on"
+    movq %rax, %rbx
+    MSR_WRITE MSR_TSC, 0
+    movq %rbx, %rax
+    GOES_ON "and does when the TSC is set back"
+    movq %rax, %rbx
+    MSR_WRITE MSR_CLOCK, page+1
+    movq %rbx, %rax
+    GOES_ON "and when it is asked for again then"
+    movq %rax, %rbx
+    MSR_WRITE MSR_TSC_ADJUST, 1000000000000
+    movq %rbx, %rax
+    GOES_ON "and when the TSC is moved ahead"
+    MSR_WRITE MSR_CLOCK, 0
+    ret
+
     .bss
     .balign 64
 record: .skip 64
+page: .skip 32
 word: .skip 4
     .skip 4
 seen: .skip 8

@@ -685,9 +685,9 @@ static uint64_t bt_tsc_khz(struct engine *m)
     return m->tsc_khz;
 }
 
-static uint64_t bt_tsc_read(struct engine_vcpu *v)
+static uint64_t bt_tsc_offset(struct engine_vcpu *v)
 {
-    return bt_tsc() + (v->loaded ? v->ctx->tsc_offset : v->tsc_offset);
+    return v->loaded ? v->ctx->tsc_offset : v->tsc_offset;
 }
 
 const struct engine_ops engine_bt = {
@@ -709,7 +709,7 @@ const struct engine_ops engine_bt = {
     .a20 = bt_a20,
     .strerror = bt_strerror,
     .tsc_khz = bt_tsc_khz,
-    .tsc_read = bt_tsc_read,
+    .tsc_offset = bt_tsc_offset,
     .counters = bt_counters,
     .trace_kinds = bt_trace_kinds,
 };

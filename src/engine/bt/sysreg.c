@@ -289,13 +289,6 @@ enum msr {
     MSR_AMD_DE_CFG = 0xc0011029,
 };
 
-static uint64_t host_tsc(void)
-{
-    uint32_t lo, hi;
-    __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-    return (uint64_t)hi << 32 | lo;
-}
-
 static uint64_t *mtrr_slot(struct x86_cpu *cpu, uint32_t i)
 {
     if (i >= MSR_MTRR_BASE0 && i < MSR_MTRR_BASE0 + 16)
@@ -366,7 +359,7 @@ static bool rd(struct bt_ctx *c, uint32_t i, uint64_t *v)
         *v = c->v->cpu.efer;
         return true;
     case MSR_TSC:
-        *v = host_tsc() + c->tsc_offset;
+        *v = bt_tsc() + c->tsc_offset;
         return true;
     case MSR_TSC_ADJUST:
         *v = c->v->cpu.tsc_adjust;
@@ -428,6 +421,20 @@ static bool wr_efer(struct bt_ctx *c, uint64_t v)
     return true;
 }
 
+/* The counter and TSC_ADJUST move together (Intel SDM vol. 3, 18.17.3). */
+static void move_tsc(struct bt_ctx *c, uint64_t by)
+{
+    const struct engine_host *h = c->v->en->host;
+
+    c->tsc_offset += by;
+    c->v->cpu.tsc_adjust += by;
+    if (h->tsc_changed == NULL)
+        return;
+    bt_vector_out();
+    h->tsc_changed(h->opaque, c->v->index);
+    bt_vector_in();
+}
+
 static bool wr(struct bt_ctx *c, uint32_t i, uint64_t v)
 {
     const struct engine_host *h = c->v->en->host;
@@ -470,12 +477,10 @@ static bool wr(struct bt_ctx *c, uint32_t i, uint64_t v)
     case MSR_KVM_STEAL:
         return bt_steal_set(c, v);
     case MSR_TSC:
-        cpu->tsc_adjust += v - (host_tsc() + c->tsc_offset);
-        c->tsc_offset = v - host_tsc();
+        move_tsc(c, v - (bt_tsc() + c->tsc_offset));
         return true;
     case MSR_TSC_ADJUST:
-        c->tsc_offset += v - cpu->tsc_adjust;
-        cpu->tsc_adjust = v;
+        move_tsc(c, v - cpu->tsc_adjust);
         return true;
     case MSR_BIOS_SIGN:
     case MSR_DEBUGCTL:
@@ -523,7 +528,7 @@ uint64_t bt_h_rdtsc(struct bt_ctx *c, uint32_t arg)
 {
     if ((c->v->cpu.cr4 & CR4_TSD) && c->cpl != 0)
         return h_gp0(c);
-    uint64_t v = host_tsc() + c->tsc_offset;
+    uint64_t v = bt_tsc() + c->tsc_offset;
     c->gpr[X86_RAX] = (uint32_t)v;
     c->gpr[X86_RDX] = v >> 32;
     if (arg >> 4 & 1)

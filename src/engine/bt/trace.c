@@ -16,9 +16,7 @@ uint64_t bt_trace_rip(const struct bt_ctx *c)
 
 static uint64_t guest_tsc(const struct bt_ctx *c)
 {
-    uint32_t lo, hi;
-    __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-    return ((uint64_t)hi << 32 | lo) + c->tsc_offset;
+    return bt_tsc() + c->tsc_offset;
 }
 
 void bt_trace(struct bt_ctx *c, enum bt_trace kind, uint64_t rip, const char *fmt, ...)

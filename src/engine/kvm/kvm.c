@@ -278,9 +278,9 @@ static uint64_t kvm_tsc_khz(struct engine *en)
     return en->tsc_khz;
 }
 
-static uint64_t kvm_tsc_read(struct engine_vcpu *v)
+static uint64_t kvm_tsc_offset(struct engine_vcpu *v)
 {
-    return kvm_host_tsc() + atomic_load(&v->tsc_offset);
+    return atomic_load(&v->tsc_offset);
 }
 
 extern const struct engine_ops engine_kvm;
@@ -305,6 +305,6 @@ const struct engine_ops engine_kvm = {
     .doorbell = kvm_doorbell,
     .strerror = kvm_strerror,
     .tsc_khz = kvm_tsc_khz,
-    .tsc_read = kvm_tsc_read,
+    .tsc_offset = kvm_tsc_offset,
     .counters = kvm_counters,
 };

@@ -236,7 +236,11 @@ static bool move_tsc(struct engine_vcpu *v, uint32_t index, uint64_t value)
     if (kvm_msr_get(v, MSR_TSC_ADJUST, &adjust) < 0)
         return false;
     delta = index == MSR_TSC ? value - (kvm_host_tsc() + offset) : value - adjust;
-    return kvm_msr_set(v, MSR_TSC_ADJUST, adjust + delta) == 0 && kvm_tsc_move(v, delta) == 0;
+    if (kvm_msr_set(v, MSR_TSC_ADJUST, adjust + delta) < 0 || kvm_tsc_move(v, delta) < 0)
+        return false;
+    if (v->host->tsc_changed != NULL)
+        v->host->tsc_changed(v->host->opaque, v->index);
+    return true;
 }
 
 bool kvm_msr_write(struct engine_vcpu *v, uint32_t index, uint64_t value)

@@ -23,6 +23,16 @@ uint64_t kvm_tsc_measure(void)
     return (kvm_host_tsc() - t0) * 1000000 / ns;
 }
 
+/* The counter reads `now` at some time since `before`. What can be vCPU 0's offset is. */
+static uint64_t offset_of(const struct engine_vcpu *v, uint64_t now, uint64_t before)
+{
+    const struct engine_vcpu *first = v->en->vcpu[0];
+    uint64_t took = kvm_host_tsc() - before, most = now - before;
+    uint64_t zero = first != NULL ? atomic_load(&first->tsc_offset) : most;
+
+    return v->index != 0 && most - zero <= took ? zero : most - took / 2;
+}
+
 /* Linux 5.16 lets us say the offset; with an older one the counter is set and the offset, which
  * differs by the time that took, is read off it. */
 static int set_offset(struct engine_vcpu *v, uint64_t offset)
@@ -42,7 +52,7 @@ static int set_offset(struct engine_vcpu *v, uint64_t offset)
     if (rc == 0)
         rc = kvm_msr_get(v, MSR_TSC, &now);
     if (rc == 0)
-        atomic_store(&v->tsc_offset, now - before - (kvm_host_tsc() - before) / 2);
+        atomic_store(&v->tsc_offset, offset_of(v, now, before));
     return rc;
 }
 
