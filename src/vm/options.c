@@ -130,6 +130,21 @@ int option_memory(const char *option, char *text, uint64_t *size, enum ram_pages
     return 0;
 }
 
+/* "readonly" or "snapshot"? */
+static bool disk_access(const char *word, struct vm_disk *out)
+{
+    out->readonly |= strcmp(word, "readonly") == 0;
+    out->snapshot |= strcmp(word, "snapshot") == 0;
+    return strcmp(word, "readonly") == 0 || strcmp(word, "snapshot") == 0;
+}
+
+static int check_access(const char *option, const struct vm_disk *d, struct err *e)
+{
+    if (d->readonly && d->snapshot)
+        return err_usage(e, "%s: readonly and snapshot exclude each other; give one", option);
+    return 0;
+}
+
 int option_disk(const char *option, char *text, struct vm_disk *out, const char **on, struct err *e)
 {
     const char *bus = NULL;
@@ -142,11 +157,9 @@ int option_disk(const char *option, char *text, struct vm_disk *out, const char 
         char *word = next;
 
         next = cut(word);
-        if (strcmp(word, "readonly") == 0)
-            out->readonly = true;
-        else if (strcmp(word, "snapshot") == 0)
-            out->snapshot = true;
-        else if (strcmp(word, "format=raw") == 0 || strcmp(word, "format=qcow2") == 0)
+        if (disk_access(word, out))
+            continue;
+        if (strcmp(word, "format=raw") == 0 || strcmp(word, "format=qcow2") == 0)
             out->format = word + 7;
         else if (strcmp(word, "bus=virtio") == 0 || strcmp(word, "bus=ide") == 0 ||
                  strcmp(word, "bus=ahci") == 0 || strcmp(word, "bus=nvme") == 0)
@@ -157,15 +170,13 @@ int option_disk(const char *option, char *text, struct vm_disk *out, const char 
                              "format=raw|qcow2 or bus=virtio|ide|ahci|nvme",
                              option, word);
     }
-    if (out->readonly && out->snapshot)
-        return err_usage(e, "%s: readonly and snapshot exclude each other; give one", option);
     if (bus != NULL && strcmp(bus, "nvme") == 0) {
         out->bus = VM_DISK_NVME;
     } else if (bus != NULL && strcmp(bus, "virtio") != 0) {
         out->bus = VM_DISK_ATA;
         *on = bus;
     }
-    return 0;
+    return check_access(option, out, e);
 }
 
 int option_cdrom(const char *option, char *text, struct vm_disk *out, struct err *e)
@@ -189,17 +200,11 @@ int option_floppy(const char *option, char *text, struct vm_disk *out, struct er
         char *word = next;
 
         next = cut(word);
-        if (strcmp(word, "readonly") == 0)
-            out->readonly = true;
-        else if (strcmp(word, "snapshot") == 0)
-            out->snapshot = true;
-        else
+        if (!disk_access(word, out))
             return err_usage(e, "%s: '%s' is not a suboption; use readonly or snapshot", option,
                              word);
     }
-    return out->readonly && out->snapshot
-               ? err_usage(e, "%s: readonly and snapshot exclude each other; give one", option)
-               : 0;
+    return check_access(option, out, e);
 }
 
 int option_module(const char *option, char *text, struct boot_module *out, struct err *e)
