@@ -126,7 +126,9 @@ int vcpu_start(struct vcpu *v)
     char name[16];
     int rc = pthread_attr_init(&attr);
 
-    if (rc == 0 && v->processor >= 0) {
+    if (rc != 0)
+        return -rc;
+    if (v->processor >= 0) {
         CPU_ZERO(&one);
         CPU_SET(v->processor, &one);
         rc = pthread_attr_setaffinity_np(&attr, sizeof(one), &one);
