@@ -38,7 +38,11 @@ static void make_header(uint8_t h[HEADER], uint32_t bytes)
 
 static bool put(struct wav *w, const void *data, size_t len, off_t at)
 {
-    return pwrite(w->fd, data, len, at) == (ssize_t)len;
+    ssize_t n = pwrite(w->fd, data, len, at);
+
+    if (n >= 0 && n < (ssize_t)len)
+        errno = ENOSPC;
+    return n == (ssize_t)len;
 }
 
 static bool append(struct wav *w, const int16_t *samples, unsigned frames)
@@ -47,7 +51,11 @@ static bool append(struct wav *w, const int16_t *samples, unsigned frames)
 
     for (unsigned i = 0; i < 2 * frames; i++)
         st_le16(raw + 2 * i, (uint16_t)samples[i]);
-    if (w->bytes > DATA_MAX - frames * FRAME || !put(w, raw, frames * FRAME, HEADER + w->bytes))
+    if (w->bytes > DATA_MAX - frames * FRAME) {
+        errno = EFBIG;
+        return false;
+    }
+    if (!put(w, raw, frames * FRAME, HEADER + w->bytes))
         return false;
     w->bytes += frames * FRAME;
     make_header(header, w->bytes);
@@ -62,7 +70,7 @@ static void on_play(void *opaque, const int16_t *samples, unsigned frames)
         n = frames < CHUNK ? frames : CHUNK;
         w->failed = !append(w, samples, n);
         if (w->failed)
-            log_warn("the WAV file ends here: %s", errno != 0 ? strerror(errno) : "it is full");
+            log_warn("the WAV file ends here: %s", strerror(errno));
     }
 }
 
