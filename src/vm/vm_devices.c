@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Disks, network and console of a machine, and the threads that serve the first two: disks one, the
- * network one, each with a loop of its own, so that neither waits for the other nor for a vCPU.
+ * Disks, network, sound, watchdog and console of a machine, and the threads that serve the first
+ * two: disks one, the network one, each with a loop of its own, so that neither waits for the other
+ * nor for a vCPU.
  */
 #include <errno.h>
 #include <stdio.h>

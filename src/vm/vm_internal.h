@@ -22,19 +22,19 @@ enum vm_event {
     EVENT_TIMEOUT = 8,
     EVENT_QUIT = 16,
     EVENT_FAILED = 32,
+    EVENT_DEBUG = 64, /* a vCPU came to a point of the debugger's */
     EVENT_POWER_BUTTON = 128,
-    EVENT_WATCHDOG = 1024,  /* it has expired */
-    EVENT_TRAY = 512,       /* the guest opened one of `trays` */
     EVENT_HOST_RESET = 256, /* with EVENT_RESET: not the guest's */
-    EVENT_DEBUG = 64,       /* a vCPU came to a point of the debugger's */
+    EVENT_TRAY = 512,       /* the guest opened one of `trays` */
+    EVENT_WATCHDOG = 1024,  /* it has expired */
 };
 
 /* Why a machine is paused; it runs when there is no reason. */
 enum { PAUSE_USER = 1, PAUSE_DEBUG = 2 };
 
-/* A thread that runs a loop for devices. */
 struct wav;
 
+/* A thread that runs a loop for devices. */
 struct vm_io {
     struct loop *loop;
     pthread_t thread;
@@ -122,11 +122,10 @@ void vm_display_destroy(struct vm *vm);
 /* vm_debug.c */
 int vm_debug_create(struct vm *vm, struct err *e) MUST_CHECK;
 void vm_debug_destroy(struct vm *vm);
-void vm_watchdog_event(struct vm *vm); /* EVENT_WATCHDOG; vm_devices.c */
-void vm_debug_event(struct vm *vm);    /* EVENT_DEBUG */
+void vm_debug_event(struct vm *vm); /* EVENT_DEBUG */
 bool vm_debug_attached(const struct vm *vm);
 
-/* vm_medium.c: disk `i` is a CD-ROM drive. */
+/* vm_medium.c: disk `i` is removable (vm_disk_removable). */
 void vm_tray_opened(void *opaque, unsigned cdrom); /* any thread */
 void vm_trays_event(struct vm *vm);                /* EVENT_TRAY */
 /* Another image, or NULL for none. A drive that the guest has locked is left alone, and the guest
@@ -138,13 +137,15 @@ int vm_change_medium(struct vm *vm, unsigned i, const char *path, bool force,
 void vm_stats_start(struct vm *vm);
 void vm_stats_end(struct vm *vm);
 
-/* vm_devices.c: disks, network and console, their back ends and I/O threads. */
+/* vm_devices.c: disks, network, sound, watchdog and console, their back ends and I/O threads. */
 int vm_attach_devices(struct vm *vm, struct err *e) MUST_CHECK;
-void vm_console_reset(struct vm *vm); /* the machine was reset */
+void vm_console_reset(struct vm *vm);  /* the machine was reset */
+void vm_watchdog_event(struct vm *vm); /* EVENT_WATCHDOG */
 int vm_start_io(struct vm *vm, struct err *e) MUST_CHECK;
 void vm_stop_io(struct vm *vm);       /* ends the I/O threads; the devices are paused */
 void vm_close_devices(struct vm *vm); /* after the machine is destroyed */
-/* A disk's name is that of the guest's kernel: vda, sda; a CD-ROM drive's is cd0 and so on. */
+/* A disk's name is that of the guest's kernel: vda, sda; CD-ROM drives are cd0 and so on, floppy
+ * drives floppy0. */
 #define VM_DISK_NAME 12
 void vm_disk_name(const struct vm *vm, unsigned i, char name[VM_DISK_NAME]);
 int vm_find_disk(const struct vm *vm, const char *name, unsigned *out, struct err *e) MUST_CHECK;
