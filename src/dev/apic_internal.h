@@ -59,9 +59,9 @@ void lapic_lock(struct lapic *l);
 void lapic_unlock(struct lapic *l); /* publishes, kicks */
 
 /* lapic_pv.c, on the vCPU's thread: settle before the registers are looked at, defer when a vector
- * was taken. */
+ * was taken while the MSR said `msr`. */
 void lapic_pv_settle_now(struct lapic *l);
-void lapic_pv_defer(struct lapic *l);
+void lapic_pv_defer(struct lapic *l, uint64_t msr);
 bool lapic_pv_write(struct lapic *l, uint64_t value);
 
 static inline void lapic_pv_settle(struct lapic *l)

@@ -227,7 +227,8 @@ uint64_t lapic_mmio_page(const struct lapic *l)
 int lapic_interrupt_take(struct lapic *l)
 {
     struct apic_bus_config *cfg = &l->bus->cfg;
-    bool extint, defer;
+    uint64_t defer = 0;
+    bool extint;
     int vector = -1;
 
     lapic_pv_settle(l);
@@ -236,10 +237,11 @@ int lapic_interrupt_take(struct lapic *l)
     l->chip.extint = false;
     if (!extint)
         vector = lapic_chip_take(&l->chip);
-    defer = lapic_chip_may_defer(&l->chip, vector);
+    if (lapic_chip_may_defer(&l->chip, vector))
+        defer = l->chip.pv_eoi;
     lapic_unlock(l);
-    if (defer)
-        lapic_pv_defer(l);
+    if (defer != 0)
+        lapic_pv_defer(l, defer);
     return extint ? cfg->ops.extint_ack(cfg->pic) : vector;
 }
 

@@ -64,13 +64,11 @@ bool lapic_interrupt_asked(struct lapic *l)
     return lapic_interrupt_pending(l);
 }
 
-void lapic_pv_defer(struct lapic *l)
+void lapic_pv_defer(struct lapic *l, uint64_t msr)
 {
-    uint64_t msr = msr_of(l);
     const uint8_t flags = 1;
 
-    if (!(msr & ENABLED) || l->bus->cfg.ram == NULL ||
-        ram_write(l->bus->cfg.ram, word_of(msr), &flags, 1) < 0)
+    if (l->bus->cfg.ram == NULL || ram_write(l->bus->cfg.ram, word_of(msr), &flags, 1) < 0)
         return;
     lapic_lock(l);
     l->chip.pv_deferred = l->chip.pv_eoi == msr;
