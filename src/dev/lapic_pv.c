@@ -24,31 +24,36 @@ static gpa_t word_of(uint64_t msr)
     return msr & ~(uint64_t)ALIGNED;
 }
 
-static uint64_t msr_of(struct lapic *l)
+/* Has the guest cleared the bit? If not, it is cleared here. */
+static bool ended_in(struct lapic *l, gpa_t word)
 {
-    uint64_t msr;
-
-    lapic_lock(l);
-    msr = l->chip.pv_eoi;
-    lock_drop(&l->lock);
-    return msr;
-}
-
-/* Only this thread touches the word and begins or ends the deferment, but for an INIT, which drops
- * all: then nothing is in service any more, and an EOI does nothing. */
-void lapic_pv_settle_now(struct lapic *l)
-{
-    gpa_t word = word_of(msr_of(l));
-    struct lapic_effect fx = {.eoi = -1};
     struct ram *ram = l->bus->cfg.ram; /* NULL: a loaded state is of a machine that had some */
     uint8_t flags = 0;
     bool there = ram != NULL && ram_read(ram, word, &flags, 1) == 0;
-    bool ended = there && !(flags & 1);
 
+    if (there && !(flags & 1))
+        return true;
     flags &= (uint8_t)~1u;
-    if (!ended && (!there || ram_write(ram, word, &flags, 1) < 0))
+    if (!there || ram_write(ram, word, &flags, 1) < 0)
         log_guest("vCPU %u: no memory at %#llx for ends of interrupts", l->vcpu,
                   (unsigned long long)word);
+    return false;
+}
+
+/* Only this thread touches the word and begins or ends the deferment, but for an INIT, which drops
+ * all: then nothing is in service any more, and nobody's word is looked at. */
+void lapic_pv_settle_now(struct lapic *l)
+{
+    struct lapic_effect fx = {.eoi = -1};
+    bool ended;
+    gpa_t word;
+
+    lapic_lock(l);
+    ended = l->chip.pv_deferred;
+    word = word_of(l->chip.pv_eoi);
+    lock_drop(&l->lock);
+    if (ended)
+        ended = ended_in(l, word);
     lapic_lock(l);
     if (ended && l->chip.pv_deferred)
         (void)lapic_chip_write(&l->chip, LAPIC_EOI, 0, 0, &fx);

@@ -13,19 +13,21 @@
 #include <string.h>
 
 #include "bus/bus.h"
-#include "dev/apic.h"
+#include "dev/apic_internal.h"
 #include "dev/gsi.h"
 #include "dev/hpet.h"
 #include "dev/irq_out.h"
 #include "dev/pit.h"
 
 #define CPUS 2
+#define RAM_SIZE 0x10000
 #define MSI_BASE 0xfee00000u
 
 struct board {
     struct loop *loop;
     struct vclock *clock;
     struct bus *ports, *mmio;
+    struct ram *ram;
     struct apic_bus *apics;
     struct lapic *cpu[CPUS];
     struct gsi gsi;
@@ -117,8 +119,11 @@ static void open_board(struct board *b)
     assert_int_equal(vclock_create(&b->clock), 0);
     assert_int_equal(bus_create(&b->ports, 0x10000), 0);
     assert_int_equal(bus_create(&b->mmio, 1ull << 32), 0);
+    assert_int_equal(ram_create(&b->ram, RAM_SIZE, NULL), 0);
+    assert_int_equal(ram_add(b->ram, 0, RAM_SIZE, false, NULL), 0);
     cfg.loop = b->loop;
     cfg.clock = b->clock;
+    cfg.ram = b->ram;
     assert_int_equal(apic_bus_create(&cfg, &b->apics), 0);
     for (unsigned i = 0; i < CPUS; i++)
         b->cpu[i] = apic_bus_lapic(b->apics, i);
@@ -140,6 +145,7 @@ static void close_board(struct board *b)
     destroy(ioapic_device(b->gsi.ioapic));
     destroy(pic_device(b->gsi.pic));
     apic_bus_destroy(b->apics);
+    ram_destroy(b->ram);
     bus_destroy(b->mmio);
     bus_destroy(b->ports);
     loop_destroy(b->loop);
@@ -544,6 +550,30 @@ static void test_output_keeps_order(void **state)
     assert_int_equal(l.edges, l.wanted_edges);
 }
 
+/* The vCPU saw that an end is deferred; before it looks in which word, an INIT drops both. */
+static void test_init_drops_ends_in_memory(void **state)
+{
+    const uint8_t ones = 0xff;
+    uint8_t now = 0;
+    struct board b;
+
+    (void)state;
+    open_board(&b);
+    x2_on(b.cpu[0]);
+    wrmsr(b.cpu[0], APIC_PV_EOI_MSR, 0x1001);
+    wrmsr(b.cpu[0], 0x83f, 0x40); /* to itself */
+    assert_int_equal(lapic_interrupt_take(b.cpu[0]), 0x40);
+    assert_int_equal(ram_read(b.ram, 0x1000, &now, 1), 0);
+    assert_int_equal(now, 1);
+    assert_int_equal(ram_write(b.ram, 0, &ones, 1), 0);
+    lapic_chip_init(&b.cpu[0]->chip);
+    assert_true(atomic_load(&b.cpu[0]->deferred));
+    assert_int_equal(lapic_interrupt_take(b.cpu[0]), -1);
+    assert_int_equal(ram_read(b.ram, 0, &now, 1), 0);
+    assert_int_equal(now, ones);
+    close_board(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -557,6 +587,7 @@ int main(void)
         cmocka_unit_test(test_timer_stands_still_while_paused),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_output_keeps_order),
+        cmocka_unit_test(test_init_drops_ends_in_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
