@@ -27,6 +27,7 @@
 #include <time.h>
 
 #include "bt_asm.h"
+#include "bt_lookup.h"
 #include "codeseg.h"
 #include "engine/engine.h"
 #include "stats.h"
@@ -715,8 +716,6 @@ static inline void bt_patch32(struct translator *en, uint32_t at, uint32_t value
 }
 void bt_code_stale(struct translator *en); /* handles what bt_code_dma noted */
 void bt_code_dma(void *opaque, gpa_t gpa, uint64_t len);
-
-#include "bt_lookup.h"
 
 /* remap.c. The first also when the engine is created; the last two: the vCPU's thread. */
 void bt_regions_load(struct translator *en);

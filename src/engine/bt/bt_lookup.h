@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Modes, execution mappings, look-ups and links, as the rest of the translator sees them. Part of
- * bt_internal.h. */
+/* Modes, execution mappings, look-ups and links, as the rest of the translator sees them. */
 #ifndef DOPPEL_ENGINE_BT_BT_LOOKUP_H
 #define DOPPEL_ENGINE_BT_BT_LOOKUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct bt_block;
+struct bt_ctx;
+struct err;
+struct translator;
 
 /* lookup.c: general registers only */
 void bt_mode_update(struct bt_ctx *c);
