@@ -233,24 +233,39 @@ static void send(struct e1000 *e, struct frame *f)
 
 /* --- the ring --- */
 
-/* Gives the descriptors back, DD where RS asks for it; lock held. */
+/* The driver may have reset the card or set the ring up anew since the frame was fetched. */
+static bool still_there(const struct e1000 *e, const struct frame *f)
+{
+    const struct e1000_ring *r = &e->chip.tx;
+
+    return f->epoch == e->epoch && r->head == f->head && r->head < e1000_count(r);
+}
+
+/* DD, if RS asks for it. */
+static void report(struct e1000 *e, gpa_t at)
+{
+    const uint8_t *d = nic_read(&e->nic, at, 16);
+    uint8_t *status;
+
+    if (d == NULL || (d[11] & E1000_TXD_RS) == 0)
+        return;
+    status = nic_write(&e->nic, at + 12, 1);
+    if (status != NULL)
+        *status |= E1000_TXD_DD;
+    e1000_raise(&e->chip, E1000_TXDW);
+}
+
+/* Gives the descriptors back; lock held, dropped in between. */
 static void give_back(struct e1000 *e, const struct frame *f)
 {
     struct e1000_ring *r = &e->chip.tx;
 
-    if (f->epoch != e->epoch || r->head != f->head)
-        return; /* reset meanwhile */
-    for (uint32_t i = 0; i < f->count; i++) {
-        const uint8_t *d = nic_read(&e->nic, desc_at(r, f->head + i), 16);
-        uint8_t *status;
-
-        if (d == NULL || (d[11] & E1000_TXD_RS) == 0)
-            continue;
-        status = nic_write(&e->nic, desc_at(r, f->head + i) + 12, 1);
-        if (status != NULL)
-            *status |= E1000_TXD_DD;
-        e1000_raise(&e->chip, E1000_TXDW);
+    for (uint32_t i = 0; i < f->count && still_there(e, f); i++) {
+        report(e, desc_at(r, f->head + i));
+        nic_make_room(&e->nic);
     }
+    if (!still_there(e, f))
+        return;
     r->head = (f->head + f->count) % e1000_count(r);
     if (r->head == r->tail)
         e1000_raise(&e->chip, E1000_TXQE);

@@ -16,7 +16,7 @@ const void *nic_read(struct nic *n, gpa_t gpa, uint32_t len)
     return ram_ptr(n->cfg.ram, gpa, len, false);
 }
 
-/* The card uses no more than NIC_DIRTY parts between lock and unlock. */
+/* Parts beyond NIC_DIRTY are no memory; see nic_make_room. */
 void *nic_write(struct nic *n, gpa_t gpa, uint32_t len)
 {
     void *p = n->dirty_count < NIC_DIRTY ? ram_ptr(n->cfg.ram, gpa, len, true) : NULL;
@@ -42,6 +42,14 @@ void nic_unlock(struct nic *n)
     lock_drop(&n->lock);
     for (unsigned i = 0; i < count; i++)
         ram_written(n->cfg.ram, n->dirty[i].gpa, n->dirty[i].len);
+}
+
+void nic_make_room(struct nic *n)
+{
+    if (n->dirty_count < NIC_DIRTY)
+        return;
+    nic_unlock(n);
+    nic_lock(n);
 }
 
 /* --- threads --- */

@@ -82,6 +82,8 @@ const void *nic_read(struct nic *n, gpa_t gpa, uint32_t len);
 void *nic_write(struct nic *n, gpa_t gpa, uint32_t len); /* announced by nic_unlock */
 void nic_lock(struct nic *n);
 void nic_unlock(struct nic *n);
+/* Makes sure that there is room for one part more; may let go of the lock for a moment. */
+void nic_make_room(struct nic *n);
 
 bool nic_link(const struct nic *n);
 /* To the cable, without the lock; the frame may be scribbled on. */

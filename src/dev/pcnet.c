@@ -222,20 +222,19 @@ static unsigned fetch(struct pcnet *p, size_t *len, bool *good)
     return r->count;
 }
 
-/* The descriptors keep what they say, but for OWN and errors; lock held. */
-static void give_back(struct pcnet *p, unsigned count)
+/* The descriptors keep what they say, but for OWN and errors; lock held, dropped in between. The
+ * driver may have reset the card or set the ring up anew since they were fetched. */
+static void give_back(struct pcnet *p, uint32_t epoch, unsigned count)
 {
     const uint16_t kept = PCNET_ADD_FCS | PCNET_STP | PCNET_ENP;
     struct pcnet_desc d;
 
-    for (unsigned i = 0; i < count && peek(p, &p->chip.tx, 0, &d) != NULL; i++) {
+    for (unsigned i = 0; i < count && epoch == p->epoch && peek(p, &p->chip.tx, 0, &d) != NULL;
+         i++) {
         done(p, &p->chip.tx, d.status & kept, 0);
-        if (p->nic.dirty_count == NIC_DIRTY) {
-            nic_unlock(&p->nic);
-            nic_lock(&p->nic);
-        }
+        nic_make_room(&p->nic);
     }
-    p->unreported++;
+    p->unreported += epoch == p->epoch;
 }
 
 /* Lock held. */
@@ -303,8 +302,7 @@ static bool step(struct pcnet *p)
     else
         log_guest("pcnet: a frame of %zu bytes is not sent", len);
     nic_lock(&p->nic);
-    if (epoch == p->epoch)
-        give_back(p, count);
+    give_back(p, epoch, count);
     nic_unlock(&p->nic);
     return true;
 }

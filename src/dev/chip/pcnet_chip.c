@@ -238,7 +238,7 @@ static bool write_ring(struct pcnet_chip *c, unsigned i, uint16_t value)
 static unsigned write_csr(struct pcnet_chip *c, unsigned i, uint16_t value)
 {
     if (write_ring(c, i, value))
-        return 0;
+        return PCNET_DID_RESET;
     switch (i) {
     case CSR0:
         return write_csr0(c, value);

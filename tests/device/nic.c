@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Network cards of real PCs: what a frame looks like in the driver's buffers, a driver that changes
+ * its mind while a frame is on its way, and frames of many pieces.
+ */
+#include "test.h"
+
+#include <string.h>
+
+#include "base/bits.h"
+#include "dev/chip/e1000_chip.h"
+#include "dev/e1000.h"
+#include "dev/pcnet.h"
+
+#define RAM_SIZE (1u << 20)
+#define DEVFN PCI_DEVFN(3, 0)
+#define WINDOW 0xc0000000u
+#define PORTS 0xc000u
+#define RING 0x1000u
+#define BUFFER 0x10000u
+#define FRAME 100u
+
+enum { TDBAL = 0x3800, TDLEN = 0x3808, TDH = 0x3810, TDT = 0x3818, TCTL = 0x400 };
+
+struct env {
+    struct ram *ram;
+    struct bus *mmio, *ports;
+    struct pci_bus *pci;
+    struct loop *loop;
+    struct vclock *clock;
+    struct device dev;
+    void (*meanwhile)(struct env *v); /* while a frame is on its way; NULL: nothing */
+    unsigned sent;
+};
+
+static void on_attach(void *self, const struct net_peer_ops *ops, void *opaque)
+{
+}
+
+static void on_offloads(void *self, unsigned offloads)
+{
+}
+
+static void on_send(void *self, const struct net_meta *meta, uint8_t *frame, size_t len)
+{
+    struct env *v = self;
+
+    v->sent++;
+    if (v->meanwhile != NULL)
+        v->meanwhile(v);
+}
+
+static void on_nothing(void *self)
+{
+}
+
+static bool on_link(void *self)
+{
+    return true;
+}
+
+static const struct net_backend_ops backend_ops = {.name = "test",
+                                                   .attach = on_attach,
+                                                   .set_offloads = on_offloads,
+                                                   .send = on_send,
+                                                   .send_end = on_nothing,
+                                                   .ready = on_nothing,
+                                                   .link_up = on_link};
+
+static void open_env(struct env *v,
+                     int (*create)(const struct nic_config *cfg, struct device *out, struct err *e))
+{
+    const struct net_backend backend = {.ops = &backend_ops, .self = v};
+    const struct pci_windows w = {
+        .mem32_base = WINDOW, .mem32_size = 1 << 20, .io_base = PORTS, .io_size = 0x100};
+    struct pci_bus_config bus = {0};
+    struct nic_config cfg = {.devfn = DEVFN, .backend = &backend, .mac = {0x52, 0x54, 0, 1, 2, 3}};
+
+    memset(v, 0, sizeof(*v));
+    assert_int_equal(ram_create(&v->ram, RAM_SIZE, NULL), 0);
+    assert_int_equal(ram_add(v->ram, 0, RAM_SIZE, false, NULL), 0);
+    assert_int_equal(bus_create(&v->mmio, UINT64_C(1) << 40), 0);
+    assert_int_equal(bus_create(&v->ports, 0x10000), 0);
+    assert_int_equal(loop_create(&v->loop), 0);
+    assert_int_equal(vclock_create(&v->clock), 0);
+    bus.mmio = v->mmio;
+    bus.ports = v->ports;
+    assert_int_equal(pci_bus_create(&bus, &v->pci), 0);
+    cfg.bus = v->pci;
+    cfg.ram = v->ram;
+    cfg.loop = v->loop;
+    cfg.clock = v->clock;
+    assert_int_equal(create(&cfg, &v->dev, NULL), 0);
+    assert_int_equal(pci_bus_assign(v->pci, &w, NULL), 0);
+    pci_config_write(v->pci, 0, DEVFN, PCI_REG_COMMAND, 2,
+                     PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER);
+}
+
+static void close_env(struct env *v)
+{
+    v->dev.ops->destroy(v->dev.self);
+    pci_bus_destroy(v->pci);
+    loop_destroy(v->loop);
+    vclock_destroy(v->clock);
+    bus_destroy(v->mmio);
+    bus_destroy(v->ports);
+    ram_destroy(v->ram);
+}
+
+static void stop(void *opaque)
+{
+    loop_stop(opaque);
+}
+
+/* Everything that was posted has happened. */
+static void settle(struct env *v)
+{
+    assert_int_equal(loop_post(v->loop, stop, v->loop), 0);
+    loop_run(v->loop);
+}
+
+static void put(struct env *v, gpa_t gpa, const void *bytes, size_t len)
+{
+    assert_int_equal(ram_write(v->ram, gpa, bytes, len), 0);
+}
+
+/* --- 82540EM --- */
+
+static void reg(struct env *v, uint32_t offset, uint32_t value)
+{
+    bus_write(v->mmio, WINDOW + offset, value, 4);
+}
+
+/* A ring with one frame in `pieces` descriptors, each with RS. */
+static void e1000_queue(struct env *v, unsigned pieces)
+{
+    const uint32_t command = E1000_TXD_RS | E1000_TXD_IFCS;
+
+    reg(v, 0, E1000_CTRL_SLU | 1);
+    for (unsigned i = 0; i < pieces; i++) {
+        uint32_t end = i + 1 == pieces ? E1000_TXD_EOP : 0;
+        uint64_t d[2] = {BUFFER, FRAME | (uint64_t)(command | end) << 24};
+
+        put(v, RING + 16 * (gpa_t)i, d, sizeof(d));
+    }
+    reg(v, TDBAL, RING);
+    reg(v, TDLEN, 4096);
+    reg(v, TDH, 0);
+    reg(v, TCTL, E1000_TCTL_EN);
+    reg(v, TDT, pieces);
+    settle(v);
+}
+
+static bool e1000_done(struct env *v, unsigned i)
+{
+    uint8_t status;
+
+    assert_int_equal(ram_read(v->ram, RING + 16 * (gpa_t)i + 12, &status, 1), 0);
+    return (status & E1000_TXD_DD) != 0;
+}
+
+static void no_e1000_ring(struct env *v)
+{
+    reg(v, TDLEN, 0);
+}
+
+static void test_e1000_ring_goes(void **state)
+{
+    struct env v;
+
+    open_env(&v, e1000_create);
+    v.meanwhile = no_e1000_ring;
+    e1000_queue(&v, 2);
+    assert_int_equal(v.sent, 1);
+    assert_false(e1000_done(&v, 0));
+    v.meanwhile = NULL;
+    e1000_queue(&v, 2);
+    assert_int_equal(v.sent, 2);
+    assert_true(e1000_done(&v, 0) && e1000_done(&v, 1));
+    close_env(&v);
+}
+
+static void test_e1000_many_pieces(void **state)
+{
+    const unsigned pieces = 2 * NIC_DIRTY + 1;
+    struct env v;
+
+    open_env(&v, e1000_create);
+    e1000_queue(&v, pieces);
+    assert_int_equal(v.sent, 1);
+    for (unsigned i = 0; i < pieces; i++)
+        assert_true(e1000_done(&v, i));
+    close_env(&v);
+}
+
+/* --- Am79C970A --- */
+
+static void csr(struct env *v, unsigned number, uint16_t value)
+{
+    bus_write(v->ports, PORTS + 0x12, number, 2);
+    bus_write(v->ports, PORTS + 0x10, value, 2);
+}
+
+/* Rings of 16, 32-bit descriptors, the first of which has a frame to send. */
+static void pcnet_queue(struct env *v)
+{
+    const uint32_t block[7] = {0x40400000, 0x01005452, 0x0302, 0, 0, RING, RING + 0x1000};
+    const uint32_t d[4] = {BUFFER, 0x8300f000 | (0x1000 - FRAME), 0, 0};
+
+    put(v, RING + 0x1000, d, sizeof(d));
+    put(v, 0x800, block, sizeof(block));
+    bus_write(v->ports, PORTS + 0x12, 20, 2);
+    bus_write(v->ports, PORTS + 0x16, 2, 2);
+    csr(v, 0, 4); /* STOP */
+    csr(v, 1, 0x800);
+    csr(v, 2, 0);
+    csr(v, 0, 1);    /* INIT */
+    csr(v, 0, 0x42); /* STRT, IENA */
+    settle(v);
+}
+
+static bool pcnet_done(struct env *v)
+{
+    uint32_t status;
+
+    assert_int_equal(ram_read(v->ram, RING + 0x1000 + 4, &status, 4), 0);
+    return (status & 0x80000000) == 0;
+}
+
+static void no_pcnet_ring(struct env *v)
+{
+    csr(v, 78, 0);
+}
+
+static void test_pcnet_ring_goes(void **state)
+{
+    struct env v;
+
+    open_env(&v, pcnet_create);
+    v.meanwhile = no_pcnet_ring;
+    pcnet_queue(&v);
+    assert_int_equal(v.sent, 1);
+    assert_false(pcnet_done(&v));
+    v.meanwhile = NULL;
+    pcnet_queue(&v);
+    assert_int_equal(v.sent, 2);
+    assert_true(pcnet_done(&v));
+    close_env(&v);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_e1000_ring_goes),
+        cmocka_unit_test(test_e1000_many_pieces),
+        cmocka_unit_test(test_pcnet_ring_goes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
