@@ -13,7 +13,7 @@
 #include "dev/e1000_internal.h"
 #include "net/frame.h"
 
-#define BUDGET 256u /* frames, before others on the loop have their turn */
+#define BUDGET 256u /* frames as they leave, before others on the loop have their turn */
 
 /* A frame on its way from the ring to the cable. */
 struct frame {
@@ -197,19 +197,25 @@ static void count_pieces(struct e1000 *e, const struct frame *f)
     nic_unlock(&e->nic);
 }
 
-static void send_large(struct e1000 *e, struct frame *f)
+static unsigned send_large(struct e1000 *e, struct frame *f)
 {
     struct net_meta meta;
+    unsigned frames;
 
     if (describe_gso(e, f, &meta)) {
         count_pieces(e, f);
         nic_send(&e->nic, &meta, e->nic.tx_frame, f->len);
-    } else if (e1000_segment(&f->context, f->popts, e->nic.tx_frame, f->len, send_plain, e) == 0) {
-        log_guest("e1000: a frame to be segmented makes no sense, dropped");
+        return 1;
     }
+    frames = e1000_segment(&f->context, f->popts, e->nic.tx_frame, f->len, send_plain, e);
+    if (frames != 0)
+        return frames;
+    log_guest("e1000: a frame to be segmented makes no sense, dropped");
+    return 1;
 }
 
-static void send(struct e1000 *e, struct frame *f)
+/* Returns how many frames it was on the cable, or would have been. */
+static unsigned send(struct e1000 *e, struct frame *f)
 {
     const struct e1000_context *x = &f->context;
     uint8_t *frame = e->nic.tx_frame;
@@ -217,7 +223,7 @@ static void send(struct e1000 *e, struct frame *f)
     if (!f->valid || f->len < NET_ETH_LEN) {
         log_guest("e1000: a frame of %zu bytes is not sent", f->len);
     } else if (f->extended && (f->first & E1000_TXD_TSE) != 0) {
-        send_large(e, f);
+        return send_large(e, f);
     } else if (f->extended && (f->popts & E1000_TXD_TXSM) != 0 && x->tucse == 0) {
         e1000_sum(x, f->popts & E1000_TXD_IXSM, frame, f->len);
         send_summed(e, f->len, x->tucss, x->tucso);
@@ -229,6 +235,7 @@ static void send(struct e1000 *e, struct frame *f)
     } else {
         send_plain(e, frame, f->len);
     }
+    return 1;
 }
 
 /* --- the ring --- */
@@ -295,8 +302,10 @@ static int next(struct e1000 *e, struct frame *f)
     return 0;
 }
 
-static int step(struct e1000 *e)
+/* How much of the budget it took; 0: nothing is there. */
+static unsigned step(struct e1000 *e)
 {
+    unsigned frames;
     struct frame f;
     int rc;
 
@@ -304,26 +313,26 @@ static int step(struct e1000 *e)
     rc = next(e, &f);
     nic_unlock(&e->nic);
     if (rc <= 0)
-        return rc;
-    send(e, &f);
+        return rc == 0;
+    frames = send(e, &f);
     nic_lock(&e->nic);
     give_back(e, &f);
     nic_unlock(&e->nic);
-    return rc;
+    return frames;
 }
 
 void e1000_run_tx(struct e1000 *e)
 {
-    unsigned left = BUDGET;
+    unsigned done = 0, frames;
 
-    while (left > 0 && step(e) >= 0)
-        left--;
-    if (left == BUDGET)
+    while (done < BUDGET && (frames = step(e)) != 0)
+        done += frames;
+    if (done == 0)
         return;
     nic_send_end(&e->nic);
     nic_lock(&e->nic);
     e1000_note(e);
     e1000_unlock(e);
-    if (left == 0)
+    if (done >= BUDGET)
         nic_kick(&e->nic);
 }

@@ -30,7 +30,7 @@ struct env {
     struct vclock *clock;
     struct device dev;
     void (*meanwhile)(struct env *v); /* while a frame is on its way; NULL: nothing */
-    unsigned sent;
+    unsigned sent, batches;
 };
 
 static void on_attach(void *self, const struct net_peer_ops *ops, void *opaque)
@@ -50,6 +50,11 @@ static void on_send(void *self, const struct net_meta *meta, uint8_t *frame, siz
         v->meanwhile(v);
 }
 
+static void on_send_end(void *self)
+{
+    ((struct env *)self)->batches++;
+}
+
 static void on_nothing(void *self)
 {
 }
@@ -63,7 +68,7 @@ static const struct net_backend_ops backend_ops = {.name = "test",
                                                    .attach = on_attach,
                                                    .set_offloads = on_offloads,
                                                    .send = on_send,
-                                                   .send_end = on_nothing,
+                                                   .send_end = on_send_end,
                                                    .ready = on_nothing,
                                                    .link_up = on_link};
 
@@ -193,6 +198,35 @@ static void test_e1000_many_pieces(void **state)
     close_env(&v);
 }
 
+/* Frames that are to be segmented count as what becomes of them. */
+static void test_e1000_budget(void **state)
+{
+    const unsigned frames = 4, payload = 1000;
+    const uint64_t options = E1000_TXD_IFCS | E1000_TXD_DEXT | E1000_TXD_TSE;
+    /* Headers of 54 bytes, IPv4 and TCP, segments of one byte. */
+    const uint64_t context[2] = {0x00003222000018 << 8 | 14,
+                                 (options | E1000_TXD_TCP | E1000_TXD_IP) << 24 |
+                                     (uint64_t)54 << 40 | (uint64_t)1 << 48};
+    const uint64_t data[2] = {BUFFER,
+                              (54 + payload) | UINT64_C(1) << 20 | (options | E1000_TXD_EOP) << 24};
+    struct env v;
+
+    open_env(&v, e1000_create);
+    put(&v, RING, context, sizeof(context));
+    for (unsigned i = 1; i <= frames; i++)
+        put(&v, RING + 16 * (gpa_t)i, data, sizeof(data));
+    reg(&v, 0, E1000_CTRL_SLU | 1);
+    reg(&v, TDBAL, RING);
+    reg(&v, TDLEN, 4096);
+    reg(&v, TCTL, E1000_TCTL_EN);
+    reg(&v, TDT, frames + 1);
+    for (unsigned i = 0; i < frames; i++)
+        settle(&v);
+    assert_int_equal(v.sent, frames * payload);
+    assert_int_equal(v.batches, frames);
+    close_env(&v);
+}
+
 /* --- Am79C970A --- */
 
 static void csr(struct env *v, unsigned number, uint16_t value)
@@ -253,6 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_e1000_ring_goes),
         cmocka_unit_test(test_e1000_many_pieces),
+        cmocka_unit_test(test_e1000_budget),
         cmocka_unit_test(test_pcnet_ring_goes),
     };
 
