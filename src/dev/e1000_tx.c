@@ -39,11 +39,6 @@ static uint32_t length_of(const uint8_t *d)
     return (d[11] & E1000_TXD_DEXT) != 0 ? ld_le32(d + 8) & 0xfffff : ld_le16(d + 8);
 }
 
-static gpa_t desc_at(const struct e1000_ring *r, uint32_t i)
-{
-    return r->base + 16 * (uint64_t)(i % e1000_count(r));
-}
-
 /* An 802.1Q tag behind the addresses: VLE, with the type in VET. */
 static void insert_tag(struct e1000 *e, struct frame *f, uint16_t special)
 {
@@ -83,7 +78,7 @@ static bool fetch(struct e1000 *e, struct frame *f)
     const uint8_t *d = NULL;
 
     for (f->count = 0; f->count < available; f->count++) {
-        d = nic_read(&e->nic, desc_at(r, f->head + f->count), 16);
+        d = nic_read(&e->nic, e1000_desc_at(r, f->head + f->count), 16);
         if (d == NULL || (f->count > 0 && is_context(d)))
             return false;
         if (f->count == 0)
@@ -268,7 +263,7 @@ static void give_back(struct e1000 *e, const struct frame *f)
     struct e1000_ring *r = &e->chip.tx;
 
     for (uint32_t i = 0; i < f->count && still_there(e, f); i++) {
-        report(e, desc_at(r, f->head + i));
+        report(e, e1000_desc_at(r, f->head + i));
         nic_make_room(&e->nic);
     }
     if (!still_there(e, f))
@@ -288,7 +283,7 @@ static int next(struct e1000 *e, struct frame *f)
     *f = (struct frame){.epoch = e->epoch, .head = r->head, .valid = true};
     if ((e->chip.reg[E1000_TCTL] & E1000_TCTL_EN) == 0 || e1000_available(r) == 0)
         return -1;
-    d = nic_read(&e->nic, desc_at(r, r->head), 16);
+    d = nic_read(&e->nic, e1000_desc_at(r, r->head), 16);
     if (d == NULL)
         return -1;
     if (!is_context(d) && fetch(e, f))

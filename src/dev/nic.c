@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
+#include "base/bits.h"
 #include "base/log.h"
 #include "net/offload.h"
 
@@ -138,6 +140,33 @@ void nic_send_end(struct nic *n)
 {
     if (n->backend.ops != NULL)
         n->backend.ops->send_end(n->backend.self);
+}
+
+struct nic_wire nic_wire(const uint8_t *frame, size_t len, bool fcs)
+{
+    enum { SHORTEST = 60, FCS = 4 };
+    struct nic_wire w = {.frame = frame, .len = len};
+    size_t pad = len < SHORTEST ? SHORTEST - len : 0;
+
+    w.total = len + pad;
+    if (fcs) {
+        st_le32(w.tail + pad,
+                (uint32_t)crc32(crc32(0, frame, (unsigned)len), w.tail, (unsigned)pad));
+        w.total += FCS;
+    }
+    return w;
+}
+
+void nic_wire_take(struct nic_wire *w, uint8_t *to, size_t n)
+{
+    size_t left = w->at < w->len ? w->len - w->at : 0, of_frame = left < n ? left : n;
+
+    if (to != NULL) {
+        memcpy(to, w->frame + w->at, of_frame);
+        if (n > of_frame)
+            memcpy(to + of_frame, w->tail + (w->at + of_frame - w->len), n - of_frame);
+    }
+    w->at += n;
 }
 
 static void emit(void *opaque, uint8_t *frame, size_t len)

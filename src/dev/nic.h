@@ -85,6 +85,17 @@ void nic_unlock(struct nic *n);
 /* Makes sure that there is room for one part more; may let go of the lock for a moment. */
 void nic_make_room(struct nic *n);
 
+/* A received frame as it lies in buffers: padded, with its FCS, in pieces as the driver likes. */
+struct nic_wire {
+    const uint8_t *frame;
+    size_t len;
+    uint8_t tail[64]; /* padding, FCS */
+    size_t total, at; /* bytes with the tail; how many were taken */
+};
+struct nic_wire nic_wire(const uint8_t *frame, size_t len, bool fcs);
+/* The next n bytes, which there are; `to` NULL: they are lost. */
+void nic_wire_take(struct nic_wire *w, uint8_t *to, size_t n);
+
 bool nic_link(const struct nic *n);
 /* To the cable, without the lock; the frame may be scribbled on. */
 void nic_send(struct nic *n, const struct net_meta *meta, uint8_t *frame, size_t len);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/bits.h"
 #include "base/log.h"
@@ -99,50 +98,18 @@ static void on_poll(void *opaque)
     nic_kick_starved(&p->nic);
 }
 
-/* A frame with its padding and its FCS, in pieces as large as the buffers are. */
-struct source {
-    const uint8_t *frame;
-    size_t len;
-    uint8_t tail[64 + PCNET_FCS];
-    size_t total, at;
-};
-
-static struct source source_of(const uint8_t *frame, size_t len)
-{
-    struct source s = {.frame = frame, .len = len};
-    size_t pad = len < 60 ? 60 - len : 0;
-
-    st_le32(s.tail + pad, (uint32_t)crc32(crc32(0, frame, (unsigned)len), s.tail, (unsigned)pad));
-    s.total = len + pad + PCNET_FCS;
-    return s;
-}
-
-static void take(struct source *s, uint8_t *to, size_t n)
-{
-    size_t whole = s->at < s->len ? s->len - s->at : 0;
-
-    if (whole > n)
-        whole = n;
-    if (to != NULL) {
-        memcpy(to, s->frame + s->at, whole);
-        if (n > whole)
-            memcpy(to + whole, s->tail + (s->at + whole - s->len), n - whole);
-    }
-    s->at += n;
-}
-
 /* All buffers are the card's: nobody else changes them. */
-static void store(struct pcnet *p, struct source *s, uint16_t how)
+static void store(struct pcnet *p, struct nic_wire *w, uint16_t how)
 {
     struct pcnet_ring *r = &p->chip.rx;
     struct pcnet_desc d;
 
-    while (s->at < s->total && peek(p, r, 0, &d) != NULL) {
-        size_t left = s->total - s->at, n = left < d.size ? left : d.size;
-        uint16_t status = (s->at == 0 ? PCNET_STP : 0) | (n == left ? PCNET_ENP | how : 0);
+    while (w->at < w->total && peek(p, r, 0, &d) != NULL) {
+        size_t left = w->total - w->at, n = left < d.size ? left : d.size;
+        uint16_t status = (w->at == 0 ? PCNET_STP : 0) | (n == left ? PCNET_ENP | how : 0);
 
-        take(s, nic_write(&p->nic, d.buffer, (uint32_t)n), n);
-        done(p, r, status, n == left ? (uint16_t)s->total : 0);
+        nic_wire_take(w, nic_write(&p->nic, d.buffer, (uint32_t)n), n);
+        done(p, r, status, n == left ? (uint16_t)w->total : 0);
     }
     pcnet_raise(&p->chip, PCNET_RINT);
 }
@@ -168,10 +135,10 @@ static void on_receive(void *self, const uint8_t *frame, size_t len, bool verifi
 
     nic_lock(&p->nic);
     if (pcnet_accepts(&p->chip, frame, len, &how)) {
-        struct source s = source_of(frame, len);
+        struct nic_wire w = nic_wire(frame, len, true);
 
-        if (has_room(p, s.total))
-            store(p, &s, how);
+        if (has_room(p, w.total))
+            store(p, &w, how);
         else
             pcnet_raise(&p->chip, PCNET_MISS);
     }

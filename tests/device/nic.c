@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include <string.h>
+#include <zlib.h>
 
 #include "base/bits.h"
 #include "dev/chip/e1000_chip.h"
@@ -20,6 +21,7 @@
 #define BUFFER 0x10000u
 #define FRAME 100u
 
+enum { RCTL = 0x100, RDBAL = 0x2800, RDLEN = 0x2808, RDT = 0x2818 };
 enum { TDBAL = 0x3800, TDLEN = 0x3808, TDH = 0x3810, TDT = 0x3818, TCTL = 0x400 };
 
 struct env {
@@ -31,10 +33,16 @@ struct env {
     struct device dev;
     void (*meanwhile)(struct env *v); /* while a frame is on its way; NULL: nothing */
     unsigned sent, batches;
+    const struct net_peer_ops *peer;
+    void *peer_opaque;
 };
 
 static void on_attach(void *self, const struct net_peer_ops *ops, void *opaque)
 {
+    struct env *v = self;
+
+    v->peer = ops;
+    v->peer_opaque = opaque;
 }
 
 static void on_offloads(void *self, unsigned offloads)
@@ -127,6 +135,31 @@ static void settle(struct env *v)
 static void put(struct env *v, gpa_t gpa, const void *bytes, size_t len)
 {
     assert_int_equal(ram_write(v->ram, gpa, bytes, len), 0);
+}
+
+/* A frame of 42 bytes: it is padded to 60 and has an FCS. */
+static void receive(struct env *v)
+{
+    static uint8_t frame[42] = {0x52, 0x54, 0, 1, 2, 3};
+    struct iovec iov = {frame, sizeof(frame)};
+    struct net_meta meta = {0};
+
+    for (unsigned i = 6; i < sizeof(frame); i++)
+        frame[i] = (uint8_t)i;
+    assert_true(v->peer->receive(v->peer_opaque, &meta, &iov, 1));
+    v->peer->receive_end(v->peer_opaque);
+}
+
+/* It lies at BUFFER, in pieces that are so far apart. */
+static void expect_frame(struct env *v, unsigned size, unsigned apart)
+{
+    uint8_t got[64];
+
+    for (unsigned at = 0; at < sizeof(got); at += size)
+        assert_int_equal(ram_read(v->ram, BUFFER + (gpa_t)at / size * apart, got + at, size), 0);
+    for (unsigned i = 6; i < 60; i++)
+        assert_int_equal(got[i], i < 42 ? i : 0);
+    assert_int_equal(ld_le32(got + 60), crc32(0, got, 60));
 }
 
 /* --- 82540EM --- */
@@ -227,6 +260,27 @@ static void test_e1000_budget(void **state)
     close_env(&v);
 }
 
+static void test_e1000_receives(void **state)
+{
+    const uint64_t d[2] = {BUFFER, 0};
+    uint8_t done[16];
+    struct env v;
+
+    open_env(&v, e1000_create);
+    put(&v, RING, d, sizeof(d));
+    reg(&v, 0, E1000_CTRL_SLU | 1);
+    reg(&v, RDBAL, RING);
+    reg(&v, RDLEN, 128);
+    reg(&v, RCTL, E1000_RCTL_EN | E1000_RCTL_UPE);
+    reg(&v, RDT, 1);
+    receive(&v);
+    expect_frame(&v, 64, 64);
+    assert_int_equal(ram_read(v.ram, RING, done, sizeof(done)), 0);
+    assert_int_equal(ld_le16(done + 8), 64);
+    assert_int_equal(done[12] & (E1000_RXD_DD | E1000_RXD_EOP), E1000_RXD_DD | E1000_RXD_EOP);
+    close_env(&v);
+}
+
 /* --- Am79C970A --- */
 
 static void csr(struct env *v, unsigned number, uint16_t value)
@@ -282,13 +336,34 @@ static void test_pcnet_ring_goes(void **state)
     close_env(&v);
 }
 
+/* In buffers of 16 bytes. */
+static void test_pcnet_receives(void **state)
+{
+    uint32_t d[4] = {0, 0x8000f000 | (0x1000 - 16), 0, 0};
+    struct env v;
+
+    open_env(&v, pcnet_create);
+    for (unsigned i = 0; i < 16; i++) {
+        d[0] = BUFFER + 0x100 * i;
+        put(&v, RING + 16 * (gpa_t)i, d, sizeof(d));
+    }
+    pcnet_queue(&v);
+    receive(&v);
+    expect_frame(&v, 16, 0x100);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(ram_read(v.ram, RING + 16 * (gpa_t)i, d, sizeof(d)), 0);
+        assert_int_equal(d[1] >> 24, (i == 0 ? 2 : 0) | (i == 3 ? 1 : 0)); /* STP, ENP */
+        assert_int_equal(d[2], i == 3 ? 64 : 0);
+    }
+    close_env(&v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_e1000_ring_goes),
-        cmocka_unit_test(test_e1000_many_pieces),
-        cmocka_unit_test(test_e1000_budget),
-        cmocka_unit_test(test_pcnet_ring_goes),
+        cmocka_unit_test(test_e1000_ring_goes), cmocka_unit_test(test_e1000_many_pieces),
+        cmocka_unit_test(test_e1000_budget),    cmocka_unit_test(test_e1000_receives),
+        cmocka_unit_test(test_pcnet_ring_goes), cmocka_unit_test(test_pcnet_receives),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

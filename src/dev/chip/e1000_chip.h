@@ -182,6 +182,12 @@ static inline uint32_t e1000_count(const struct e1000_ring *r)
     return r->len / 16;
 }
 
+/* Where the i-th descriptor of a ring is, counted on beyond its end; the ring has some. */
+static inline uint64_t e1000_desc_at(const struct e1000_ring *r, uint32_t i)
+{
+    return r->base + 16 * (uint64_t)(i % e1000_count(r));
+}
+
 /* How many descriptors belong to the card; 0 also where the indices make no sense. */
 uint32_t e1000_available(const struct e1000_ring *r);
 uint32_t e1000_buffer_size(const struct e1000_chip *c); /* of a receive descriptor */
