@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 #include "dev/chip/e1000_chip.h"
+#include "net/frame.h"
 
 enum { ETH_HEADER = 14, RAH_AV = 1u << 31 };
 
@@ -44,9 +45,9 @@ static bool vlan_match(const struct e1000_chip *c, const uint8_t *frame, size_t 
     unsigned tag;
 
     if ((rctl & E1000_RCTL_VFE) == 0 || len < ETH_HEADER + 4 ||
-        (frame[12] << 8 | frame[13]) != (int)c->reg[E1000_VET])
+        net_get16(frame + 12) != c->reg[E1000_VET])
         return true;
-    tag = (unsigned)(frame[14] << 8 | frame[15]);
+    tag = net_get16(frame + 14);
     if ((rctl & E1000_RCTL_CFIEN) != 0 && (tag >> 12 & 1) != ((rctl & E1000_RCTL_CFI) != 0))
         return false;
     return (c->vfta[tag >> 5 & 0x7f] >> (tag & 31) & 1) != 0;
@@ -177,54 +178,16 @@ void e1000_take_context(struct e1000_chip *c, const uint8_t d[16])
         c->csum = ctx;
 }
 
-static uint16_t get16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static void put16(uint8_t *p, uint32_t v)
-{
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    return (uint32_t)get16(p) << 16 | get16(p + 2);
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-    put16(p, v >> 16);
-    put16(p + 2, v);
-}
-
-/* Ones' complement sum of 16-bit words (RFC 1071), eight bytes at a time. */
-static uint16_t ones_sum(const uint8_t *p, size_t len)
-{
-    uint64_t sum = 0;
-
-    for (; len >= 8; p += 8, len -= 8) {
-        uint64_t v = ld_le64(p);
-
-        sum += (v & UINT32_MAX) + (v >> 32);
-    }
-    for (; len >= 2; p += 2, len -= 2)
-        sum += ld_le16(p);
-    if (len != 0)
-        sum += *p;
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)sum;
-}
-
 void e1000_sum_range(uint8_t *frame, size_t len, size_t start, size_t end, size_t at)
 {
+    uint16_t sum;
+
     if (end > len)
         end = len;
     if (start >= end || at + 2 > len)
         return;
-    st_le16(frame + at, (uint16_t)~ones_sum(frame + start, end - start));
+    sum = net_sum_finish(net_sum(frame + start, end - start, 0));
+    memcpy(frame + at, &sum, 2);
 }
 
 /* An end of 0 is the frame's; else it is the last byte's offset. */
@@ -249,17 +212,17 @@ static void segment_headers(const struct e1000_context *x, uint8_t *frame, size_
     uint8_t *ip = frame + x->ipcss, *tcp = frame + x->tucss;
 
     if (x->tucmd & E1000_TXD_IP) {
-        put16(ip + 2, (uint32_t)(len - x->ipcss));
-        put16(ip + 4, get16(ip + 4) + index);
+        net_put16(ip + 2, (uint16_t)(len - x->ipcss));
+        net_put16(ip + 4, (uint16_t)(net_get16(ip + 4) + index));
     } else {
-        put16(ip + 4, (uint32_t)(len - x->ipcss - 40));
+        net_put16(ip + 4, (uint16_t)(len - x->ipcss - 40));
     }
     if (x->tucmd & E1000_TXD_TCP) {
-        put32(tcp + SEQUENCE, get32(tcp + SEQUENCE) + done);
+        net_put32(tcp + SEQUENCE, net_get32(tcp + SEQUENCE) + done);
         if (!last)
             tcp[FLAGS] &= (uint8_t)~FIN_PSH;
     } else {
-        put16(tcp + 4, (uint32_t)(len - x->tucss)); /* a UDP header's length */
+        net_put16(tcp + 4, (uint16_t)(len - x->tucss)); /* a UDP header's length */
     }
 }
 
@@ -267,9 +230,9 @@ static void segment_headers(const struct e1000_context *x, uint8_t *frame, size_
 static void add_length(const struct e1000_context *x, uint8_t *frame, size_t len)
 {
     uint8_t *field = frame + x->tucso;
-    uint32_t sum = get16(field) + (uint32_t)(len - x->tucss);
+    uint32_t sum = net_get16(field) + (uint32_t)(len - x->tucss);
 
-    put16(field, (sum & 0xffff) + (sum >> 16));
+    net_put16(field, (uint16_t)((sum & 0xffff) + (sum >> 16)));
 }
 
 static bool context_fits(const struct e1000_context *x, size_t len)
