@@ -4,15 +4,13 @@
 
 #include "dev/chip/ac97_chip.h"
 
-enum { PO = 0x10, BDBAR = 0, CIV = 4, LVI = 5, SR = 6, PICB = 8, CR = 0xb };
+enum { PI = 0, PO = 0x10, MC = 0x20, BDBAR = 0, CIV = 4, LVI = 5, SR = 6, PICB = 8, CR = 0xb };
 enum { GLOB_CNT = 0x2c, GLOB_STA = 0x30, CAS = 0x34 };
 enum { DCH = 1, CELV = 2, LVBCI = 4, BCIS = 8, RUN = 1, RESET = 2, LVBIE = 4, IOCE = 16 };
 
-static const uint32_t now[AC97_CHANNELS];
-
 static uint32_t get(struct ac97_chip *c, uint32_t reg, unsigned size)
 {
-    return ac97_master_read(c, reg, size, now);
+    return ac97_master_read(c, reg, size, 0);
 }
 
 static void put(struct ac97_chip *c, uint32_t reg, uint32_t value, unsigned size)
@@ -78,7 +76,6 @@ static void descriptor(struct ac97_chip *c, unsigned n, uint32_t at, uint32_t co
 
 static void test_buffers(void **state)
 {
-    const uint32_t ahead[AC97_CHANNELS] = {0, 30, 0}, much[AC97_CHANNELS] = {0, 5000, 0};
     struct ac97_chip c;
     uint32_t at;
 
@@ -97,8 +94,8 @@ static void test_buffers(void **state)
     assert_int_equal(ac97_samples(&c, AC97_PCM_OUT, &at), 60);
     assert_int_equal(at, 0x5000 + 80);
     assert_int_equal(get(&c, PO + PICB, 2), 60);
-    assert_int_equal(ac97_master_read(&c, PO + PICB, 2, ahead), 30);
-    assert_int_equal(ac97_master_read(&c, PO + PICB, 2, much), 2);
+    assert_int_equal(ac97_master_read(&c, PO + PICB, 2, 15), 30);
+    assert_int_equal(ac97_master_read(&c, PO + PICB, 2, 2500), 2);
     put(&c, PO + CR, IOCE | LVBIE, 1); /* pause */
     assert_int_equal(ac97_samples(&c, AC97_PCM_OUT, &at), 0);
     put(&c, PO + CR, RUN | IOCE | LVBIE, 1);
@@ -125,12 +122,30 @@ static void test_buffers(void **state)
     assert_int_equal(get(&c, PO + SR, 2), DCH);
 }
 
+/* 15 frames are 30 samples of two channels, or 15 of one. */
+static void test_recording(void **state)
+{
+    struct ac97_chip c;
+
+    ac97_reset(&c);
+    for (unsigned base = 0; base < 0x30; base += 0x10)
+        put(&c, base + CR, RUN, 1);
+    for (unsigned i = 0; i < AC97_CHANNELS; i++)
+        ac97_descriptor(&c, i, 0x5000, 100);
+    assert_int_equal(ac97_master_read(&c, PI + PICB, 2, 15), 70);
+    assert_int_equal(ac97_master_read(&c, PO + PICB, 2, 15), 70);
+    assert_int_equal(ac97_master_read(&c, MC + PICB, 2, 15), 85);
+    put(&c, MC + CR, 0, 1); /* pause */
+    assert_int_equal(ac97_master_read(&c, MC + PICB, 2, 15), 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mixer),
         cmocka_unit_test(test_control),
         cmocka_unit_test(test_buffers),
+        cmocka_unit_test(test_recording),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -205,6 +205,11 @@ static void end_buffer(struct ac97_channel *n)
         next_buffer(n);
 }
 
+uint32_t ac97_samples_of(unsigned channel, uint32_t frames)
+{
+    return channel == AC97_MICROPHONE ? frames : 2 * frames;
+}
+
 bool ac97_runs(const struct ac97_chip *c, unsigned channel)
 {
     const struct ac97_channel *n = &c->channel[channel];
@@ -298,13 +303,14 @@ static uint8_t channel_byte(const struct ac97_channel *n, uint32_t reg, uint32_t
     }
 }
 
-static uint8_t master_byte(struct ac97_chip *c, uint32_t offset,
-                           const uint32_t ahead[AC97_CHANNELS])
+static uint8_t master_byte(struct ac97_chip *c, uint32_t offset, uint32_t ahead)
 {
     uint8_t old = c->semaphore;
+    unsigned channel = offset / 16;
 
     if (offset < 0x10 * AC97_CHANNELS && offset % 16 < 12)
-        return channel_byte(&c->channel[offset / 16], offset % 16, ahead[offset / 16]);
+        return channel_byte(&c->channel[channel], offset % 16,
+                            ac97_runs(c, channel) ? ac97_samples_of(channel, ahead) : 0);
     if (offset >= GLOB_CNT && offset < GLOB_CNT + 4)
         return (uint8_t)(c->control >> 8 * (offset - GLOB_CNT));
     if (offset >= GLOB_STA && offset < GLOB_STA + 4)
@@ -315,8 +321,7 @@ static uint8_t master_byte(struct ac97_chip *c, uint32_t offset,
     return old;
 }
 
-uint32_t ac97_master_read(struct ac97_chip *c, uint32_t offset, unsigned size,
-                          const uint32_t ahead[AC97_CHANNELS])
+uint32_t ac97_master_read(struct ac97_chip *c, uint32_t offset, unsigned size, uint32_t ahead)
 {
     uint32_t v = 0;
 

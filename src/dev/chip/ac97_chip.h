@@ -42,11 +42,12 @@ void ac97_reset(struct ac97_chip *c);
 uint16_t ac97_mixer_read(struct ac97_chip *c, uint32_t offset); /* even offsets */
 void ac97_mixer_write(struct ac97_chip *c, uint32_t offset, uint16_t value);
 
-/* Any size; `ahead`: samples of PCM out that were played since ac97_moved was told last. */
-uint32_t ac97_master_read(struct ac97_chip *c, uint32_t offset, unsigned size,
-                          const uint32_t ahead[AC97_CHANNELS]);
+/* Any size; `ahead`: for how many frames a channel that runs has run since ac97_moved. */
+uint32_t ac97_master_read(struct ac97_chip *c, uint32_t offset, unsigned size, uint32_t ahead);
 void ac97_master_write(struct ac97_chip *c, uint32_t offset, uint32_t value, unsigned size);
 
+/* Samples of a channel in so many frames: the microphone is mono. */
+uint32_t ac97_samples_of(unsigned channel, uint32_t frames);
 bool ac97_runs(const struct ac97_chip *c, unsigned channel);
 /* The channel wants the descriptor (8 bytes) at this address. */
 bool ac97_wants(const struct ac97_chip *c, unsigned channel, uint32_t *address);

@@ -49,10 +49,9 @@ static void unlock_and_tell(struct ac97 *s)
 
 /* --- samples --- */
 
-/* Samples in a time; both channels of sound. */
-static uint32_t samples_in(uint64_t ns)
+static uint32_t frames_since(const struct ac97 *s, uint64_t now)
 {
-    return 2 * (uint32_t)ticks_of_ns(ns, AC97_RATE);
+    return now > s->moved_ns ? (uint32_t)ticks_of_ns(now - s->moved_ns, AC97_RATE) : 0;
 }
 
 static int16_t clip(int64_t v)
@@ -150,7 +149,7 @@ static void on_timer(void *opaque)
 {
     struct ac97 *s = opaque;
     uint64_t now = vclock_now(s->cfg.clock);
-    uint32_t samples;
+    uint32_t frames;
 
     lock_take(&s->lock);
     s->armed = false;
@@ -160,10 +159,10 @@ static void on_timer(void *opaque)
     }
     if (now - s->moved_ns > LATE_NS) /* nobody was let run; what is late stays late */
         s->moved_ns = now - LATE_NS;
-    samples = samples_in(now - s->moved_ns);
-    s->moved_ns += ticks_scale(samples / 2, NS_PER_SECOND, AC97_RATE);
+    frames = frames_since(s, now);
+    s->moved_ns += ticks_scale(frames, NS_PER_SECOND, AC97_RATE);
     for (unsigned i = 0; i < AC97_CHANNELS && pci_func_master(&s->func); i++)
-        run_channel(s, i, i == AC97_MICROPHONE ? samples / 2 : samples); /* that one is mono */
+        run_channel(s, i, ac97_samples_of(i, frames));
     arm(s, now);
     unlock_and_tell(s);
 }
@@ -194,12 +193,10 @@ static uint64_t master_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct ac97 *s = opaque;
     uint64_t now = vclock_now(s->cfg.clock);
-    uint32_t ahead[AC97_CHANNELS], v;
+    uint32_t v;
 
     lock_take(&s->lock);
-    for (unsigned i = 0; i < AC97_CHANNELS; i++)
-        ahead[i] = ac97_runs(&s->chip, i) && now > s->moved_ns ? samples_in(now - s->moved_ns) : 0;
-    v = ac97_master_read(&s->chip, (uint32_t)offset, size, ahead);
+    v = ac97_master_read(&s->chip, (uint32_t)offset, size, frames_since(s, now));
     lock_drop(&s->lock);
     return v;
 }
