@@ -130,7 +130,7 @@ static void specify(struct fdc *f)
     fdc_result(f, 0, false);
 }
 
-static struct fdc_drive *drive_of(struct fdc *f, uint8_t select)
+struct fdc_drive *fdc_drive_of(struct fdc *f, uint8_t select)
 {
     unsigned i = select & DOR_SELECT;
 
@@ -139,7 +139,7 @@ static struct fdc_drive *drive_of(struct fdc *f, uint8_t select)
 
 static void sense_drive(struct fdc *f)
 {
-    const struct fdc_drive *d = drive_of(f, f->fifo[1]);
+    const struct fdc_drive *d = fdc_drive_of(f, f->fifo[1]);
     uint8_t st3 = (f->fifo[1] & 7) | 0x28; /* ready; two sides */
 
     if (d != NULL && d->medium.sectors != 0 && d->medium.readonly)
@@ -169,7 +169,7 @@ static void seek_ends(struct fdc *f, uint8_t st0)
 static void recalibrate(struct fdc *f)
 {
     uint8_t select = f->fifo[1] & DOR_SELECT;
-    struct fdc_drive *d = drive_of(f, select);
+    struct fdc_drive *d = fdc_drive_of(f, select);
 
     if (d != NULL)
         move_to(d, 0);
@@ -178,7 +178,7 @@ static void recalibrate(struct fdc *f)
 
 static void seek(struct fdc *f)
 {
-    struct fdc_drive *d = drive_of(f, f->fifo[1]);
+    struct fdc_drive *d = fdc_drive_of(f, f->fifo[1]);
 
     if (d != NULL)
         move_to(d, f->fifo[2]);
@@ -187,7 +187,7 @@ static void seek(struct fdc *f)
 
 static void relative_seek(struct fdc *f)
 {
-    struct fdc_drive *d = drive_of(f, f->fifo[1]);
+    struct fdc_drive *d = fdc_drive_of(f, f->fifo[1]);
     int to = d == NULL ? 0 : d->cylinder + ((f->fifo[0] & 0x40) != 0 ? f->fifo[2] : -f->fifo[2]);
 
     if (d != NULL)
@@ -203,7 +203,7 @@ static void sense_interrupt(struct fdc *f)
         f->fifo[0] = 0xc0 | drive;
         f->fifo[1] = drive < FDC_DRIVES ? f->drive[drive].cylinder : 0;
     } else if (f->seeked) {
-        const struct fdc_drive *d = drive_of(f, f->st0);
+        const struct fdc_drive *d = fdc_drive_of(f, f->st0);
 
         f->seeked = false;
         f->fifo[0] = f->st0;

@@ -9,6 +9,8 @@
 
 /* i82077.c: `bytes` of `fifo` are the result. */
 void fdc_result(struct fdc *f, unsigned bytes, bool interrupt);
+/* The drive that a parameter or status selects, or NULL. */
+struct fdc_drive *fdc_drive_of(struct fdc *f, uint8_t select);
 
 /* i82077_transfer.c: commands whose bytes are all there. */
 void fdc_start_read(struct fdc *f);  /* and verify */

@@ -75,8 +75,7 @@ static unsigned selected(const struct fdc *f)
 
 static struct fdc_drive *drive(struct fdc *f)
 {
-    return selected(f) < FDC_DRIVES && f->drive[selected(f)].present ? &f->drive[selected(f)]
-                                                                     : NULL;
+    return fdc_drive_of(f, f->fifo[P_SELECT]);
 }
 
 /* --- the end --- */
@@ -124,6 +123,14 @@ static uint8_t look(struct fdc *f, uint8_t *st2)
     return 0;
 }
 
+/* Data of the host come next. */
+static void want_data(struct fdc *f)
+{
+    f->pos = 0;
+    f->phase = FDC_OUT;
+    f->irq = !fdc_by_dma(f);
+}
+
 /* Begins with the sector that comes next. */
 static void begin(struct fdc *f)
 {
@@ -132,12 +139,10 @@ static void begin(struct fdc *f)
     f->pos = 0;
     if (st1 != 0)
         fail(f, st1, st2);
-    else if (is_write(f)) {
-        f->phase = FDC_OUT;
-        f->irq = !fdc_by_dma(f);
-    } else {
+    else if (is_write(f))
+        want_data(f);
+    else
         f->phase = FDC_LOAD;
-    }
 }
 
 /* Where the next one is; true: it is beyond EOT. */
@@ -190,11 +195,17 @@ static void seek_first(struct fdc *f)
     d->cylinder = f->fifo[P_CYLINDER];
 }
 
-static void start(struct fdc *f)
+/* Where the command says that the transfer begins. */
+static void take_place(struct fdc *f)
 {
     f->cylinder = f->fifo[P_CYLINDER];
     f->head = f->fifo[P_HEAD] & 1;
     f->sector = kind(f) == READ_TRACK ? 1 : f->fifo[P_SECTOR];
+}
+
+static void start(struct fdc *f)
+{
+    take_place(f);
     f->ended = false;
     f->scan = 0;
     seek_first(f);
@@ -210,9 +221,7 @@ void fdc_start_read(struct fdc *f)
 {
     /* All sectors carry the other mark: there is nothing to be found. */
     if (kind(f) == READ_DELETED && (f->fifo[0] & CMD_SKIP) != 0) {
-        f->cylinder = f->fifo[P_CYLINDER];
-        f->head = f->fifo[P_HEAD] & 1;
-        f->sector = f->fifo[P_SECTOR];
+        take_place(f);
         fail(f, ST1_NO_DATA, ST2_MARK);
         return;
     }
@@ -229,9 +238,7 @@ static bool write_protected(struct fdc *f)
 void fdc_start_write(struct fdc *f)
 {
     if (!is_scan(f) && write_protected(f)) {
-        f->cylinder = f->fifo[P_CYLINDER];
-        f->head = f->fifo[P_HEAD] & 1;
-        f->sector = f->fifo[P_SECTOR];
+        take_place(f);
         fail(f, ST1_NOT_WRITABLE, 0);
         return;
     }
@@ -254,9 +261,7 @@ void fdc_start_format(struct fdc *f)
                d->medium.rate != f->dsr || f->fifo[2] != 2 || f->fifo[P_FORMAT_SECTORS] == 0) {
         fail(f, ST1_MISSING_MARK, 0);
     } else {
-        f->pos = 0;
-        f->phase = FDC_OUT;
-        f->irq = !fdc_by_dma(f);
+        want_data(f);
     }
 }
 
@@ -294,13 +299,10 @@ bool fdc_io(const struct fdc *f, struct fdc_io *io)
 /* An ID was taken and its sector filled: another one, or the track is done. */
 static void format_next(struct fdc *f)
 {
-    if (--f->fifo[P_FORMAT_SECTORS] != 0 && !f->ended) {
-        f->pos = 0;
-        f->phase = FDC_OUT;
-        f->irq = !fdc_by_dma(f);
-        return;
-    }
-    end(f, 0, 0, 0);
+    if (--f->fifo[P_FORMAT_SECTORS] != 0 && !f->ended)
+        want_data(f);
+    else
+        end(f, 0, 0, 0);
 }
 
 static void loaded(struct fdc *f)
