@@ -64,7 +64,7 @@ struct net_peer_ops {
                     unsigned count);
     /* The batch is over: the time to interrupt the guest. */
     void (*receive_end)(void *opaque);
-    /* The carrier came or went. */
+    /* The carrier came or went; may be NULL. */
     void (*link)(void *opaque, bool up);
 };
 

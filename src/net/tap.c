@@ -26,11 +26,11 @@
 
 struct net_tap {
     int fd;
-    struct loop *loop;
     struct loop_watch *watch;
     const struct net_peer_ops *peer;
     void *peer_opaque;
     bool held; /* `frame` waits for room in the guest, nothing is read */
+    bool gone; /* the interface was deleted: nothing will ever be read again */
     struct virtio_net_hdr header;
     size_t len;
     uint8_t frame[NET_FRAME_MAX];
@@ -51,11 +51,27 @@ static struct net_meta meta_of(const struct virtio_net_hdr *h)
     };
 }
 
+static void watch(struct net_tap *t)
+{
+    loop_watch_set(t->watch, t->held || t->gone ? 0 : LOOP_READ);
+}
+
+static void lose(struct net_tap *t)
+{
+    t->gone = true;
+    watch(t);
+    log_warn("tap: the interface was deleted; the cable is out");
+    if (t->peer != NULL && t->peer->link != NULL)
+        t->peer->link(t->peer_opaque, false);
+}
+
 static bool next_frame(struct net_tap *t)
 {
     struct iovec iov[2] = {{&t->header, sizeof(t->header)}, {t->frame, sizeof(t->frame)}};
     ssize_t n = readv(t->fd, iov, 2);
 
+    if (n < 0 && errno == EBADFD)
+        lose(t);
     if (n < (ssize_t)sizeof(t->header))
         return false;
     t->len = (size_t)n - sizeof(t->header);
@@ -75,7 +91,7 @@ static void hold(struct net_tap *t, bool held)
     if (t->held == held)
         return;
     t->held = held;
-    loop_watch_set(t->watch, held ? 0 : LOOP_READ);
+    watch(t);
 }
 
 static void on_frames(void *opaque, int fd, unsigned events)
@@ -165,7 +181,7 @@ static void tap_set_offloads(void *self, unsigned offloads)
 
 static bool tap_link_up(void *self)
 {
-    return true;
+    return !((struct net_tap *)self)->gone;
 }
 
 static void tap_destroy(void *self)
@@ -253,7 +269,6 @@ int net_tap_create(struct loop *loop, const struct net_options *options, struct 
 
     if (t == NULL)
         return err_set(e, ENOMEM, "no memory for a tap");
-    t->loop = loop;
     t->fd = open_tap(options->ifname, &req, e);
     if (t->fd < 0) {
         rc = t->fd;

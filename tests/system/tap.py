@@ -95,6 +95,18 @@ def without_offloads(t):
     assert netns.counter("tap0", "rx_packets") - before > 20000
 
 
+def deleted(t):
+    """Without its interface the machine goes on, and does not look for frames all the time."""
+    netns.ip("link del tap0")
+    before = t.vm.cpu_seconds()
+    time.sleep(2)
+    used = t.vm.cpu_seconds() - before
+    assert used < 1, f"{used} s of 2 s"
+    t.vm.run("ifconfig eth1 10.2.0.2 netmask 255.255.255.0")
+    output, status = t.vm.run("ping -c 3 -i 0.2 10.2.0.1")
+    assert status == 0, output
+
+
 def end(t):
     assert t.vm.power_off(30) == 0
 
@@ -108,4 +120,4 @@ if __name__ == "__main__":
         ("two network cards", start), ("their addresses", addresses), ("ping", ping),
         ("files both ways", transfer), ("files both ways over a bridge", bridged),
         ("frames are large", large_frames), ("a driver without offloads", without_offloads),
-        ("power-off", end)])
+        ("an interface that is deleted", deleted), ("power-off", end)])
