@@ -29,6 +29,12 @@ static struct {
     struct bus *mmio, *ports;
 } t;
 
+/* Of this input. */
+static struct {
+    const struct card *card;
+    struct fuzz_input *in;
+} driver;
+
 static struct nic_fixture {
     struct pci_bus *pci;
     struct device dev;
@@ -48,7 +54,7 @@ static void on_offloads(void *self, unsigned offloads)
 {
 }
 
-/* What a card asks the cable to do must make sense to it. */
+/* What a card asks the cable to do must make sense to it; meanwhile the driver does something. */
 static void on_send(void *self, const struct net_meta *m, uint8_t *frame, size_t len)
 {
     FUZZ_REQUIRE(len >= NET_ETH_LEN && len <= NET_FRAME_MAX);
@@ -57,6 +63,8 @@ static void on_send(void *self, const struct net_meta *m, uint8_t *frame, size_t
     if (m->gso != NET_GSO_NONE)
         FUZZ_REQUIRE(m->gso_size != 0 && m->hdr_len < len && (m->flags & NET_NEEDS_CSUM));
     memset(frame, 0, len);
+    if ((fuzz_u8(driver.in) & 3) == 3)
+        driver.card->reg(driver.in);
 }
 
 static void on_nothing(void *self)
@@ -301,6 +309,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (t.ram == NULL)
         set_up();
     unsigned choice = fuzz_u8(&in) % CARDS;
+    driver.card = &cards[choice];
+    driver.in = &in;
     start(&cards[choice], &fixtures[choice], &in);
     while (in.left > 0)
         step(&cards[choice], &in);
