@@ -5,12 +5,10 @@
  *   --net none
  *   --net user[,ipv6=on|off][,hostfwd=[tcp|udp]:[ADDR]:PORT-[ADDR]:PORT]...[,model=M][,mac=MAC]
  *   --net tap[,ifname=NAME][,bridge=NAME][,model=M][,mac=MAC]
- *
- * M is virtio, e1000 or pcnet.
  *   -p [ADDR:]PORT:GUESTPORT[/tcp|/udp]
  *
- * An omitted host address means all of the host's, an omitted guest address the first that DHCP
- * hands out (10.0.2.15), an omitted protocol TCP. Addresses are IPv4.
+ * M is virtio, e1000 or pcnet. An omitted host address means all of the host's, an omitted guest
+ * address the first that DHCP hands out (10.0.2.15), an omitted protocol TCP. Addresses are IPv4.
  */
 #ifndef DOPPEL_NET_NETOPT_H
 #define DOPPEL_NET_NETOPT_H
