@@ -3,7 +3,6 @@
 #include "dev/ata_unit.h"
 
 #include <errno.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -374,38 +373,26 @@ struct change {
     struct ata_unit *u;
     struct block_backend *backend;
     int rc;
-    sem_t finished;
 };
 
 /* The unit is paused. */
-static void change(struct change *c)
+static void change(void *opaque)
 {
+    struct change *c = opaque;
     struct ata_unit *u = c->u;
 
     block_channel_close(u->channel);
     c->rc = open_channel(u, c->backend);
 }
 
-static void on_change(void *opaque)
-{
-    struct change *c = opaque;
-
-    change(c);
-    sem_post(&c->finished);
-}
-
 int ata_unit_change(struct ata_unit *u, struct block_backend *backend)
 {
     struct change c = {.u = u, .backend = backend};
     bool ran = ata_unit_pause(u);
+    int rc = loop_call(u->cfg.loop, change, &c);
 
-    sem_init(&c.finished, 0, 0);
-    if (!loop_is_running(u->cfg.loop) || loop_is_current(u->cfg.loop))
-        change(&c);
-    else if ((c.rc = loop_post(u->cfg.loop, on_change, &c)) == 0)
-        while (sem_wait(&c.finished) < 0)
-            ;
-    sem_destroy(&c.finished);
+    if (rc < 0)
+        c.rc = rc;
     u->backend = c.rc == 0 ? backend : NULL;
     lock_take(u->cfg.lock);
     if (ata_io(u->cfg.drive, &u->io)) /* of the old one */

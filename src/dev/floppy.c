@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -400,11 +399,11 @@ struct change {
     unsigned drive;
     struct block_backend *backend;
     int rc;
-    sem_t finished;
 };
 
-static void exchange(struct change *c)
+static void exchange(void *opaque)
 {
+    struct change *c = opaque;
     struct block_channel **channel = &c->f->channel[c->drive];
 
     block_channel_close(*channel);
@@ -412,29 +411,6 @@ static void exchange(struct change *c)
     c->rc = 0;
     if (c->backend != NULL)
         c->rc = block_channel_open(c->backend, c->f->cfg.loop, NULL, NULL, channel);
-}
-
-static void on_change(void *opaque)
-{
-    struct change *c = opaque;
-
-    exchange(c);
-    sem_post(&c->finished);
-}
-
-/* On the loop's thread, whose channels they are. */
-static int exchange_there(struct change *c)
-{
-    struct loop *loop = c->f->cfg.loop;
-
-    sem_init(&c->finished, 0, 0);
-    if (!loop_is_running(loop) || loop_is_current(loop))
-        exchange(c);
-    else if ((c->rc = loop_post(loop, on_change, c)) == 0)
-        while (sem_wait(&c->finished) < 0)
-            ;
-    sem_destroy(&c->finished);
-    return c->rc;
 }
 
 int floppy_change(struct floppy *f, unsigned drive, struct block_backend *b, struct err *e)
@@ -448,7 +424,8 @@ int floppy_change(struct floppy *f, unsigned drive, struct block_backend *b, str
     if (rc < 0)
         return rc;
     ran = pause(f);
-    rc = exchange_there(&c);
+    rc = loop_call(f->cfg.loop, exchange, &c);
+    rc = rc == 0 ? c.rc : rc;
     if (rc < 0) {
         m = (struct fdc_medium){0};
         err_set(e, -rc, "cannot open a floppy disk: %s", strerror(-rc));

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -230,6 +231,37 @@ int loop_post(struct loop *l, loop_fn *fn, void *opaque)
     if (first)
         loop_wake(l);
     return 0;
+}
+
+struct call {
+    loop_fn *fn;
+    void *opaque;
+    sem_t done;
+};
+
+static void on_call(void *opaque)
+{
+    struct call *c = opaque;
+
+    c->fn(c->opaque);
+    sem_post(&c->done);
+}
+
+int loop_call(struct loop *l, loop_fn *fn, void *opaque)
+{
+    struct call c = {.fn = fn, .opaque = opaque};
+    int rc;
+
+    if (!loop_is_running(l) || loop_is_current(l)) {
+        fn(opaque);
+        return 0;
+    }
+    sem_init(&c.done, 0, 0);
+    rc = loop_post(l, on_call, &c);
+    while (rc == 0 && sem_wait(&c.done) < 0)
+        ; /* a signal */
+    sem_destroy(&c.done);
+    return rc;
 }
 
 /* What a post posts runs in the next round. */

@@ -42,6 +42,9 @@ void loop_unwatch(struct loop_watch *w); /* fn is not called again; NULL is fine
 /* Runs fn(opaque) on the loop's thread soon, in the order of the posts. 0 or -ENOMEM. What is still
  * waiting when the loop is destroyed does not run. */
 int loop_post(struct loop *l, loop_fn *fn, void *opaque) MUST_CHECK;
+/* The same, and waits until fn has returned; at once if this is the loop's thread, or it has none.
+ * The loop goes on meanwhile, and does not wait for the caller. */
+int loop_call(struct loop *l, loop_fn *fn, void *opaque) MUST_CHECK;
 
 /*
  * Called on the loop's thread in every round, for libraries that hand over poll sets (libslirp):

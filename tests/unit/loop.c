@@ -111,6 +111,40 @@ static void test_posts(void **state)
     assert_int_equal(loop_post(f->loop, post_one, f), 0); /* dropped with the loop */
 }
 
+static void *caller(void *arg)
+{
+    struct fix *f = arg;
+
+    for (int i = 1; i <= 3000; i++) {
+        assert_int_equal(loop_call(f->loop, post_one, f), 0);
+        assert_int_equal(f->calls, i);
+    }
+    return NULL;
+}
+
+static pthread_t calling;
+
+static void start_caller(void *opaque)
+{
+    assert_int_equal(pthread_create(&calling, NULL, caller, opaque), 0);
+}
+
+static void count_one(void *opaque)
+{
+    ((struct fix *)opaque)->calls++;
+}
+
+static void test_call(void **state)
+{
+    struct fix *f = *state;
+
+    assert_int_equal(loop_post(f->loop, start_caller, f), 0);
+    loop_run(f->loop);
+    pthread_join(calling, NULL);
+    assert_int_equal(loop_call(f->loop, count_one, f), 0); /* it does not run: here, at once */
+    assert_int_equal(f->calls, 3001);
+}
+
 static void on_fd(void *opaque, int fd, unsigned events)
 {
     struct fix *f = opaque;
@@ -432,7 +466,7 @@ int main(void)
         CASE(test_regular_file), CASE(test_prepare),
         CASE(test_order),        CASE(test_no_starvation),
         CASE(test_pause),        CASE(test_accuracy),
-        CASE(test_threads),
+        CASE(test_threads),      CASE(test_call),
     };
 
     int failed = cmocka_run_group_tests_name("all system calls", tests, NULL, NULL);
