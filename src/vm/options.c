@@ -260,10 +260,10 @@ static int boot_order(const char *option, const char *text, const char **order, 
         if (strchr("acdn", text[i]) == NULL || strchr(text + i + 1, text[i]) != NULL)
             n = 0;
     if (n == 0)
-        return err_usage(
-            e,
-            "%s: '%s' is not an order; use c (disk), d (CD-ROM) and n (network), each at most once",
-            option, text);
+        return err_usage(e,
+                         "%s: '%s' is not an order; use a (floppy), c (disk), d (CD-ROM) and n "
+                         "(network), each at most once",
+                         option, text);
     *order = text;
     return 0;
 }
