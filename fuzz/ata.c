@@ -6,8 +6,8 @@
  */
 #include "devices.h"
 
-#define AHCI_BAR 0xc0000000u /* these as in class_storage.c */
-#define BM_BASE 0xc000u
+#define AHCI_BAR SUITE_WINDOW
+#define BM_BASE SUITE_PORTS
 #define TABLES 0x1000u
 #define TABLES_SIZE 0x5000u
 
@@ -110,10 +110,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         uint8_t what = fuzz_u8(&in);
 
         if (what == 0xff) {
-            fuzz_pause(&f->dev);
-            fuzz_resume(&f->dev);
+            suite_pause(&f->dev);
+            suite_resume(&f->dev);
         } else if (what >= 0xf0) {
-            fuzz_settle(f);
+            suite_settle(&f->env);
         } else if (what >= 0xe0) {
             fuzz_poke(f, &in, TABLES + fuzz_u16(&in) % (TABLES_SIZE - 64), 32);
         } else if (ahci) {
@@ -122,6 +122,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             ide_step(f, &in, what);
         }
     }
-    fuzz_settle(f);
+    suite_settle(&f->env);
     return 0;
 }

@@ -13,12 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fuzz_u8(&in);
             break;
         case 0xfd:
-            fuzz_pause(&d->dev);
-            fuzz_resume(&d->dev);
+            suite_pause(&d->dev);
+            suite_resume(&d->dev);
             fuzz_u8(&in);
             break;
         case 0xfe:
-            fuzz_settle(d);
+            suite_settle(&d->env);
             fuzz_u8(&in);
             break;
         default:
@@ -26,6 +26,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         }
     }
-    fuzz_settle(d);
+    suite_settle(&d->env);
     return 0;
 }

@@ -8,37 +8,10 @@ static const struct suite_class *const classes[] = {SUITE_CLASSES(CLASS_)};
 
 static struct fuzz_device devices[CLASSES];
 
-void suite_activity(struct suite_env *env)
-{
-    atomic_fetch_add(&env->activity, 1);
-}
-
-static void on_pin(void *opaque, unsigned line, bool level)
-{
-    suite_activity(opaque);
-}
-
-struct pin suite_pin(struct suite_env *env, unsigned line)
-{
-    return (struct pin){on_pin, env, line};
-}
-
-static void on_msi(void *opaque, uint64_t addr, uint32_t data)
-{
-    suite_activity(opaque);
-}
-
 static void make(struct fuzz_device *d, const struct suite_class *cls)
 {
-    struct suite_env *env = &d->env;
-    FUZZ_REQUIRE(loop_create(&env->loop) == 0);
-    FUZZ_REQUIRE(vclock_create(&env->clock) == 0);
-    FUZZ_REQUIRE(ram_create(&env->ram, SUITE_RAM_SIZE, NULL) == 0);
-    FUZZ_REQUIRE(ram_add(env->ram, 0, SUITE_RAM_SIZE, false, NULL) == 0);
-    FUZZ_REQUIRE(bus_create(&env->ports, 0x10000) == 0);
-    FUZZ_REQUIRE(bus_create(&env->mmio, UINT64_C(1) << 40) == 0);
-    env->msi = (struct msi_sink){on_msi, env};
-    FUZZ_REQUIRE(cls->create(env, &d->dev) == 0);
+    suite_env_init(&d->env, SUITE_RAM_SIZE);
+    FUZZ_REQUIRE(cls->create(&d->env, &d->dev) == 0);
     d->cls = cls;
 }
 
@@ -87,15 +60,4 @@ void fuzz_access(struct fuzz_device *d, struct fuzz_input *in)
         bus_write(bus, addr, fuzz_take(in, size), size);
     else
         bus_read(bus, addr, size);
-}
-
-static void on_stop(void *opaque)
-{
-    loop_stop(opaque);
-}
-
-void fuzz_settle(struct fuzz_device *d)
-{
-    FUZZ_REQUIRE(loop_post(d->env.loop, on_stop, d->env.loop) == 0);
-    loop_run(d->env.loop);
 }

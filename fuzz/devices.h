@@ -23,24 +23,5 @@ struct fuzz_device *fuzz_device_named(const char *name);
 void fuzz_poke(struct fuzz_device *d, struct fuzz_input *in, uint32_t gpa, unsigned max);
 /* One access to one of the class's ranges, as the input says. */
 void fuzz_access(struct fuzz_device *d, struct fuzz_input *in);
-/* Lets the loop run what was posted to it. */
-void fuzz_settle(struct fuzz_device *d);
-
-static inline void *fuzz_state_object(const struct device *d)
-{
-    return d->ops->state_object != NULL ? d->ops->state_object(d->self) : d->self;
-}
-
-static inline void fuzz_pause(const struct device *d)
-{
-    if (d->ops->pause != NULL)
-        d->ops->pause(d->self);
-}
-
-static inline void fuzz_resume(const struct device *d)
-{
-    if (d->ops->resume != NULL)
-        d->ops->resume(d->self);
-}
 
 #endif

@@ -5,13 +5,15 @@
  */
 #include "fuzz.h"
 
+#include "../tests/device/net_stub.h"
+#include "../tests/device/suite_env.h"
 #include "dev/e1000.h"
 #include "dev/pcnet.h"
 
 #define RAM_SIZE 0x20000u
 #define DEVFN PCI_DEVFN(1, 0)
-#define BASE 0xc0000000u
-#define PORTS 0xc000u
+#define BASE SUITE_WINDOW
+#define PORTS SUITE_PORTS
 #define RINGS 0x1000u /* 16 descriptors each: receive, transmit */
 #define RING_BYTES 0x400u
 
@@ -22,13 +24,6 @@ struct card {
     void (*go)(struct fuzz_input *in);  /* descriptors are the card's */
 };
 
-static struct {
-    struct ram *ram;
-    struct loop *loop;
-    struct vclock *clock;
-    struct bus *mmio, *ports;
-} t;
-
 /* Of this input. */
 static struct {
     const struct card *card;
@@ -36,26 +31,13 @@ static struct {
 } driver;
 
 static struct nic_fixture {
-    struct pci_bus *pci;
+    struct suite_env env;
+    struct net_stub net;
     struct device dev;
-    const struct net_peer_ops *peer;
-    void *peer_opaque;
 } * now;
 
-static void on_attach(void *self, const struct net_peer_ops *ops, void *opaque)
-{
-    struct nic_fixture *f = self;
-
-    f->peer = ops;
-    f->peer_opaque = opaque;
-}
-
-static void on_offloads(void *self, unsigned offloads)
-{
-}
-
 /* What a card asks the cable to do must make sense to it; meanwhile the driver does something. */
-static void on_send(void *self, const struct net_meta *m, uint8_t *frame, size_t len)
+static void on_send(void *opaque, const struct net_meta *m, uint8_t *frame, size_t len)
 {
     FUZZ_REQUIRE(len >= NET_ETH_LEN && len <= NET_FRAME_MAX);
     if (m->flags & NET_NEEDS_CSUM)
@@ -67,33 +49,16 @@ static void on_send(void *self, const struct net_meta *m, uint8_t *frame, size_t
         driver.card->reg(driver.in);
 }
 
-static void on_nothing(void *self)
-{
-}
-
-static bool on_link(void *self)
-{
-    return true;
-}
-
-static const struct net_backend_ops backend_ops = {.name = "fuzz",
-                                                   .attach = on_attach,
-                                                   .set_offloads = on_offloads,
-                                                   .send = on_send,
-                                                   .send_end = on_nothing,
-                                                   .ready = on_nothing,
-                                                   .link_up = on_link};
-
 static void poke(gpa_t gpa, const void *buf, size_t len)
 {
-    FUZZ_REQUIRE(ram_write(t.ram, gpa, buf, len) == 0);
+    FUZZ_REQUIRE(ram_write(now->env.ram, gpa, buf, len) == 0);
 }
 
 /* --- 82540EM --- */
 
 static void e1000_reg(uint32_t offset, uint32_t value)
 {
-    bus_write(t.mmio, BASE + offset, value, 4);
+    bus_write(now->env.mmio, BASE + offset, value, 4);
 }
 
 static void e1000_start(struct fuzz_input *in)
@@ -118,7 +83,7 @@ static void e1000_any(struct fuzz_input *in)
     uint32_t offset = offsets[fuzz_u8(in) % (sizeof(offsets) / sizeof(offsets[0]))];
 
     e1000_reg(offset, fuzz_u32(in));
-    (void)bus_read(t.mmio, BASE + offset, 4);
+    (void)bus_read(now->env.mmio, BASE + offset, 4);
 }
 
 static void e1000_go(struct fuzz_input *in)
@@ -133,8 +98,8 @@ static void e1000_go(struct fuzz_input *in)
 
 static void csr(unsigned reg, uint16_t value)
 {
-    bus_write(t.ports, PORTS + 0x12, reg, 2);
-    bus_write(t.ports, PORTS + 0x10, value, 2);
+    bus_write(now->env.ports, PORTS + 0x12, reg, 2);
+    bus_write(now->env.ports, PORTS + 0x10, value, 2);
 }
 
 static void pcnet_start(struct fuzz_input *in)
@@ -142,8 +107,8 @@ static void pcnet_start(struct fuzz_input *in)
     uint32_t block[7] = {0x40400000 | fuzz_u16(in), 0x01005452, 0x0302, 0, 0, RINGS,
                          RINGS + RING_BYTES};
 
-    bus_write(t.ports, PORTS + 0x12, 20, 2);
-    bus_write(t.ports, PORTS + 0x16, fuzz_u8(in) & 3, 2);
+    bus_write(now->env.ports, PORTS + 0x12, 20, 2);
+    bus_write(now->env.ports, PORTS + 0x16, fuzz_u8(in) & 3, 2);
     poke(0x800, block, sizeof(block));
     csr(1, 0x800);
     csr(2, 0);
@@ -157,7 +122,7 @@ static void pcnet_any(struct fuzz_input *in)
     uint8_t which = fuzz_u8(in);
 
     if ((which & 0x80) != 0)
-        (void)bus_read(t.ports, PORTS + (which & 0x1f), 2 << (which >> 5 & 1));
+        (void)bus_read(now->env.ports, PORTS + (which & 0x1f), 2 << (which >> 5 & 1));
     else
         csr(regs[which % sizeof(regs)], fuzz_u16(in));
 }
@@ -174,45 +139,30 @@ static struct nic_fixture fixtures[CARDS];
 
 /* --- all of them --- */
 
-static void set_up(void)
-{
-    FUZZ_REQUIRE(ram_create(&t.ram, RAM_SIZE, NULL) == 0);
-    FUZZ_REQUIRE(ram_add(t.ram, 0, RAM_SIZE, false, NULL) == 0);
-    FUZZ_REQUIRE(loop_create(&t.loop) == 0);
-    FUZZ_REQUIRE(vclock_create(&t.clock) == 0);
-    FUZZ_REQUIRE(bus_create(&t.ports, 0x10000) == 0);
-    FUZZ_REQUIRE(bus_create(&t.mmio, UINT64_C(1) << 40) == 0);
-}
-
 static void make(struct nic_fixture *f, const struct card *c)
 {
-    struct net_backend backend = {.ops = &backend_ops, .self = f, .offloads = 7};
-    struct pci_bus_config pc = {.mmio = t.mmio, .ports = t.ports};
+    struct net_backend backend = net_stub_backend(&f->net, 7);
 
-    FUZZ_REQUIRE(pci_bus_create(&pc, &f->pci) == 0);
-    struct nic_config cfg = {.bus = f->pci,
-                             .devfn = DEVFN,
-                             .ram = t.ram,
-                             .loop = t.loop,
-                             .clock = t.clock,
-                             .backend = &backend,
-                             .mac = {0x52, 0x54, 0, 1, 2, 3}};
-    FUZZ_REQUIRE(c->create(&cfg, &f->dev, NULL) == 0);
+    f->net.send = on_send;
+    suite_env_init(&f->env, RAM_SIZE);
+    FUZZ_REQUIRE(c->create(&(struct nic_config){.bus = suite_pci(&f->env),
+                                                .devfn = DEVFN,
+                                                .ram = f->env.ram,
+                                                .loop = f->env.loop,
+                                                .clock = f->env.clock,
+                                                .backend = &backend,
+                                                .mac = {0x52, 0x54, 0, 1, 2, 3}},
+                           &f->dev, NULL) == 0);
 }
 
 static void start(const struct card *c, struct nic_fixture *f, struct fuzz_input *in)
 {
-    struct pci_windows w = {
-        .mem32_base = BASE, .mem32_size = 1 << 24, .io_base = PORTS, .io_size = 0x100};
-
-    if (f->pci == NULL)
+    if (f->env.pci == NULL)
         make(f, c);
     now = f;
     f->dev.ops->reset(f->dev.self);
-    FUZZ_REQUIRE(pci_bus_assign(f->pci, &w, NULL) == 0);
-    pci_config_write(f->pci, 0, DEVFN, PCI_REG_COMMAND, 2,
-                     PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER);
-    memset(ram_ptr(t.ram, 0, RAM_SIZE, true), 0, RAM_SIZE);
+    suite_place(&f->env, DEVFN);
+    memset(ram_ptr(f->env.ram, 0, RAM_SIZE, true), 0, RAM_SIZE);
     c->start(in);
 }
 
@@ -245,7 +195,6 @@ static void receive(struct fuzz_input *in)
                             .csum_start = fuzz_u8(in),
                             .csum_offset = fuzz_u8(in)};
     size_t len = fuzz_u16(in);
-    struct iovec iov[2] = {{frame, len / 2}, {frame + len / 2, len - len / 2}};
 
     memset(frame, 0xff, 6);
     frame[12] = 8;
@@ -254,21 +203,13 @@ static void receive(struct fuzz_input *in)
     frame[17] = (uint8_t)(len - 14);
     frame[23] = fuzz_u8(in);
     frame[46] = 0x50;
-    (void)!now->peer->receive(now->peer_opaque, &meta, iov, 2);
-    now->peer->receive_end(now->peer_opaque);
-}
-
-static void on_stop(void *opaque)
-{
-    loop_stop(t.loop);
+    (void)net_stub_receive(&now->net, &meta, frame, len);
 }
 
 static void settle(void)
 {
-    for (unsigned i = 0; i < 2; i++) {
-        FUZZ_REQUIRE(loop_post(t.loop, on_stop, NULL) == 0);
-        loop_run(t.loop);
-    }
+    for (unsigned i = 0; i < 2; i++)
+        suite_settle(&now->env);
 }
 
 static void step(const struct card *c, struct fuzz_input *in)
@@ -297,7 +238,7 @@ static void step(const struct card *c, struct fuzz_input *in)
         c->reg(in);
         break;
     default:
-        now->peer->link(now->peer_opaque, fuzz_u8(in) & 1);
+        now->net.peer->link(now->net.peer_opaque, fuzz_u8(in) & 1);
         break;
     }
 }
@@ -306,8 +247,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input in = {data, size};
 
-    if (t.ram == NULL)
-        set_up();
     unsigned choice = fuzz_u8(&in) % CARDS;
     driver.card = &cards[choice];
     driver.in = &in;

@@ -18,17 +18,17 @@ static void start(struct fuzz_device *f, struct nvd *d)
 {
     memset(ram_ptr(f->env.ram, 0, MEMORY, true), 0, MEMORY);
     f->cls->busy(&f->env, &f->dev); /* BARs and bus mastering */
-    fuzz_settle(f);
+    suite_settle(&f->env);
     *d = (struct nvd){
         .mmio = f->env.mmio, .ram = f->env.ram, .bar = drv_bar(f->env.ports, DEVFN, 0)};
     bus_write(d->mmio, d->bar + 0x14, 0, 4);
-    fuzz_settle(f);
+    suite_settle(&f->env);
     nvd_enable(d);
     for (unsigned q = 1; q < 3; q++) {
         nvd_submit(d, 0, nvd_create_cq(q));
         nvd_submit(d, 0, nvd_create_sq(q));
     }
-    fuzz_settle(f);
+    suite_settle(&f->env);
 }
 
 /* Memory that a command names: lists, data, or anything. */
@@ -85,10 +85,10 @@ static void step(struct fuzz_device *f, struct nvd *d, struct fuzz_input *in)
         fuzz_access(f, in);
         break;
     case 6:
-        fuzz_settle(f);
+        suite_settle(&f->env);
         if (what >> 3 == 1) {
-            fuzz_pause(&f->dev);
-            fuzz_resume(&f->dev);
+            suite_pause(&f->dev);
+            suite_resume(&f->dev);
         }
         break;
     default:
@@ -106,6 +106,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     start(f, &d);
     while (in.left > 0)
         step(f, &d, &in);
-    fuzz_settle(f);
+    suite_settle(&f->env);
     return 0;
 }

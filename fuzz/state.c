@@ -14,7 +14,7 @@ struct record {
 static struct record save(const struct device *d)
 {
     struct record r;
-    FUZZ_REQUIRE(state_save(d->ops->state, fuzz_state_object(d), &r.bytes, &r.len) == 0);
+    FUZZ_REQUIRE(state_save(d->ops->state, suite_state_object(d), &r.bytes, &r.len) == 0);
     return r;
 }
 
@@ -53,14 +53,14 @@ static void use(struct fuzz_device *f, struct fuzz_input *in)
 {
     const struct device *d = &f->dev;
     struct err e = {0};
-    fuzz_resume(d);
+    suite_resume(d);
     for (unsigned i = 0; i < 64 && in->left > 0; i++)
         fuzz_access(f, in);
-    fuzz_settle(f);
-    fuzz_pause(d);
+    suite_settle(&f->env);
+    suite_pause(d);
     struct record r = save(d);
     d->ops->reset(d->self);
-    FUZZ_REQUIRE(state_load(d->ops->state, fuzz_state_object(d), r.bytes, r.len, &e) == 0);
+    FUZZ_REQUIRE(state_load(d->ops->state, suite_state_object(d), r.bytes, r.len, &e) == 0);
     free(r.bytes);
 }
 
@@ -72,9 +72,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err e = {0};
     if (d->ops->state == NULL)
         return 0;
-    fuzz_pause(d);
+    suite_pause(d);
     struct record good = save(d), bad = hostile(&good, &in);
-    if (state_load(d->ops->state, fuzz_state_object(d), bad.bytes, bad.len, &e) != 0) {
+    if (state_load(d->ops->state, suite_state_object(d), bad.bytes, bad.len, &e) != 0) {
         FUZZ_REQUIRE(e.text[0] != '\0');
         check_untouched(d, &good);
     } else {
@@ -83,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         use(f, &in);
     }
     d->ops->reset(d->self);
-    fuzz_resume(d);
+    suite_resume(d);
     free(good.bytes);
     free(bad.bytes);
     return 0;

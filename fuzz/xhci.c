@@ -5,6 +5,7 @@
  */
 #include "fuzz.h"
 
+#include "../tests/device/suite_env.h"
 #include "../tests/device/usb_driver.h"
 #include "dev/usb/xhci.h"
 
@@ -12,51 +13,33 @@
 #define DEVFN PCI_DEVFN(1, 0)
 
 static struct {
-    struct ram *ram;
-    struct loop *loop;
-    struct vclock *clock;
-    struct bus *mmio, *ports;
-    struct pci_bus *pci;
+    struct suite_env env;
     struct device dev;
     struct usbd d;
 } t;
 
-static void on_stop(void *opaque)
-{
-    loop_stop(opaque);
-}
-
 static void settle(void)
 {
-    FUZZ_REQUIRE(loop_post(t.loop, on_stop, t.loop) == 0);
-    loop_run(t.loop);
+    suite_settle(&t.env);
 }
 
 static void make(void)
 {
-    struct pci_bus_config bus = {0};
-    struct xhci_config cfg = {.devfn = DEVFN, .keyboard = true, .tablet = true};
-
-    FUZZ_REQUIRE(ram_create(&t.ram, RAM_SIZE, NULL) == 0);
-    FUZZ_REQUIRE(ram_add(t.ram, 0, RAM_SIZE, false, NULL) == 0);
-    FUZZ_REQUIRE(loop_create(&t.loop) == 0);
-    FUZZ_REQUIRE(vclock_create(&t.clock) == 0);
-    FUZZ_REQUIRE(bus_create(&t.mmio, UINT64_C(1) << 40) == 0);
-    FUZZ_REQUIRE(bus_create(&t.ports, 0x10000) == 0);
-    bus.mmio = t.mmio;
-    bus.ports = t.ports;
-    FUZZ_REQUIRE(pci_bus_create(&bus, &t.pci) == 0);
-    cfg.bus = t.pci;
-    cfg.ram = t.ram;
-    cfg.loop = t.loop;
-    cfg.clock = t.clock;
-    FUZZ_REQUIRE(xhci_create(&cfg, &t.dev, NULL) == 0);
+    suite_env_init(&t.env, RAM_SIZE);
+    FUZZ_REQUIRE(xhci_create(&(struct xhci_config){.bus = suite_pci(&t.env),
+                                                   .devfn = DEVFN,
+                                                   .ram = t.env.ram,
+                                                   .loop = t.env.loop,
+                                                   .clock = t.env.clock,
+                                                   .keyboard = true,
+                                                   .tablet = true},
+                             &t.dev, NULL) == 0);
 }
 
 /* A device in use, so that the input needs not find the way there. */
 static void use_device(void)
 {
-    usbd_find(&t.d, t.pci, t.mmio, t.ram, DEVFN, true);
+    usbd_find(&t.d, t.env.pci, t.env.mmio, t.env.ram, DEVFN, true);
     usbd_start(&t.d);
     usbd_write(&t.d, USBD_PORTS, 1 << 4 | 1 << 9);
     settle();
@@ -99,7 +82,7 @@ static void step(struct fuzz_input *in)
     case 3:
         value = fuzz_take(in, 8);
         memcpy(bytes, &value, sizeof(bytes));
-        FUZZ_REQUIRE(ram_write(t.ram, USBD_RINGS + (fuzz_u16(in) & 0x7ff8), bytes, 8) == 0);
+        FUZZ_REQUIRE(ram_write(t.env.ram, USBD_RINGS + (fuzz_u16(in) & 0x7ff8), bytes, 8) == 0);
         break;
     case 4:
         usbd_ring(&t.d, what >> 3 & 7, fuzz_u8(in));
@@ -120,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input in = {data, size};
 
-    if (t.ram == NULL)
+    if (t.env.ram == NULL)
         make();
     t.dev.ops->reset(t.dev.self);
     use_device();

@@ -21,22 +21,12 @@ static void on_ecam(void *opaque, uint64_t base, unsigned buses)
 
 static int create_host_bridge(struct suite_env *env, struct device *dev)
 {
-    struct pci_bus *pci;
-    const struct pci_bus_config bus = {.mmio = env->mmio, .ports = env->ports, .msi = env->msi};
-    int rc = pci_bus_create(&bus, &pci);
-
-    if (rc < 0)
-        return rc;
-    env->extra = pci;
-    return host_bridge_create(
-        &(struct host_bridge_config){
-            .bus = pci, .kind = HOST_BRIDGE_Q35, .pam = on_pam, .ecam = on_ecam, .opaque = env},
-        dev, NULL);
-}
-
-static void finish_host_bridge(struct suite_env *env)
-{
-    pci_bus_destroy(env->extra);
+    return host_bridge_create(&(struct host_bridge_config){.bus = suite_pci(env),
+                                                           .kind = HOST_BRIDGE_Q35,
+                                                           .pam = on_pam,
+                                                           .ecam = on_ecam,
+                                                           .opaque = env},
+                              dev, NULL);
 }
 
 static void busy_host_bridge(struct suite_env *env, struct device *dev)
@@ -47,7 +37,6 @@ static void busy_host_bridge(struct suite_env *env, struct device *dev)
 const struct suite_class suite_host_bridge = {
     .name = "host_bridge",
     .create = create_host_bridge,
-    .finish = finish_host_bridge,
     .busy = busy_host_bridge,
     .ranges = {{false, 0xcf8, 8}},
 };

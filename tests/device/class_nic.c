@@ -3,84 +3,28 @@
  * Network cards of real PCs in the generic suite: on a PCI bus of their own, with a driver that has
  * filled its rings and a network that has sent something.
  */
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "dev/chip/e1000_chip.h"
 #include "dev/e1000.h"
 #include "dev/pcnet.h"
+#include "net_stub.h"
 #include "suite.h"
 
 #define DEVFN PCI_DEVFN(3, 0)
-#define ECAM 0xb0000000u
-#define WINDOW 0xc0000000u
-#define PORTS 0xc000u
+#define WINDOW SUITE_WINDOW
+#define PORTS SUITE_PORTS
 #define RINGS 0x10000u
 #define BUFFERS 0x100000u
 #define COUNT 16u
-
-struct extra {
-    struct suite_env *env;
-    struct pci_bus *pci;
-    const struct net_peer_ops *peer;
-    void *peer_opaque;
-};
-
-static void on_attach(void *self, const struct net_peer_ops *ops, void *opaque)
-{
-    struct extra *x = self;
-
-    x->peer = ops;
-    x->peer_opaque = opaque;
-}
-
-static void on_offloads(void *self, unsigned offloads)
-{
-}
-
-static void on_send(void *self, const struct net_meta *meta, uint8_t *frame, size_t len)
-{
-    memset(frame, 0, len);
-    suite_activity(((struct extra *)self)->env);
-}
-
-static void on_event(void *self)
-{
-    suite_activity(((struct extra *)self)->env);
-}
-
-static bool on_link(void *self)
-{
-    return true;
-}
-
-static const struct net_backend_ops backend_ops = {.name = "suite",
-                                                   .attach = on_attach,
-                                                   .set_offloads = on_offloads,
-                                                   .send = on_send,
-                                                   .send_end = on_event,
-                                                   .ready = on_event,
-                                                   .link_up = on_link};
 
 typedef int create_fn(const struct nic_config *cfg, struct device *out, struct err *e);
 
 static int make(struct suite_env *env, struct device *dev, create_fn *create)
 {
-    struct extra *x = calloc(1, sizeof(*x));
-    struct pin pin = suite_pin(env, 0);
-    struct pci_bus_config pc = {
-        .mmio = env->mmio, .ports = env->ports, .msi = env->msi, .intx = &pin, .intx_count = 1};
-    struct net_backend backend = {.ops = &backend_ops,
-                                  .self = x,
-                                  .offloads =
-                                      NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6};
+    struct net_backend backend = net_stub_suite(env);
 
-    if (x == NULL || pci_bus_create(&pc, &x->pci) < 0 || pci_bus_ecam(x->pci, ECAM, 1) < 0)
-        abort();
-    x->env = env;
-    env->extra = x;
-    return create(&(struct nic_config){.bus = x->pci,
+    return create(&(struct nic_config){.bus = suite_pci(env),
                                        .devfn = DEVFN,
                                        .ram = env->ram,
                                        .loop = env->loop,
@@ -90,25 +34,6 @@ static int make(struct suite_env *env, struct device *dev, create_fn *create)
                   dev, NULL);
 }
 
-static void finish(struct suite_env *env)
-{
-    struct extra *x = env->extra;
-
-    pci_bus_destroy(x->pci);
-    free(x);
-}
-
-static void place(struct extra *x)
-{
-    struct pci_windows w = {
-        .mem32_base = WINDOW, .mem32_size = 1 << 20, .io_base = PORTS, .io_size = 0x100};
-
-    if (pci_bus_assign(x->pci, &w, NULL) != 0)
-        abort();
-    pci_config_write(x->pci, 0, DEVFN, PCI_REG_COMMAND, 2,
-                     PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER);
-}
-
 static void put(struct suite_env *env, gpa_t gpa, const void *bytes, size_t len)
 {
     if (ram_write(env->ram, gpa, bytes, len) < 0)
@@ -116,14 +41,11 @@ static void put(struct suite_env *env, gpa_t gpa, const void *bytes, size_t len)
 }
 
 /* Whatever happened before, a frame for the card is now taken, kept or lost. */
-static void arrive(struct extra *x)
+static void arrive(struct suite_env *env)
 {
     uint8_t frame[600] = {0x52, 0x54, 0, 1, 2, 3};
-    struct iovec iov = {frame, sizeof(frame)};
-    struct net_meta meta = {0};
 
-    (void)!x->peer->receive(x->peer_opaque, &meta, &iov, 1);
-    x->peer->receive_end(x->peer_opaque);
+    (void)net_stub_receive(env->extra, &(struct net_meta){0}, frame, sizeof(frame));
 }
 
 /* --- 82540EM --- */
@@ -140,7 +62,7 @@ static void reg(struct suite_env *env, uint32_t offset, uint32_t value)
 
 static void e1000_busy(struct suite_env *env, struct device *dev)
 {
-    place(env->extra);
+    suite_place(env, DEVFN);
     reg(env, 0x0000, E1000_CTRL_RST);
     reg(env, 0x0000, E1000_CTRL_SLU | 1);
     for (unsigned i = 0; i < COUNT; i++) {
@@ -162,13 +84,13 @@ static void e1000_busy(struct suite_env *env, struct device *dev)
     reg(env, 0x0400, E1000_TCTL_EN | E1000_TCTL_PSP);
     reg(env, 0x2818, COUNT - 1);
     reg(env, 0x3818, COUNT - 1);
-    arrive(env->extra);
+    arrive(env);
 }
 
 const struct suite_class suite_e1000 = {
     .name = "e1000",
     .create = e1000_make,
-    .finish = finish,
+    .finish = net_stub_free,
     .busy = e1000_busy,
     .ranges = {{false, 0xcf8, 8},
                {false, PORTS, 64},
@@ -197,7 +119,7 @@ static void pcnet_busy(struct suite_env *env, struct device *dev)
     uint32_t block[7] = {0x40408000, 0x01005452, 0x0302, 0, 0, RINGS, RINGS + 0x1000};
 
     dev->ops->reset(dev->self);
-    place(env->extra);
+    suite_place(env, DEVFN);
     for (unsigned i = 0; i < COUNT; i++) {
         uint32_t rx[4] = {BUFFERS + i * 2048, 0x8000f000 | (0x1000 - 1600), 0, 0};
         uint32_t tx[4] = {BUFFERS + 0x80000 + i * 2048, 0x8300f000 | (0x1000 - 100), 0, 0};
@@ -211,13 +133,13 @@ static void pcnet_busy(struct suite_env *env, struct device *dev)
     port(env, 0x10, 2, 0);
     port(env, 0x10, 0, 1);    /* INIT */
     port(env, 0x10, 0, 0x42); /* STRT, IENA */
-    arrive(env->extra);
+    arrive(env);
 }
 
 const struct suite_class suite_pcnet = {
     .name = "pcnet",
     .create = pcnet_make,
-    .finish = finish,
+    .finish = net_stub_free,
     .busy = pcnet_busy,
     .ranges = {{false, 0xcf8, 8}, {false, PORTS, 32}, {true, WINDOW, 32}},
 };

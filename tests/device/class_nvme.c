@@ -10,47 +10,30 @@
 #include "temp_disk.h"
 
 #define DEVFN PCI_DEVFN(3, 0)
-#define ECAM 0xb0000000u
 #define DISK_SIZE (256 << 10)
-
-struct extra {
-    struct pci_bus *pci;
-    struct block_backend *disk;
-};
 
 static int create(struct suite_env *env, struct device *dev)
 {
-    struct extra *x = calloc(1, sizeof(*x));
-    struct pin pin = suite_pin(env, 0);
-    struct pci_bus_config cfg = {
-        .mmio = env->mmio, .ports = env->ports, .msi = env->msi, .intx = &pin, .intx_count = 1};
-
-    env->extra = x;
-    if (x == NULL || pci_bus_create(&cfg, &x->pci) < 0 || pci_bus_ecam(x->pci, ECAM, 1) < 0)
-        abort();
-    x->disk = temp_disk(DISK_SIZE);
-    return nvme_create(
-        &(struct nvme_config){
-            .bus = x->pci, .devfn = DEVFN, .ram = env->ram, .backend = x->disk, .loop = env->loop},
-        dev, NULL);
+    env->extra = temp_disk(DISK_SIZE);
+    return nvme_create(&(struct nvme_config){.bus = suite_pci(env),
+                                             .devfn = DEVFN,
+                                             .ram = env->ram,
+                                             .backend = env->extra,
+                                             .loop = env->loop},
+                       dev, NULL);
 }
 
 static void finish(struct suite_env *env)
 {
-    struct extra *x = env->extra;
-
-    block_close(x->disk);
-    pci_bus_destroy(x->pci);
-    free(x);
+    block_close(env->extra);
 }
 
 /* All that is here before the loop runs: the controller takes it in order. */
 static void busy(struct suite_env *env, struct device *dev)
 {
-    struct extra *x = env->extra;
     struct nvd d;
 
-    nvd_find(&d, x->pci, env->ports, env->mmio, env->ram, DEVFN, true);
+    nvd_find(&d, env->pci, env->ports, env->mmio, env->ram, DEVFN, true);
     nvd_enable(&d);
     nvd_submit(&d, 0, nvd_create_cq(1));
     nvd_submit(&d, 0, nvd_create_sq(1));
@@ -68,5 +51,5 @@ const struct suite_class suite_nvme = {
                {true, NVD_WINDOW, NVD_WINDOW_SIZE},
                {true, NVD_WINDOW, 0x40},
                {true, NVD_WINDOW + 0x1000, 0x20},
-               {true, ECAM + (DEVFN << 12), 4096}},
+               {true, SUITE_ECAM + (DEVFN << 12), 4096}},
 };

@@ -18,32 +18,22 @@ static void on_play(void *opaque, const int16_t *samples, unsigned frames)
 
 static int create(struct suite_env *env, struct device *dev)
 {
-    struct pin pin = suite_pin(env, 0);
-    struct pci_bus_config bus = {
-        .mmio = env->mmio, .ports = env->ports, .msi = env->msi, .intx = &pin, .intx_count = 1};
     struct ac97_config cfg = {.devfn = DEVFN,
+                              .bus = suite_pci(env),
                               .ram = env->ram,
                               .loop = env->loop,
                               .clock = env->clock,
                               .out = {on_play, env}};
 
-    if (pci_bus_create(&bus, &cfg.bus) < 0)
-        abort();
-    env->extra = cfg.bus;
     return ac97_create(&cfg, dev, NULL);
-}
-
-static void finish(struct suite_env *env)
-{
-    pci_bus_destroy(env->extra);
 }
 
 /* 32 buffers of 2 ms each, with an interrupt for each. */
 static void busy(struct suite_env *env, struct device *dev)
 {
-    pci_config_write(env->extra, 0, DEVFN, 0x10, 4, MIXER);
-    pci_config_write(env->extra, 0, DEVFN, 0x14, 4, MASTER);
-    pci_config_write(env->extra, 0, DEVFN, PCI_REG_COMMAND, 2, PCI_CMD_IO | PCI_CMD_MASTER);
+    pci_config_write(env->pci, 0, DEVFN, 0x10, 4, MIXER);
+    pci_config_write(env->pci, 0, DEVFN, 0x14, 4, MASTER);
+    pci_config_write(env->pci, 0, DEVFN, PCI_REG_COMMAND, 2, PCI_CMD_IO | PCI_CMD_MASTER);
     for (unsigned i = 0; i < 32; i++) {
         uint8_t raw[8];
 
@@ -63,7 +53,6 @@ static void busy(struct suite_env *env, struct device *dev)
 const struct suite_class suite_ac97 = {
     .name = "ac97",
     .create = create,
-    .finish = finish,
     .busy = busy,
     .ranges = {{false, 0xcf8, 8}, {false, MIXER, 0x100}, {false, MASTER, 0x40}},
 };

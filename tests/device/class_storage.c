@@ -9,24 +9,20 @@
 #include "temp_disk.h"
 
 #define DEVFN PCI_DEVFN(1, 1)
-#define BM_BASE 0xc000u
+#define BM_BASE SUITE_PORTS
 #define PRD 0x1000u
 #define BUFFER 0x10000u
 #define DISK_SIZE (256 << 10)
 
 struct extra {
-    struct pci_bus *pci;
     struct block_backend *disk, *cd;
 };
 
-static struct extra *make_bus(struct suite_env *env)
+static struct extra *make_drives(struct suite_env *env)
 {
     struct extra *x = calloc(1, sizeof(*x));
-    struct pin pin = suite_pin(env, 0);
-    struct pci_bus_config cfg = {
-        .mmio = env->mmio, .ports = env->ports, .msi = env->msi, .intx = &pin, .intx_count = 1};
 
-    if (x == NULL || pci_bus_create(&cfg, &x->pci) < 0)
+    if (x == NULL)
         abort();
     x->disk = temp_disk(DISK_SIZE);
     x->cd = temp_disk(DISK_SIZE);
@@ -40,7 +36,6 @@ static void finish(struct suite_env *env)
 
     block_close(x->disk);
     block_close(x->cd);
-    pci_bus_destroy(x->pci);
     free(x);
 }
 
@@ -53,8 +48,8 @@ static void on_eject(void *opaque, const struct ata_unit *u)
 
 static int create_ide(struct suite_env *env, struct device *dev)
 {
-    struct extra *x = make_bus(env);
-    const struct ide_config cfg = {.bus = x->pci,
+    struct extra *x = make_drives(env);
+    const struct ide_config cfg = {.bus = suite_pci(env),
                                    .devfn = DEVFN,
                                    .ports = env->ports,
                                    .ram = env->ram,
@@ -72,17 +67,13 @@ static int create_ide(struct suite_env *env, struct device *dev)
 /* A read of 64 sectors by the bus master of the first channel. */
 static void busy_ide(struct suite_env *env, struct device *dev)
 {
-    struct extra *x = env->extra;
-    const struct pci_windows w = {.io_base = BM_BASE, .io_size = 0x100};
     uint8_t prd[8];
 
-    if (pci_bus_assign(x->pci, &w, NULL) < 0)
-        abort();
+    suite_place(env, DEVFN);
     st_le32(prd, BUFFER);
     st_le32(prd + 4, 0x80000000u | 64 * 512);
     if (ram_write(env->ram, PRD, prd, sizeof(prd)) < 0)
         abort();
-    pci_config_write(x->pci, 0, DEVFN, PCI_REG_COMMAND, 2, PCI_CMD_IO | PCI_CMD_MASTER);
     bus_write(env->ports, BM_BASE + 4, PRD, 4);
     bus_write(env->ports, 0x1f6, 0x40, 1);
     bus_write(env->ports, 0x1f2, 64, 1);
@@ -105,15 +96,15 @@ const struct suite_class suite_ide = {
 
 /* --- AHCI --- */
 
-#define AHCI_BAR 0xc0000000u
+#define AHCI_BAR SUITE_WINDOW
 #define LIST 0x2000u
 #define FISES 0x3000u
 #define TABLE 0x4000u
 
 static int create_ahci(struct suite_env *env, struct device *dev)
 {
-    struct extra *x = make_bus(env);
-    const struct ahci_config cfg = {.bus = x->pci,
+    struct extra *x = make_drives(env);
+    const struct ahci_config cfg = {.bus = suite_pci(env),
                                     .devfn = DEVFN,
                                     .ram = env->ram,
                                     .loop = env->loop,
@@ -130,12 +121,8 @@ static int create_ahci(struct suite_env *env, struct device *dev)
 static void busy_ahci(struct suite_env *env, struct device *dev)
 {
     static const uint8_t slots[] = {0, 5};
-    struct extra *x = env->extra;
-    const struct pci_windows w = {.mem32_base = AHCI_BAR, .mem32_size = 0x10000};
 
-    if (pci_bus_assign(x->pci, &w, NULL) < 0)
-        abort();
-    pci_config_write(x->pci, 0, DEVFN, PCI_REG_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+    suite_place(env, DEVFN);
     for (unsigned i = 0; i < 2; i++) {
         uint8_t header[32] = {5, 0, 1}, table[0x90] = {0x27, 0x80, 0x60, 64};
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The USB controller in the generic suite, with a driver that polls its keyboard. */
 #include <linux/input-event-codes.h>
-#include <stdlib.h>
 
 #include "dev/usb/xhci.h"
 #include "suite.h"
@@ -9,21 +8,9 @@
 
 #define DEVFN PCI_DEVFN(3, 0)
 
-struct extra {
-    struct pci_bus *pci;
-};
-
 static int create(struct suite_env *env, struct device *dev)
 {
-    struct extra *x = calloc(1, sizeof(*x));
-    struct pin pin = suite_pin(env, 0);
-    struct pci_bus_config bus = {
-        .mmio = env->mmio, .ports = env->ports, .msi = env->msi, .intx = &pin, .intx_count = 1};
-
-    env->extra = x;
-    if (x == NULL || pci_bus_create(&bus, &x->pci) < 0)
-        abort();
-    return xhci_create(&(struct xhci_config){.bus = x->pci,
+    return xhci_create(&(struct xhci_config){.bus = suite_pci(env),
                                              .devfn = DEVFN,
                                              .ram = env->ram,
                                              .loop = env->loop,
@@ -33,38 +20,22 @@ static int create(struct suite_env *env, struct device *dev)
                        dev, NULL);
 }
 
-static void finish(struct suite_env *env)
-{
-    struct extra *x = env->extra;
-
-    pci_bus_destroy(x->pci);
-    free(x);
-}
-
-static void settle(struct suite_env *env)
-{
-    if (loop_post(env->loop, (loop_fn *)loop_stop, env->loop) < 0)
-        abort();
-    loop_run(env->loop);
-}
-
 /* Up to a TD that waits, and keys. */
 static void busy(struct suite_env *env, struct device *dev)
 {
-    struct extra *x = env->extra;
     struct usbd d;
 
-    usbd_find(&d, x->pci, env->mmio, env->ram, DEVFN, true);
+    usbd_find(&d, env->pci, env->mmio, env->ram, DEVFN, true);
     usbd_start(&d);
     usbd_write(&d, USBD_PORTS, 1 << 4 | 1 << 9);
-    settle(env);
+    suite_settle(env);
     usbd_enable_slot(&d);
-    settle(env);
+    suite_settle(env);
     usbd_address(&d, 1, 1);
-    settle(env);
+    suite_settle(env);
     usbd_configure(&d, 1);
     usbd_control(&d, 1, 0, 9, 1, 0, 0);
-    settle(env);
+    suite_settle(env);
     usbd_poll(&d, 1, 8);
     for (unsigned i = 0; i < 5; i++)
         (void)!xhci_key(dev->self, KEY_A + i, true);
@@ -73,7 +44,6 @@ static void busy(struct suite_env *env, struct device *dev)
 const struct suite_class suite_xhci = {
     .name = "xhci",
     .create = create,
-    .finish = finish,
     .busy = busy,
     .ranges = {{false, 0xcf8, 8},
                {true, USBD_WINDOW, 0x4000},

@@ -8,7 +8,6 @@
 #define REGS_BASE 0xe0000000u
 
 struct card {
-    struct pci_bus *pci;
     struct vga *vga;
     uint8_t *vram;
 };
@@ -27,8 +26,8 @@ static int create_vga(struct suite_env *env, struct device *dev)
 {
     static const uint8_t rom[3000] = {0x55, 0xaa};
     struct card *card = calloc(1, sizeof(*card));
-    const struct pci_bus_config bus = {.mmio = env->mmio, .ports = env->ports, .msi = env->msi};
-    struct vga_config cfg = {.ports = env->ports,
+    struct vga_config cfg = {.pci = suite_pci(env),
+                             .ports = env->ports,
                              .mmio = env->mmio,
                              .clock = env->clock,
                              .rom = rom,
@@ -43,10 +42,6 @@ static int create_vga(struct suite_env *env, struct device *dev)
     if (card == NULL || (cfg.vram = card->vram = calloc(1, VGA_MEMORY_SIZE)) == NULL)
         abort();
     env->extra = card;
-    rc = pci_bus_create(&bus, &card->pci);
-    if (rc < 0)
-        return rc;
-    cfg.pci = card->pci;
     rc = vga_create(&cfg, &card->vga, NULL);
     if (rc == 0)
         *dev = vga_device(card->vga);
@@ -57,7 +52,6 @@ static void finish_vga(struct suite_env *env)
 {
     struct card *card = env->extra;
 
-    pci_bus_destroy(card->pci);
     free(card->vram);
     free(card);
 }
@@ -69,10 +63,10 @@ static void busy_vga(struct suite_env *env, struct device *dev)
     struct video video = vga_video(card->vga);
     struct video_surface s;
 
-    pci_config_write(card->pci, 0, 0, 0x10, 4, 0xd0000000);
-    pci_config_write(card->pci, 0, 0, 0x18, 4, REGS_BASE);
-    pci_config_write(card->pci, 0, 0, 0x30, 4, 0xe0010001);
-    pci_config_write(card->pci, 0, 0, 0x04, 2, 3);
+    pci_config_write(env->pci, 0, 0, 0x10, 4, 0xd0000000);
+    pci_config_write(env->pci, 0, 0, 0x18, 4, REGS_BASE);
+    pci_config_write(env->pci, 0, 0, 0x30, 4, 0xe0010001);
+    pci_config_write(env->pci, 0, 0, 0x04, 2, 3);
     video_init(&s);
     if (video.draw(video.self, &s) < 0)
         abort();

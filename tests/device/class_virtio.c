@@ -17,65 +17,36 @@
 #include "virtio_driver.h"
 
 #define DEVFN PCI_DEVFN(3, 0)
-#define WINDOW 0xc0000000u
-#define WINDOW_SIZE 0x100000u
-#define ECAM 0xb0000000u
+#define BARS_SIZE 0x100000u
 #define RINGS 0x10000u
 #define BUFFERS 0x100000u
 #define BUFFER_SIZE 8192u
 #define COUNT 16u
 #define DISK_SIZE (256 << 10)
-#define RANGES                                                                              \
-    {                                                                                       \
-        {false, 0xcf8, 8}, {true, WINDOW, WINDOW_SIZE}, {true, ECAM + (DEVFN << 12), 4096}, \
+#define RANGES                                              \
+    {                                                       \
+        {false, 0xcf8, 8}, {true, SUITE_WINDOW, BARS_SIZE}, \
+            {true, SUITE_ECAM + (DEVFN << 12), 4096},       \
     }
 
-struct extra {
-    struct suite_env *env;
-    struct pci_bus *pci;
-    struct block_backend *disk;
-};
-
-static struct extra *make_bus(struct suite_env *env)
-{
-    struct extra *x = calloc(1, sizeof(*x));
-    struct pin pin = suite_pin(env, 0);
-    struct pci_bus_config cfg = {
-        .mmio = env->mmio, .ports = env->ports, .msi = env->msi, .intx = &pin, .intx_count = 1};
-    if (x == NULL || pci_bus_create(&cfg, &x->pci) < 0 || pci_bus_ecam(x->pci, ECAM, 1) < 0)
-        abort();
-    x->env = env;
-    env->extra = x;
-    return x;
-}
-
-static struct virtio_place place(struct extra *x)
+static struct virtio_place place(struct suite_env *env)
 {
     return (struct virtio_place){
-        .bus = x->pci, .devfn = DEVFN, .ram = x->env->ram, .loop = x->env->loop};
-}
-
-static void finish(struct suite_env *env)
-{
-    struct extra *x = env->extra;
-    block_close(x->disk);
-    pci_bus_destroy(x->pci);
-    free(x);
+        .bus = suite_pci(env), .devfn = DEVFN, .ram = env->ram, .loop = env->loop};
 }
 
 /* Sets `queues` rings up and adds the same requests to each. */
 static void start_driver(struct suite_env *env, unsigned queues, const struct drv_seg *segs,
                          unsigned n)
 {
-    struct extra *x = env->extra;
-    struct pci_windows w = {.mem32_base = WINDOW, .mem32_size = WINDOW_SIZE};
     struct drv_ring *rings = calloc(queues, sizeof(*rings));
     uint8_t *mem = ram_ptr(env->ram, 0, SUITE_RAM_SIZE, true);
     struct drv_dev d;
     gpa_t at = RINGS;
     bool kick;
-    if (rings == NULL || pci_bus_assign(x->pci, &w, NULL) < 0)
+    if (rings == NULL)
         abort();
+    suite_place(env, DEVFN);
     drv_find(&d, env->ports, env->mmio, DEVFN);
     drv_reset(&d);
     drv_negotiate(&d, ~(UINT64_C(1) << 34 | UINT64_C(1) << 29));
@@ -96,12 +67,16 @@ static void start_driver(struct suite_env *env, unsigned queues, const struct dr
 
 static int blk_create(struct suite_env *env, struct device *dev)
 {
-    struct extra *x = make_bus(env);
     struct loop *loops[] = {env->loop};
-    x->disk = temp_disk(DISK_SIZE);
+    env->extra = temp_disk(DISK_SIZE);
     struct virtio_blk_config cfg = {
-        .place = place(x), .backend = x->disk, .loops = loops, .loop_count = 1, .queues = 2};
+        .place = place(env), .backend = env->extra, .loops = loops, .loop_count = 1, .queues = 2};
     return virtio_blk_create(&cfg, dev, NULL);
+}
+
+static void blk_finish(struct suite_env *env)
+{
+    block_close(env->extra);
 }
 
 /* Reads of the first sectors; the headers are zeros: a read of sector 0. */
@@ -116,7 +91,7 @@ static void blk_busy(struct suite_env *env, struct device *dev)
 const struct suite_class suite_virtio_blk = {
     .name = "virtio-blk",
     .create = blk_create,
-    .finish = finish,
+    .finish = blk_finish,
     .busy = blk_busy,
     .ranges = RANGES,
 };
@@ -132,7 +107,7 @@ static size_t console_output(void *opaque, const void *data, size_t len)
 static int console_create(struct suite_env *env, struct device *dev)
 {
     struct virtio_console_config cfg = {
-        .place = place(make_bus(env)), .output = console_output, .opaque = env};
+        .place = place(env), .output = console_output, .opaque = env};
     return virtio_console_create(&cfg, dev, NULL);
 }
 
@@ -148,7 +123,6 @@ static void console_busy(struct suite_env *env, struct device *dev)
 const struct suite_class suite_virtio_console = {
     .name = "virtio-console",
     .create = console_create,
-    .finish = finish,
     .busy = console_busy,
     .ranges = RANGES,
 };
@@ -157,7 +131,7 @@ const struct suite_class suite_virtio_console = {
 
 static int rng_create(struct suite_env *env, struct device *dev)
 {
-    struct virtio_place at = place(make_bus(env));
+    struct virtio_place at = place(env);
     return virtio_rng_create(&at, dev, NULL);
 }
 
@@ -170,7 +144,6 @@ static void rng_busy(struct suite_env *env, struct device *dev)
 const struct suite_class suite_virtio_rng = {
     .name = "virtio-rng",
     .create = rng_create,
-    .finish = finish,
     .busy = rng_busy,
     .ranges = RANGES,
 };
@@ -179,7 +152,7 @@ const struct suite_class suite_virtio_rng = {
 
 static int tablet_create(struct suite_env *env, struct device *dev)
 {
-    struct virtio_place at = place(make_bus(env));
+    struct virtio_place at = place(env);
     return virtio_tablet_create(&at, dev, NULL);
 }
 
@@ -194,7 +167,6 @@ static void tablet_busy(struct suite_env *env, struct device *dev)
 const struct suite_class suite_virtio_tablet = {
     .name = "virtio-tablet",
     .create = tablet_create,
-    .finish = finish,
     .busy = tablet_busy,
     .ranges = RANGES,
 };
@@ -203,12 +175,11 @@ const struct suite_class suite_virtio_tablet = {
 
 static int plain_create(struct suite_env *env, struct device *dev)
 {
-    return pci_plain_create(make_bus(env)->pci, DEVFN, &pci_plain_ich9_lpc, dev, NULL);
+    return pci_plain_create(suite_pci(env), DEVFN, &pci_plain_ich9_lpc, dev, NULL);
 }
 
 const struct suite_class suite_pci_plain = {
     .name = "pci-plain",
     .create = plain_create,
-    .finish = finish,
     .ranges = RANGES,
 };

@@ -3,94 +3,27 @@
  * virtio-net in the generic suite: behind PCI on a bus of its own, with a driver that has posted
  * receive buffers and a network that has sent something.
  */
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "bus/pci.h"
 #include "dev/virtio/virtio_net.h"
+#include "net_stub.h"
 #include "suite.h"
 #include "virtio_driver.h"
 
 #define DEVFN PCI_DEVFN(3, 0)
-#define WINDOW 0xc0000000u
-#define WINDOW_SIZE 0x100000u
+#define BARS_SIZE 0x100000u
 #define RINGS 0x10000u
 #define BUFFERS 0x100000u
 #define BUFFER_SIZE 2048u
 #define COUNT 16u
 
-struct extra {
-    struct suite_env *env;
-    struct pci_bus *pci;
-    const struct net_peer_ops *peer;
-    void *peer_opaque;
-};
-
-static void on_attach(void *self, const struct net_peer_ops *ops, void *opaque)
-{
-    struct extra *x = self;
-    x->peer = ops;
-    x->peer_opaque = opaque;
-}
-
-static void on_offloads(void *self, unsigned offloads)
-{
-    suite_activity(((struct extra *)self)->env);
-}
-
-static void on_send(void *self, const struct net_meta *meta, uint8_t *frame, size_t len)
-{
-    suite_activity(((struct extra *)self)->env);
-}
-
-static void on_event(void *self)
-{
-    suite_activity(((struct extra *)self)->env);
-}
-
-static bool on_link(void *self)
-{
-    return true;
-}
-
-static const struct net_backend_ops backend_ops = {.name = "suite",
-                                                   .attach = on_attach,
-                                                   .set_offloads = on_offloads,
-                                                   .send = on_send,
-                                                   .send_end = on_event,
-                                                   .ready = on_event,
-                                                   .link_up = on_link};
-
-static int make_device(struct suite_env *env, struct extra *x, struct device *dev)
-{
-    struct net_backend backend = {.ops = &backend_ops,
-                                  .self = x,
-                                  .offloads =
-                                      NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6};
-    struct virtio_net_config cfg = {
-        .place = {.bus = x->pci, .devfn = DEVFN, .ram = env->ram, .loop = env->loop},
-        .backend = &backend};
-    return virtio_net_create(&cfg, dev, NULL);
-}
-
 static int create(struct suite_env *env, struct device *dev)
 {
-    struct extra *x = calloc(1, sizeof(*x));
-    struct pci_bus_config pc = {.mmio = env->mmio, .ports = env->ports, .msi = env->msi};
-    if (x == NULL)
-        return -ENOMEM;
-    x->env = env;
-    env->extra = x;
-    int ret = pci_bus_create(&pc, &x->pci);
-    return ret != 0 ? ret : make_device(env, x, dev);
-}
-
-static void finish(struct suite_env *env)
-{
-    struct extra *x = env->extra;
-    pci_bus_destroy(x->pci);
-    free(x);
+    struct net_backend backend = net_stub_suite(env);
+    struct virtio_net_config cfg = {
+        .place = {.bus = suite_pci(env), .devfn = DEVFN, .ram = env->ram, .loop = env->loop},
+        .backend = &backend};
+    return virtio_net_create(&cfg, dev, NULL);
 }
 
 static void start_driver(struct suite_env *env, struct drv_ring *rings)
@@ -121,25 +54,21 @@ static void start_driver(struct suite_env *env, struct drv_ring *rings)
 /* Where the guest had placed the BARs does not matter: they are placed anew. */
 static void busy(struct suite_env *env, struct device *dev)
 {
-    struct extra *x = env->extra;
-    struct pci_windows w = {.mem32_base = WINDOW, .mem32_size = WINDOW_SIZE};
     struct drv_ring *rings = calloc(3, sizeof(*rings));
     uint8_t bytes[600] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-    struct iovec iov = {bytes, sizeof(bytes)};
-    struct net_meta meta = {0};
-    if (rings == NULL || pci_bus_assign(x->pci, &w, NULL) != 0)
+    if (rings == NULL)
         abort();
+    suite_place(env, DEVFN);
     start_driver(env, rings);
-    if (!x->peer->receive(x->peer_opaque, &meta, &iov, 1))
+    if (!net_stub_receive(env->extra, &(struct net_meta){0}, bytes, sizeof(bytes)))
         abort();
-    x->peer->receive_end(x->peer_opaque);
     free(rings);
 }
 
 const struct suite_class suite_virtio_net = {
     .name = "virtio-net",
     .create = create,
-    .finish = finish,
+    .finish = net_stub_free,
     .busy = busy,
-    .ranges = {{false, 0xcf8, 8}, {true, WINDOW, WINDOW_SIZE}},
+    .ranges = {{false, 0xcf8, 8}, {true, SUITE_WINDOW, BARS_SIZE}},
 };

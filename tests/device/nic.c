@@ -5,18 +5,17 @@
  */
 #include "test.h"
 
-#include <string.h>
 #include <zlib.h>
 
 #include "base/bits.h"
 #include "dev/chip/e1000_chip.h"
 #include "dev/e1000.h"
 #include "dev/pcnet.h"
+#include "net_stub.h"
+#include "suite_env.h"
 
 #define RAM_SIZE (1u << 20)
 #define DEVFN PCI_DEVFN(3, 0)
-#define WINDOW 0xc0000000u
-#define PORTS 0xc000u
 #define RING 0x1000u
 #define BUFFER 0x10000u
 #define FRAME 100u
@@ -25,129 +24,65 @@ enum { RCTL = 0x100, RDBAL = 0x2800, RDLEN = 0x2808, RDT = 0x2818 };
 enum { TDBAL = 0x3800, TDLEN = 0x3808, TDH = 0x3810, TDT = 0x3818, TCTL = 0x400 };
 
 struct env {
-    struct ram *ram;
-    struct bus *mmio, *ports;
-    struct pci_bus *pci;
-    struct loop *loop;
-    struct vclock *clock;
+    struct suite_env around;
+    struct net_stub net;
     struct device dev;
     void (*meanwhile)(struct env *v); /* while a frame is on its way; NULL: nothing */
-    unsigned sent, batches;
-    const struct net_peer_ops *peer;
-    void *peer_opaque;
+    unsigned sent;
 };
 
-static void on_attach(void *self, const struct net_peer_ops *ops, void *opaque)
+static void on_send(void *opaque, const struct net_meta *meta, uint8_t *frame, size_t len)
 {
-    struct env *v = self;
-
-    v->peer = ops;
-    v->peer_opaque = opaque;
-}
-
-static void on_offloads(void *self, unsigned offloads)
-{
-}
-
-static void on_send(void *self, const struct net_meta *meta, uint8_t *frame, size_t len)
-{
-    struct env *v = self;
+    struct env *v = opaque;
 
     v->sent++;
     if (v->meanwhile != NULL)
         v->meanwhile(v);
 }
 
-static void on_send_end(void *self)
-{
-    ((struct env *)self)->batches++;
-}
-
-static void on_nothing(void *self)
-{
-}
-
-static bool on_link(void *self)
-{
-    return true;
-}
-
-static const struct net_backend_ops backend_ops = {.name = "test",
-                                                   .attach = on_attach,
-                                                   .set_offloads = on_offloads,
-                                                   .send = on_send,
-                                                   .send_end = on_send_end,
-                                                   .ready = on_nothing,
-                                                   .link_up = on_link};
-
 static void open_env(struct env *v,
                      int (*create)(const struct nic_config *cfg, struct device *out, struct err *e))
 {
-    const struct net_backend backend = {.ops = &backend_ops, .self = v};
-    const struct pci_windows w = {
-        .mem32_base = WINDOW, .mem32_size = 1 << 20, .io_base = PORTS, .io_size = 0x100};
-    struct pci_bus_config bus = {0};
-    struct nic_config cfg = {.devfn = DEVFN, .backend = &backend, .mac = {0x52, 0x54, 0, 1, 2, 3}};
+    struct net_backend backend = net_stub_backend(&v->net, 0);
 
-    memset(v, 0, sizeof(*v));
-    assert_int_equal(ram_create(&v->ram, RAM_SIZE, NULL), 0);
-    assert_int_equal(ram_add(v->ram, 0, RAM_SIZE, false, NULL), 0);
-    assert_int_equal(bus_create(&v->mmio, UINT64_C(1) << 40), 0);
-    assert_int_equal(bus_create(&v->ports, 0x10000), 0);
-    assert_int_equal(loop_create(&v->loop), 0);
-    assert_int_equal(vclock_create(&v->clock), 0);
-    bus.mmio = v->mmio;
-    bus.ports = v->ports;
-    assert_int_equal(pci_bus_create(&bus, &v->pci), 0);
-    cfg.bus = v->pci;
-    cfg.ram = v->ram;
-    cfg.loop = v->loop;
-    cfg.clock = v->clock;
-    assert_int_equal(create(&cfg, &v->dev, NULL), 0);
-    assert_int_equal(pci_bus_assign(v->pci, &w, NULL), 0);
-    pci_config_write(v->pci, 0, DEVFN, PCI_REG_COMMAND, 2,
-                     PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER);
+    *v = (struct env){.net = {.send = on_send, .opaque = v}};
+    suite_env_init(&v->around, RAM_SIZE);
+    assert_int_equal(create(&(struct nic_config){.bus = suite_pci(&v->around),
+                                                 .devfn = DEVFN,
+                                                 .ram = v->around.ram,
+                                                 .loop = v->around.loop,
+                                                 .clock = v->around.clock,
+                                                 .backend = &backend,
+                                                 .mac = {0x52, 0x54, 0, 1, 2, 3}},
+                            &v->dev, NULL),
+                     0);
+    suite_place(&v->around, DEVFN);
 }
 
 static void close_env(struct env *v)
 {
     v->dev.ops->destroy(v->dev.self);
-    pci_bus_destroy(v->pci);
-    loop_destroy(v->loop);
-    vclock_destroy(v->clock);
-    bus_destroy(v->mmio);
-    bus_destroy(v->ports);
-    ram_destroy(v->ram);
-}
-
-static void stop(void *opaque)
-{
-    loop_stop(opaque);
-}
-
-/* Everything that was posted has happened. */
-static void settle(struct env *v)
-{
-    assert_int_equal(loop_post(v->loop, stop, v->loop), 0);
-    loop_run(v->loop);
+    suite_env_finish(&v->around);
 }
 
 static void put(struct env *v, gpa_t gpa, const void *bytes, size_t len)
 {
-    assert_int_equal(ram_write(v->ram, gpa, bytes, len), 0);
+    assert_int_equal(ram_write(v->around.ram, gpa, bytes, len), 0);
+}
+
+static void get(struct env *v, gpa_t gpa, void *bytes, size_t len)
+{
+    assert_int_equal(ram_read(v->around.ram, gpa, bytes, len), 0);
 }
 
 /* A frame of 42 bytes: it is padded to 60 and has an FCS. */
 static void receive(struct env *v)
 {
     static uint8_t frame[42] = {0x52, 0x54, 0, 1, 2, 3};
-    struct iovec iov = {frame, sizeof(frame)};
-    struct net_meta meta = {0};
 
     for (unsigned i = 6; i < sizeof(frame); i++)
         frame[i] = (uint8_t)i;
-    assert_true(v->peer->receive(v->peer_opaque, &meta, &iov, 1));
-    v->peer->receive_end(v->peer_opaque);
+    assert_true(net_stub_receive(&v->net, &(struct net_meta){0}, frame, sizeof(frame)));
 }
 
 /* It lies at BUFFER, in pieces that are so far apart. */
@@ -156,7 +91,7 @@ static void expect_frame(struct env *v, unsigned size, unsigned apart)
     uint8_t got[64];
 
     for (unsigned at = 0; at < sizeof(got); at += size)
-        assert_int_equal(ram_read(v->ram, BUFFER + (gpa_t)at / size * apart, got + at, size), 0);
+        get(v, BUFFER + (gpa_t)at / size * apart, got + at, size);
     for (unsigned i = 6; i < 60; i++)
         assert_int_equal(got[i], i < 42 ? i : 0);
     assert_int_equal(ld_le32(got + 60), crc32(0, got, 60));
@@ -166,7 +101,7 @@ static void expect_frame(struct env *v, unsigned size, unsigned apart)
 
 static void reg(struct env *v, uint32_t offset, uint32_t value)
 {
-    bus_write(v->mmio, WINDOW + offset, value, 4);
+    bus_write(v->around.mmio, SUITE_WINDOW + offset, value, 4);
 }
 
 /* A ring with one frame in `pieces` descriptors, each with RS. */
@@ -186,14 +121,14 @@ static void e1000_queue(struct env *v, unsigned pieces)
     reg(v, TDH, 0);
     reg(v, TCTL, E1000_TCTL_EN);
     reg(v, TDT, pieces);
-    settle(v);
+    suite_settle(&v->around);
 }
 
 static bool e1000_done(struct env *v, unsigned i)
 {
     uint8_t status;
 
-    assert_int_equal(ram_read(v->ram, RING + 16 * (gpa_t)i + 12, &status, 1), 0);
+    get(v, RING + 16 * (gpa_t)i + 12, &status, 1);
     return (status & E1000_TXD_DD) != 0;
 }
 
@@ -254,9 +189,9 @@ static void test_e1000_budget(void **state)
     reg(&v, TCTL, E1000_TCTL_EN);
     reg(&v, TDT, frames + 1);
     for (unsigned i = 0; i < frames; i++)
-        settle(&v);
+        suite_settle(&v.around);
     assert_int_equal(v.sent, frames * payload);
-    assert_int_equal(v.batches, frames);
+    assert_int_equal(v.net.batches, frames);
     close_env(&v);
 }
 
@@ -275,7 +210,7 @@ static void test_e1000_receives(void **state)
     reg(&v, RDT, 1);
     receive(&v);
     expect_frame(&v, 64, 64);
-    assert_int_equal(ram_read(v.ram, RING, done, sizeof(done)), 0);
+    get(&v, RING, done, sizeof(done));
     assert_int_equal(ld_le16(done + 8), 64);
     assert_int_equal(done[12] & (E1000_RXD_DD | E1000_RXD_EOP), E1000_RXD_DD | E1000_RXD_EOP);
     close_env(&v);
@@ -285,8 +220,8 @@ static void test_e1000_receives(void **state)
 
 static void csr(struct env *v, unsigned number, uint16_t value)
 {
-    bus_write(v->ports, PORTS + 0x12, number, 2);
-    bus_write(v->ports, PORTS + 0x10, value, 2);
+    bus_write(v->around.ports, SUITE_PORTS + 0x12, number, 2);
+    bus_write(v->around.ports, SUITE_PORTS + 0x10, value, 2);
 }
 
 /* Rings of 16, 32-bit descriptors, the first of which has a frame to send. */
@@ -297,21 +232,21 @@ static void pcnet_queue(struct env *v)
 
     put(v, RING + 0x1000, d, sizeof(d));
     put(v, 0x800, block, sizeof(block));
-    bus_write(v->ports, PORTS + 0x12, 20, 2);
-    bus_write(v->ports, PORTS + 0x16, 2, 2);
+    bus_write(v->around.ports, SUITE_PORTS + 0x12, 20, 2);
+    bus_write(v->around.ports, SUITE_PORTS + 0x16, 2, 2);
     csr(v, 0, 4); /* STOP */
     csr(v, 1, 0x800);
     csr(v, 2, 0);
     csr(v, 0, 1);    /* INIT */
     csr(v, 0, 0x42); /* STRT, IENA */
-    settle(v);
+    suite_settle(&v->around);
 }
 
 static bool pcnet_done(struct env *v)
 {
     uint32_t status;
 
-    assert_int_equal(ram_read(v->ram, RING + 0x1000 + 4, &status, 4), 0);
+    get(v, RING + 0x1000 + 4, &status, 4);
     return (status & 0x80000000) == 0;
 }
 
@@ -351,7 +286,7 @@ static void test_pcnet_receives(void **state)
     receive(&v);
     expect_frame(&v, 16, 0x100);
     for (unsigned i = 0; i < 4; i++) {
-        assert_int_equal(ram_read(v.ram, RING + 16 * (gpa_t)i, d, sizeof(d)), 0);
+        get(&v, RING + 16 * (gpa_t)i, d, sizeof(d));
         assert_int_equal(d[1] >> 24, (i == 0 ? 2 : 0) | (i == 3 ? 1 : 0)); /* STP, ENP */
         assert_int_equal(d[2], i == 3 ? 64 : 0);
     }

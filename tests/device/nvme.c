@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The NVMe controller, driven as a guest does: data, errors, PRP lists, queues, reset, shutdown. */
-#include <errno.h>
-#include <fcntl.h>
+#include "test.h"
+
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "dev/nvme/nvme.h"
 #include "nvme_driver.h"
+#include "suite_env.h"
+#include "temp_disk.h"
 
 #define RAM_SIZE (4u << 20)
 #define DISK_SIZE (4u << 20)
@@ -22,16 +19,12 @@
 #define DEVFN PCI_DEVFN(3, 0)
 
 struct env {
-    struct ram *ram;
+    struct suite_env around;
     uint8_t *mem;
-    struct bus *mmio, *ports;
-    struct pci_bus *pci;
-    struct loop *loop;
     pthread_t thread;
     struct block_backend *disk;
     struct device dev;
     struct nvd d;
-    char path[40];
     _Atomic unsigned msis[3], line;
     void (*busy)(struct env *v); /* the driver at work in the interrupt of queue 1 */
     _Atomic unsigned finished;
@@ -63,34 +56,23 @@ static void *loop_main(void *opaque)
 static int setup_with(void **state, bool msix)
 {
     struct env *v = calloc(1, sizeof(*v));
-    struct pin pin = {.set = set_line, .opaque = v};
-    struct pci_bus_config cfg = {.intx = &pin, .intx_count = 1};
-    int fd;
+    struct suite_env *around = &v->around;
 
-    strcpy(v->path, "/tmp/test-nvme-XXXXXX");
-    fd = mkstemp(v->path);
-    assert_true(fd >= 0 && ftruncate(fd, DISK_SIZE) == 0);
-    close(fd);
-    assert_int_equal(ram_create(&v->ram, RAM_SIZE, NULL), 0);
-    assert_int_equal(ram_add(v->ram, 0, RAM_SIZE, false, NULL), 0);
-    v->mem = ram_ptr(v->ram, 0, RAM_SIZE, true);
-    assert_int_equal(bus_create(&v->mmio, UINT64_C(1) << 46), 0);
-    assert_int_equal(bus_create(&v->ports, 0x10000), 0);
-    cfg.mmio = v->mmio;
-    cfg.ports = v->ports;
-    cfg.msi = (struct msi_sink){.send = sent, .opaque = v};
-    assert_int_equal(pci_bus_create(&cfg, &v->pci), 0);
-    assert_int_equal(loop_create(&v->loop), 0);
-    assert_int_equal(block_open(&(struct block_options){.path = v->path}, &v->disk, NULL), 0);
-    assert_int_equal(
-        nvme_create(
-            &(struct nvme_config){
-                .bus = v->pci, .devfn = DEVFN, .ram = v->ram, .backend = v->disk, .loop = v->loop},
-            &v->dev, NULL),
-        0);
+    suite_env_init(around, RAM_SIZE);
+    around->msi = (struct msi_sink){.send = sent, .opaque = v};
+    around->intx = (struct pin){.set = set_line, .opaque = v};
+    v->mem = ram_ptr(around->ram, 0, RAM_SIZE, true);
+    v->disk = temp_disk(DISK_SIZE);
+    assert_int_equal(nvme_create(&(struct nvme_config){.bus = suite_pci(around),
+                                                       .devfn = DEVFN,
+                                                       .ram = around->ram,
+                                                       .backend = v->disk,
+                                                       .loop = around->loop},
+                                 &v->dev, NULL),
+                     0);
     v->dev.ops->reset(v->dev.self);
-    nvd_find(&v->d, v->pci, v->ports, v->mmio, v->ram, DEVFN, msix);
-    assert_int_equal(pthread_create(&v->thread, NULL, loop_main, v->loop), 0);
+    nvd_find(&v->d, around->pci, around->ports, around->mmio, around->ram, DEVFN, msix);
+    assert_int_equal(pthread_create(&v->thread, NULL, loop_main, around->loop), 0);
     *state = v;
     return 0;
 }
@@ -110,16 +92,11 @@ static int teardown(void **state)
     struct env *v = *state;
 
     v->dev.ops->pause(v->dev.self);
-    loop_stop(v->loop);
+    loop_stop(v->around.loop);
     pthread_join(v->thread, NULL);
     v->dev.ops->destroy(v->dev.self);
     block_close(v->disk);
-    pci_bus_destroy(v->pci);
-    bus_destroy(v->mmio);
-    bus_destroy(v->ports);
-    loop_destroy(v->loop);
-    ram_destroy(v->ram);
-    unlink(v->path);
+    suite_env_finish(&v->around);
     free(v);
     return 0;
 }
@@ -273,9 +250,9 @@ static void test_life(void **state)
     struct env *v = *state;
 
     start(v);
-    bus_write(v->mmio, v->d.bar + 0x14, 4 << 20 | 6 << 16 | 1 << 14 | 1, 4); /* shut down */
+    bus_write(v->around.mmio, v->d.bar + 0x14, 4 << 20 | 6 << 16 | 1 << 14 | 1, 4); /* shut down */
     until_status(v, 0xc, 8);
-    bus_write(v->mmio, v->d.bar + 0x14, 0, 4);
+    bus_write(v->around.mmio, v->d.bar + 0x14, 0, 4);
     until_status(v, 0xf, 0);
     start(v);
     assert_int_equal(status(v, 2, nvd_rw(2, 0, 1, DATA, 0)), 0);
@@ -288,10 +265,10 @@ static void test_life(void **state)
     for (unsigned i = 0; i < 100000 && !nvd_take(&v->d, 2, &e); i++)
         usleep(100);
     assert_int_equal(e.status & 0x7ff, 0);
-    bus_write(v->mmio, v->d.bar + 0x14, 0, 4);
+    bus_write(v->around.mmio, v->d.bar + 0x14, 0, 4);
     until_status(v, 3, 0);
-    bus_write(v->mmio, v->d.bar + 0x24, 0, 4); /* queues of one entry */
-    bus_write(v->mmio, v->d.bar + 0x14, 1, 4);
+    bus_write(v->around.mmio, v->d.bar + 0x24, 0, 4); /* queues of one entry */
+    bus_write(v->around.mmio, v->d.bar + 0x14, 1, 4);
     until_status(v, 2, 2);
 }
 
@@ -373,9 +350,9 @@ static void test_line(void **state)
     for (unsigned i = 0; i < 100000 && !v->line; i++)
         usleep(100);
     assert_int_equal(v->line, 1);
-    bus_write(v->mmio, v->d.bar + 0x0c, 1, 4);
+    bus_write(v->around.mmio, v->d.bar + 0x0c, 1, 4);
     assert_int_equal(v->line, 0);
-    bus_write(v->mmio, v->d.bar + 0x10, 1, 4);
+    bus_write(v->around.mmio, v->d.bar + 0x10, 1, 4);
     assert_int_equal(v->line, 1);
     assert_true(nvd_take(&v->d, 0, &e));
     assert_int_equal(v->line, 0);

@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#define MMIO_LIMIT (1ull << 40)
 #define FUZZ_ACCESSES 20000
 #define SOME_ACCESSES 300
 #define MUTATIONS 300
@@ -37,28 +36,6 @@ static void seed(void)
     random_state |= 1;
 }
 
-void suite_activity(struct suite_env *env)
-{
-    atomic_fetch_add(&env->activity, 1);
-}
-
-static void pin_changed(void *opaque, unsigned line, bool level)
-{
-    (void)line, (void)level;
-    suite_activity(opaque);
-}
-
-struct pin suite_pin(struct suite_env *env, unsigned line)
-{
-    return (struct pin){.set = pin_changed, .opaque = env, .line = line};
-}
-
-static void message_sent(void *opaque, uint64_t addr, uint32_t data)
-{
-    (void)addr, (void)data;
-    suite_activity(opaque);
-}
-
 /* A device in its environment. */
 struct fixture {
     const struct suite_class *cls;
@@ -71,40 +48,18 @@ static void open_fixture(struct fixture *f, const struct suite_class *cls)
 {
     memset(f, 0, sizeof(*f));
     f->cls = cls;
-    assert_int_equal(loop_create(&f->env.loop), 0);
-    assert_int_equal(vclock_create(&f->env.clock), 0);
+    suite_env_init(&f->env, SUITE_RAM_SIZE);
     vclock_pause(f->env.clock);
-    assert_int_equal(ram_create(&f->env.ram, SUITE_RAM_SIZE, NULL), 0);
-    assert_int_equal(ram_add(f->env.ram, 0, SUITE_RAM_SIZE, false, NULL), 0);
-    assert_int_equal(bus_create(&f->env.ports, 0x10000), 0);
-    assert_int_equal(bus_create(&f->env.mmio, MMIO_LIMIT), 0);
-    f->env.msi = (struct msi_sink){.send = message_sent, .opaque = &f->env};
     assert_int_equal(cls->create(&f->env, &f->dev), 0);
-}
-
-static void pause_device(struct fixture *f)
-{
-    if (f->dev.ops->pause != NULL)
-        f->dev.ops->pause(f->dev.self);
-}
-
-static void resume_device(struct fixture *f)
-{
-    if (f->dev.ops->resume != NULL)
-        f->dev.ops->resume(f->dev.self);
 }
 
 static void close_fixture(struct fixture *f)
 {
-    pause_device(f);
+    suite_pause(&f->dev);
     f->dev.ops->destroy(f->dev.self);
     if (f->cls->finish != NULL)
         f->cls->finish(&f->env);
-    bus_destroy(f->env.mmio);
-    bus_destroy(f->env.ports);
-    ram_destroy(f->env.ram);
-    loop_destroy(f->env.loop);
-    vclock_destroy(f->env.clock);
+    suite_env_finish(&f->env);
 }
 
 static void stop_loop(void *opaque)
@@ -180,25 +135,19 @@ struct record {
     size_t len;
 };
 
-static void *state_object(struct fixture *f)
-{
-    const struct device_ops *ops = f->dev.ops;
-
-    return ops->state_object != NULL ? ops->state_object(f->dev.self) : f->dev.self;
-}
-
 static struct record save(struct fixture *f)
 {
     struct record r;
 
-    assert_int_equal(state_save(f->dev.ops->state, state_object(f), &r.data, &r.len), 0);
+    assert_int_equal(state_save(f->dev.ops->state, suite_state_object(&f->dev), &r.data, &r.len),
+                     0);
     return r;
 }
 
 static int load(struct fixture *f, const uint8_t *data, size_t len)
 {
     struct err e = {0};
-    int rc = state_load(f->dev.ops->state, state_object(f), data, len, &e);
+    int rc = state_load(f->dev.ops->state, suite_state_object(&f->dev), data, len, &e);
 
     if (rc != 0)
         assert_true(e.text[0] != '\0');
@@ -216,9 +165,9 @@ static struct record snapshot(struct fixture *f)
 {
     struct record r;
 
-    pause_device(f);
+    suite_pause(&f->dev);
     r = save(f);
-    resume_device(f);
+    suite_resume(&f->dev);
     return r;
 }
 
@@ -250,13 +199,13 @@ static void open_lived_in(struct fixture *f, const struct suite_class *cls)
     open_fixture(f, cls);
     random_accesses(f, SOME_ACCESSES);
     busy(f);
-    pause_device(f);
+    suite_pause(&f->dev);
 }
 
 static void open_paused(struct fixture *f, const struct suite_class *cls)
 {
     open_fixture(f, cls);
-    pause_device(f);
+    suite_pause(&f->dev);
 }
 
 static void test_state(void **state)
@@ -278,7 +227,7 @@ static void test_state(void **state)
     copy = save(&b);
     assert_same(&first, &copy);
     vclock_resume(b.env.clock);
-    resume_device(&b);
+    suite_resume(&b.dev);
     random_accesses(&b, SOME_ACCESSES);
     free(first.data);
     free(again.data);
@@ -327,10 +276,10 @@ static void live_with(struct fixture *f)
     if (f->dev.ops->restore != NULL)
         f->dev.ops->restore(f->dev.self);
     vclock_resume(f->env.clock);
-    resume_device(f);
+    suite_resume(&f->dev);
     random_accesses(f, 50);
     run_loop(f, 20000);
-    pause_device(f);
+    suite_pause(&f->dev);
     vclock_pause(f->env.clock);
     f->dev.ops->reset(f->dev.self);
 }
@@ -382,14 +331,14 @@ static void test_pause(void **state)
         random_accesses(&f, SOME_ACCESSES);
         busy(&f);
         run_loop(&f, 100000);
-        pause_device(&f);
-        pause_device(&f); /* idempotent */
+        suite_pause(&f.dev);
+        suite_pause(&f.dev); /* idempotent */
         before = atomic_load(&f.env.activity);
         memcpy(copy, mem, SUITE_RAM_SIZE);
         run_loop(&f, QUIET_NS); /* the clock goes on: the device must be quiet by itself */
         assert_int_equal(atomic_load(&f.env.activity), before);
         assert_int_equal(memcmp(copy, mem, SUITE_RAM_SIZE), 0);
-        resume_device(&f);
+        suite_resume(&f.dev);
     }
     free(copy);
     close_fixture(&f);

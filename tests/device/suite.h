@@ -11,9 +11,11 @@
  * How to add a class:
  *
  *   1. In tests/device/class_<name>.c define a `const struct suite_class suite_<name>`: a create
- *      function that makes the device with what the environment offers and maps it on env->ports
- *      or env->mmio, and the ranges in which random accesses are to go. Back ends and pins that the
- *      device gets call suite_activity(env), so that the pause test sees them.
+ *      function that makes the device with what the environment (suite_env.h) offers and maps it on
+ *      env->ports or env->mmio or puts it on the PCI bus of suite_pci, and the ranges in which
+ *      random accesses are to go. Back ends and pins that the device gets call suite_activity(env),
+ *      so that the pause test sees them. The suite runs env->loop between its accesses, on the same
+ *      thread.
  *   2. Add X(<name>) to SUITE_CLASSES below and the file to suite_src in meson.build.
  *
  * `test-device-suite <class name>` runs one class; DOPPEL_TEST_SEED chooses other accesses.
@@ -21,15 +23,7 @@
 #ifndef DOPPEL_TESTS_DEVICE_SUITE_H
 #define DOPPEL_TESTS_DEVICE_SUITE_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "bus/bus.h"
-#include "bus/pin.h"
-#include "dev/device.h"
-#include "loop/loop.h"
-#include "mem/ram.h"
+#include "suite_env.h"
 
 #define SUITE_CLASSES(X) \
     X(serial)            \
@@ -68,21 +62,6 @@
 
 #define SUITE_RAM_SIZE (4u << 20) /* guest RAM from address 0 */
 #define SUITE_RANGES 6
-
-struct suite_env {
-    struct loop *loop; /* the suite runs it between its accesses, on the same thread */
-    struct vclock *clock;
-    struct ram *ram;
-    struct bus *ports, *mmio;
-    struct msi_sink msi;  /* counts as activity */
-    atomic_uint activity; /* every call out of the device so far */
-    void *extra;          /* the class's own: what create made besides the device */
-};
-
-/* A pin whose changes count as activity. */
-struct pin suite_pin(struct suite_env *env, unsigned line);
-/* Every back-end callback of a class calls this. */
-void suite_activity(struct suite_env *env);
 
 struct suite_range {
     bool mmio;

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "dev/usb/xhci.h"
+#include "suite_env.h"
 #include "usb_driver.h"
 
 #define RAM_SIZE (1u << 20)
@@ -17,11 +18,7 @@ enum { PARAMETER = 17, CONTEXT_STATE = 19, RING_STOPPED = 24, STOPPED = 26 };
 enum { TRANSFER_EVENT = 32, COMMAND_EVENT = 33, PORT_EVENT = 34 };
 
 struct env {
-    struct ram *ram;
-    struct bus *mmio, *ports;
-    struct pci_bus *pci;
-    struct loop *loop;
-    struct vclock *clock;
+    struct suite_env around;
     struct device dev;
     struct usbd d;
     unsigned messages;
@@ -38,40 +35,29 @@ static void on_line(void *opaque, unsigned line, bool level)
     ((struct env *)opaque)->line = level;
 }
 
-static void stop(void *opaque)
-{
-    loop_stop(opaque);
-}
-
-/* Everything that was posted has happened. */
 static void settle(struct env *v)
 {
-    assert_int_equal(loop_post(v->loop, stop, v->loop), 0);
-    loop_run(v->loop);
+    suite_settle(&v->around);
 }
 
 static void open_env(struct env *v, bool msi)
 {
-    const struct pin pin = {.set = on_line, .opaque = v};
-    struct pci_bus_config bus = {.intx = &pin, .intx_count = 1, .msi = {on_msi, v}};
-    struct xhci_config cfg = {.devfn = DEVFN, .keyboard = true, .tablet = true};
+    struct suite_env *around = &v->around;
 
     memset(v, 0, sizeof(*v));
-    assert_int_equal(ram_create(&v->ram, RAM_SIZE, NULL), 0);
-    assert_int_equal(ram_add(v->ram, 0, RAM_SIZE, false, NULL), 0);
-    assert_int_equal(bus_create(&v->mmio, UINT64_C(1) << 40), 0);
-    assert_int_equal(bus_create(&v->ports, 0x10000), 0);
-    assert_int_equal(loop_create(&v->loop), 0);
-    assert_int_equal(vclock_create(&v->clock), 0);
-    bus.mmio = v->mmio;
-    bus.ports = v->ports;
-    assert_int_equal(pci_bus_create(&bus, &v->pci), 0);
-    cfg.bus = v->pci;
-    cfg.ram = v->ram;
-    cfg.loop = v->loop;
-    cfg.clock = v->clock;
-    assert_int_equal(xhci_create(&cfg, &v->dev, NULL), 0);
-    usbd_find(&v->d, v->pci, v->mmio, v->ram, DEVFN, msi);
+    suite_env_init(around, RAM_SIZE);
+    around->msi = (struct msi_sink){on_msi, v};
+    around->intx = (struct pin){.set = on_line, .opaque = v};
+    assert_int_equal(xhci_create(&(struct xhci_config){.bus = suite_pci(around),
+                                                       .devfn = DEVFN,
+                                                       .ram = around->ram,
+                                                       .loop = around->loop,
+                                                       .clock = around->clock,
+                                                       .keyboard = true,
+                                                       .tablet = true},
+                                 &v->dev, NULL),
+                     0);
+    usbd_find(&v->d, around->pci, around->mmio, around->ram, DEVFN, msi);
     usbd_start(&v->d);
     settle(v);
 }
@@ -80,12 +66,7 @@ static void close_env(struct env *v)
 {
     v->dev.ops->pause(v->dev.self);
     v->dev.ops->destroy(v->dev.self);
-    pci_bus_destroy(v->pci);
-    loop_destroy(v->loop);
-    vclock_destroy(v->clock);
-    bus_destroy(v->ports);
-    bus_destroy(v->mmio);
-    ram_destroy(v->ram);
+    suite_env_finish(&v->around);
 }
 
 /* The next event is of this type with this code; the event. */
@@ -143,7 +124,7 @@ static void use_device(struct env *v, unsigned port)
 
 static void load(struct env *v, uint64_t at, void *to, size_t len)
 {
-    assert_int_equal(ram_read(v->ram, at, to, len), 0);
+    assert_int_equal(ram_read(v->around.ram, at, to, len), 0);
 }
 
 static void test_keyboard(void **state)
@@ -173,7 +154,7 @@ static void test_keyboard(void **state)
     usbd_poll(&v.d, 1, 16);
     assert_int_equal(expect(&v, TRANSFER_EVENT, SHORT).status & 0xffffff, 8);
     buf[0] = 2; /* caps lock, by a control transfer with data */
-    assert_int_equal(ram_write(v.ram, USBD_BUFFER, buf, 1), 0);
+    assert_int_equal(ram_write(v.around.ram, USBD_BUFFER, buf, 1), 0);
     usbd_control(&v.d, 1, 0x21, 9, 0x200, 0, 1);
     expect(&v, TRANSFER_EVENT, SUCCESS);
     assert_int_equal(xhci_leds(v.dev.self), 4);
