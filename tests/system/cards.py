@@ -3,14 +3,13 @@
 """Network cards of real PCs: Debian's generic kernel drives them with its own drivers."""
 
 import hashlib
-import os
 import time
 
 import checks
+import generic
 import netserver
 import vm
 
-GENERIC = os.path.join(vm.GUESTS, "generic")
 DATA = netserver.random_bytes(16 << 20, seed=3)
 SUM = hashlib.md5(DATA).hexdigest()
 # Card, the kernel's driver, board, how many.
@@ -24,10 +23,8 @@ class Cards:
 
     def start(self, t):
         t.server = netserver.FileServer({"/data": DATA})
-        t.vm = vm.Vm(memory="256M", kernel=os.path.join(GENERIC, "vmlinuz"),
-                     initrd=os.path.join(GENERIC, "initramfs.cpio"),
-                     net=[f"user,model={self.model}"] * self.count,
-                     extra=["--machine", self.board])
+        t.vm = generic.machine(memory="256M", net=[f"user,model={self.model}"] * self.count,
+                               extra=["--machine", self.board])
         t.vm.prompt()
         t.vm.run("stty -echo; dmesg -n 1; PS1=")
 

@@ -5,11 +5,9 @@ Debian's installer from a virtual CD: an ISO image of its kernel and initial RAM
 for a BIOS and systemd-boot for UEFI comes up to its first question, on the serial console.
 """
 
-import glob
 import os
 import shutil
 import subprocess
-import sys
 
 import checks
 import firmware
@@ -50,27 +48,20 @@ def starts(image, *options):
     return check
 
 
-def main():
-    missing = [f for f in (IMAGES, ISOLINUX, LDLINUX, firmware.SYSTEMD_BOOT, firmware.VARS)
-               if not glob.glob(f)]
-    if missing or not shutil.which("xorriso"):
-        print(f"not installed: {missing or 'xorriso'}")
-        return 77
-    t = checks.Checks()
-    try:
-        image = make_iso(t.dir)
-        t.run("a BIOS starts the installer from an IDE drive",
-              starts(image, "--firmware", "bios", "--machine", "pc"))
-        t.run("a BIOS starts it from a serial ATA drive",
-              starts(image, "--firmware", "bios", "--machine", "q35"))
-        t.run("UEFI starts it from an IDE drive",
-              starts(image, "--firmware", "uefi", "--machine", "pc"))
-        t.run("UEFI starts it from a serial ATA drive",
-              starts(image, "--firmware", "uefi", "--machine", "q35"))
-    finally:
-        t.close()
-    return t.status()
+def starts_everywhere(t):
+    image = make_iso(t.dir)
+    t.run("a BIOS starts the installer from an IDE drive",
+          starts(image, "--firmware", "bios", "--machine", "pc"))
+    t.run("a BIOS starts it from a serial ATA drive",
+          starts(image, "--firmware", "bios", "--machine", "q35"))
+    t.run("UEFI starts it from an IDE drive",
+          starts(image, "--firmware", "uefi", "--machine", "pc"))
+    t.run("UEFI starts it from a serial ATA drive",
+          starts(image, "--firmware", "uefi", "--machine", "q35"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    checks.require(packages={IMAGES: "debian-installer-12-netboot-amd64", ISOLINUX: "isolinux",
+                             LDLINUX: "syslinux-common", "xorriso": "xorriso",
+                             firmware.SYSTEMD_BOOT: "systemd-boot-efi", firmware.VARS: "ovmf"})
+    checks.steps(checks.Checks(), starts_everywhere)

@@ -74,21 +74,46 @@ class Checks:
         return 0 if self.results["ok"] else 77
 
 
-def main(guests, checks):
+def require(guests=(), packages=()):
     """
-    Runs a list of (name, function). When the first one, which boots the machine that the others
-    use, fails and leaves no machine, these fail at once rather than one by one.
+    Ends the program, as one that could test nothing, unless the guests can be made and Debian's
+    packages are installed: {a program's name or the path of a file: the package that has it}.
     """
-    monitor = os.environ.get("DOPPEL_MONITOR", "doppel")
-    missing = vm.have(monitor)
+    missing = vm.have(os.environ.get("DOPPEL_MONITOR", "doppel"))
+    for name in packages:
+        if not (os.path.exists(name) if "/" in name else shutil.which(name)):
+            missing = missing or f"the package {packages[name]} is not installed"
     try:
-        if not missing:
+        if guests and not missing:
             vm.build_guests(*guests)
     except vm.VmError as error:
         missing = str(error)
     if missing:
         print(f"skip - all: {missing}")
         sys.exit(77)
+
+
+def steps(t, *functions):
+    """
+    The program of tests that report for themselves: functions of `t`, its Checks, in order, until a
+    machine does not do what one of them waits for.
+    """
+    try:
+        for function in functions:
+            function(t)
+    except (vm.VmError, AssertionError) as error:
+        t.check("no surprise", False, repr(error) + ("\n" + t.vm.tail() if t.vm else ""))
+    finally:
+        t.close()
+    sys.exit(t.status())
+
+
+def main(guests, checks):
+    """
+    Runs a list of (name, function). When the first one, which boots the machine that the others
+    use, fails and leaves no machine, these fail at once rather than one by one.
+    """
+    require(guests)
     all_checks = Checks()
     only = sys.argv[1:]
     try:

@@ -5,50 +5,26 @@ Screen, keyboard and pointer with the drivers of Debian's generic kernel: bochs-
 virtio_input. A shell on the serial port looks at what they say.
 """
 
-import base64
 import os
-import re
-import struct
-import sys
-import threading
-import time
 
-import background
+import checks
 import installer
 import qmp
 import rfb
-import vm
 
 WIDTH, HEIGHT = 1280, 800
 GREY = (0xaa, 0xaa, 0xaa)
-EVENT = struct.Struct("<qqHHi")  # struct input_event
 
 MODULES = ["bochs", "psmouse", "virtio_input", "evdev", "virtio_pci"]
 
 
-class Tests(background.NamedMachine):
+class Tests(installer.Shell):
     def __init__(self):
         super().__init__("desk")
 
     def start(self):
-        """A shell on the serial port, with the drivers loaded."""
-        installer.make_initrd(self.path("initrd"), MODULES)
-        self.vm = vm.Vm(memory="512M", kernel=installer.KERNEL, initrd=self.path("initrd"),
-                        append="console=tty0 console=ttyS0 quiet fbcon=nodefer rdinit=/bin/sh", env=self.env,
-                        extra=["--name", self.name, "--display", "vnc=unix:" + self.path("vnc")])
-        self.vm.expect(r"# ", 120)
-        self.vm.send("PS1=; PS2=\n")
-        self.sh("mount -t proc proc /proc; mount -t sysfs sysfs /sys; "
-                 "mount -t devtmpfs dev /dev; depmod; stty -echo")
-        for name in MODULES:
-            self.sh(f"modprobe {name}", 60)
-        end = time.monotonic() + 30
-        while "bochs" not in self.sh("cat /sys/class/graphics/fb0/name 2>/dev/null"):
-            assert time.monotonic() < end, self.sh("dmesg | tail -20")
-            time.sleep(0.5)
-
-    def sh(self, command, timeout=60):
-        return self.vm.run(command, timeout)[0]
+        self.boot(MODULES, "console=tty0 console=ttyS0 quiet fbcon=nodefer")
+        self.until("bochs", "cat /sys/class/graphics/fb0/name 2>/dev/null")
 
     # --- screen ----------------------------------------------------------------------------
 
@@ -79,36 +55,17 @@ class Tests(background.NamedMachine):
 
     # --- keyboard and pointer --------------------------------------------------------------
 
-    def device(self, word):
-        """The event file of the input device with `word` in its name."""
-        for block in self.sh("cat /proc/bus/input/devices").split("\n\n"):
-            if word in block:
-                return "/dev/input/" + re.search(r"event\d+", block).group()
-        raise AssertionError(f"no device {word}")
-
-    def events(self, word, act, count):
-        """What `act` makes of a device: the first `count` events, as (type, code, value)."""
-        path, out = self.device(word), []
-        reader = threading.Thread(target=lambda: out.append(self.sh(
-            f"dd if={path} bs=24 count={count} 2>/dev/null | base64", 30)))
-        reader.start()
-        time.sleep(1)
-        act()
-        reader.join()
-        raw = base64.b64decode(out[0]) if out else b""
-        return [EVENT.unpack_from(raw, i)[2:] for i in range(0, len(raw) - 23, 24)]
-
     def keyboard(self):
         # EV_MSC scan code, EV_KEY, EV_SYN for each of: shift, a down, a up, shift
         got = self.events("AT Translated", lambda: self.viewer.press(0xffe1, ord("A")), 12)
         self.check("a viewer's keys arrive at atkbd",
-                   [e[1:] for e in got if e[0] == 1] == [(42, 1), (30, 1), (30, 0), (42, 0)], got)
+                   installer.keys_of(got) == [(42, 1), (30, 1), (30, 0), (42, 0)], got)
         got = self.events("AT Translated", lambda: self.doppel("key", "desk", "ctrl-delete"), 12)
         self.check("doppel key",
-                   [e[1:] for e in got if e[0] == 1] == [(29, 1), (111, 1), (111, 0), (29, 0)], got)
+                   installer.keys_of(got) == [(29, 1), (111, 1), (111, 0), (29, 0)], got)
         got = self.events("AT Translated", lambda: self.viewer.key(0xff52, True), 9)
         self.viewer.key(0xff52, False)
-        keys = [e[1:] for e in got if e[0] == 1]
+        keys = installer.keys_of(got)
         self.check("a key that is held repeats", keys == [(103, 1), (103, 2), (103, 2)], got)
 
     def relative(self):
@@ -134,28 +91,11 @@ class Tests(background.NamedMachine):
         got = self.events("doppel tablet", lambda: self.doppel("click", "desk", "640", "0"), 7)
         self.check("doppel click",
                    [e for e in got if e[0] == 3] == [(3, 0, 640 * 32767 // 1279), (3, 1, 0)] and
-                   [e for e in got if e[0] == 1] == [(1, 0x110, 1), (1, 0x110, 0)], got)
+                   installer.keys_of(got) == [(0x110, 1), (0x110, 0)], got)
         status, out = self.doppel("click", "desk", "1280", "0")
         self.check("a click beside the screen", status == 1 and "1280 by 800" in out, out)
 
 
-def main():
-    if not os.path.exists(installer.KERNEL):
-        print("the package debian-installer-12-netboot-amd64 is not installed")
-        return 77
-    t = Tests()
-    try:
-        t.start()
-        t.screen()
-        t.keyboard()
-        t.relative()
-        t.tablet()
-    except (vm.VmError, AssertionError) as error:
-        t.check("no surprise", False, repr(error) + (t.vm.tail() if t.vm else ""))
-    finally:
-        t.close()
-    return t.status()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    checks.require(packages={installer.KERNEL: installer.PACKAGE})
+    checks.steps(Tests(), Tests.start, Tests.screen, Tests.keyboard, Tests.relative, Tests.tablet)

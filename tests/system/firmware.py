@@ -8,7 +8,6 @@ systemd-boot and a kernel of the command line, and keeps its variables.
 import os
 import struct
 import subprocess
-import sys
 
 import checks
 import vm
@@ -189,25 +188,6 @@ class Tests(checks.Checks):
             self.check(name, status in (1, 2) and want in err, err)
 
 
-def main():
-    if not os.path.exists(BIOS):
-        print("the package seabios is not installed")
-        return 77
-    try:
-        vm.build_guests("initramfs")
-    except vm.VmError as e:
-        print(e)
-        return 77
-    t = Tests()
-    try:
-        t.bios()
-        t.variables()
-        t.uefi()
-        t.wrong()
-    finally:
-        t.close()
-    return t.status()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    checks.require(["initramfs"], {BIOS: "seabios"})
+    checks.steps(Tests(), Tests.bios, Tests.variables, Tests.uefi, Tests.wrong)

@@ -7,13 +7,12 @@ checksum; a person changes them; the BIOS boots from one.
 
 import hashlib
 import os
-import subprocess
 
 import checks
+import generic
 import qmp
 import vm
 
-GENERIC = os.path.join(vm.GUESTS, "generic")
 KINDS = (360, 720, 1200, 1440, 2880)  # KB, those that the driver finds out by itself
 
 # Says so on the serial line, and powers off by the port of the power management block.
@@ -44,8 +43,7 @@ def sha_of(path):
 
 
 def boot(extra):
-    m = vm.Vm("doppel", kernel=os.path.join(GENERIC, "vmlinuz"), memory="256M",
-              initrd=os.path.join(GENERIC, "initramfs.cpio"), extra=extra)
+    m = generic.machine(memory="256M", extra=extra)
     m.prompt(180)
     run(m, "insmod /lib/modules/floppy.ko; mknod /dev/fd1 b 2 1 2>/dev/null; ls /dev/fd0")
     return m
@@ -114,13 +112,9 @@ def firmware(c):
         m.expect("booted from a floppy disk", 120)
 
 
-def main():
+if __name__ == "__main__":
     checks.main(["generic"], [
         *[(f"{n} KB: what is read and written has the image's checksum", kind(n)) for n in KINDS],
         ("two drives, write protection, other disks", change),
         ("the BIOS boots from a floppy disk", firmware),
     ])
-
-
-if __name__ == "__main__":
-    main()

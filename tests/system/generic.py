@@ -5,12 +5,25 @@ Debian's generic kernel with whichever of its drivers a test needs, beyond those
 """
 
 import os
-import posixpath
 
+import overlay
 import vm
 
 FOLDER = os.path.join(vm.GUESTS, "generic")
 KERNEL = os.path.join(FOLDER, "vmlinuz")
+INITRD = os.path.join(FOLDER, "initramfs.cpio")
+
+
+def machine(**options):
+    """One of that kernel, with options of vm.Vm."""
+    return vm.Vm("doppel", **{"kernel": KERNEL, "initrd": INITRD, **options})
+
+
+def boot(t, modules, programs=(), **options):
+    """The same with more in its RAM disk, as the machine of the checks `t`: to its shell."""
+    make_initrd(t.path("initrd"), modules, programs)
+    t.vm = machine(initrd=t.path("initrd"), **options)
+    t.vm.prompt(300)
 
 
 def _modules():
@@ -32,9 +45,8 @@ def _in_order(modules):
             return
         with open(paths[name], "rb") as f:
             data = f.read()
-        at = data.index(b"\0depends=") + 9
-        for need in data[at:data.index(b"\0", at)].decode().split(","):
-            add(need.replace("-", "_"))
+        for need in overlay.needs_of(data):
+            add(need)
         done[name] = data
 
     for name in modules:
@@ -43,26 +55,14 @@ def _in_order(modules):
     return list(done.items())
 
 
-def _entry(name, mode, data=b""):
-    fields = [0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
-    raw = b"070701" + b"".join(b"%08x" % v for v in fields) + name.encode() + b"\0"
-    raw = raw.ljust((len(raw) + 3) // 4 * 4, b"\0") + data
-    return raw.ljust((len(raw) + 3) // 4 * 4, b"\0")
-
-
 def make_initrd(path, modules, programs=()):
     """Writes the RAM disk; /more/load loads the modules, /more has the programs (host's paths)."""
-    with open(os.path.join(FOLDER, "initramfs.cpio"), "rb") as f:
-        first = f.read()
-    load = "cd /more\n"
-    with open(path, "wb") as out:
-        out.write(first.ljust((len(first) + 511) // 512 * 512, b"\0"))
-        out.write(_entry("more", 0o40755))
-        for name, data in _in_order(modules):
-            out.write(_entry(f"more/{name}.ko", 0o100644, data))
-            load += f"grep -q '^{name} ' /proc/modules || insmod {name}.ko || exit 1\n"
-        for program in programs:
-            with open(program, "rb") as f:
-                out.write(_entry("more/" + posixpath.basename(program), 0o100755, f.read()))
-        out.write(_entry("more/load", 0o100755, ("#!/bin/sh\n" + load).encode()))
-        out.write(_entry("TRAILER!!!", 0))
+    files, load = {}, "#!/bin/sh\ncd /more\n"
+    for name, data in _in_order(modules):
+        files[f"more/{name}.ko"] = data
+        load += f"grep -q '^{name} ' /proc/modules || insmod {name}.ko || exit 1\n"
+    for program in programs:
+        with open(program, "rb") as f:
+            files["more/" + os.path.basename(program)] = f.read()
+    files["more/load"] = load.encode()
+    overlay.append_files(path, INITRD, files)

@@ -4,7 +4,6 @@
 
 import hashlib
 import os
-import sys
 
 import checks
 import vm
@@ -54,20 +53,13 @@ def power_off(t):
     assert t.vm.power_off() == 0
 
 
-def main():
-    t = checks.Checks()
-    try:
-        vm.build_guests("i386")
-    except vm.VmError as error:
-        print(f"skip - i386: {error}")
-        return 77
+def flavours(t):
     for flavour in ("686", "686-pae"):
         if t.run(f"{flavour}: boot", start(flavour)):
             for check in (machine, pipelines, processes, floating_point, complaints, power_off):
                 t.run(f"{flavour}: {check.__name__.replace('_', ' ')}", check)
-    t.close()
-    return 1 if t.results["not ok"] else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    checks.require(["i386"])
+    checks.steps(checks.Checks(), flavours)

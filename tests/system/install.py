@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import background
+import checks
 import rfb
 
 FOLDER = "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64"
@@ -86,21 +87,8 @@ class Installer(background.NamedMachine):
         viewer.close()
 
 
-def main():
-    if not os.path.exists(os.path.join(FOLDER, "linux")):
-        print("the package debian-installer-12-netboot-amd64 is not installed")
-        return 77
-    if shutil.which("grub-mkrescue") is None or not os.path.exists("/usr/lib/grub/i386-pc"):
-        print("the package grub-pc-bin is not installed")
-        return 77
-    t = Installer(sys.argv[1] if len(sys.argv) > 1 else None)
-    try:
-        t.make_cd()
-        t.drive()
-    finally:
-        t.close()
-    return t.status()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    checks.require(packages={os.path.join(FOLDER, "linux"): "debian-installer-12-netboot-amd64",
+                             "grub-mkrescue": "grub-common", "/usr/lib/grub/i386-pc": "grub-pc-bin"})
+    checks.steps(Installer(sys.argv[1] if len(sys.argv) > 1 else None), Installer.make_cd,
+                 Installer.drive)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-More files for the initial RAM disk: the kernel unpacks every archive of a concatenation, so ours is
+More files for an initial RAM disk: the kernel unpacks every archive of a concatenation, so ours is
 simply put behind it.
 """
 
@@ -68,8 +68,20 @@ def make_initrd(path, programs, base=vm.INITRAMFS, where="opt"):
     for program in programs:
         with open(program, "rb") as f:
             files[f"{where}/{os.path.basename(program)}"] = f.read()
+    return append_files(path, base, files)
+
+
+def append_files(path, base, files):
+    """Writes to `path` what `base` holds, with these files (as for archive) behind it."""
     with open(base, "rb") as f:
         data = f.read()
     with open(path, "wb") as f:
         f.write(data + b"\0" * (-len(data) % 512) + archive(files))
     return path
+
+
+def needs_of(module):
+    """Names of the modules that a kernel module, of these bytes, needs."""
+    at = module.index(b"\0depends=") + 9
+    names = module[at:module.index(b"\0", at)].decode().split(",")
+    return [name.replace("-", "_") for name in names if name]

@@ -5,10 +5,8 @@ The screen: what SeaBIOS writes on it, modes that a boot sector sets by the vide
 of them.
 """
 
-import os
-import sys
-
 import background
+import checks
 import picture
 
 # A boot sector for each mode: sets it, draws with 0xa000 in ES, and halts.
@@ -83,19 +81,6 @@ class Tests(background.NamedMachine):
         self.stop()
 
 
-def main():
-    if not os.path.exists(picture.VGA_ROM):
-        print("the package seabios is not installed")
-        return 77
-    t = Tests()
-    try:
-        t.text()
-        t.graphics()
-        t.without()
-    finally:
-        t.close()
-    return t.status()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    checks.require(packages={picture.VGA_ROM: "seabios"})
+    checks.steps(Tests(), Tests.text, Tests.graphics, Tests.without)

@@ -7,13 +7,11 @@ spectrum of the WAV file.
 
 import cmath
 import os
-import subprocess
-import sys
 import wave
 
 import checks
 import generic
-import vm
+import overlay
 
 MODULES = ["snd_intel8x0", "snd_pcm_oss", "snd_mixer_oss"]
 
@@ -26,14 +24,10 @@ def level(samples, hertz, rate=48000):
 
 class Sound(checks.Checks):
     def start(self):
-        program = self.path("play")
         source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "play.c")
-        subprocess.run(["cc", "-O2", "-static", "-o", program, source, "-lm"], check=True)
-        generic.make_initrd(self.path("initrd"), MODULES, [program])
         self.wav = self.path("out.wav")
-        self.vm = vm.Vm("doppel", kernel=generic.KERNEL, initrd=self.path("initrd"), memory="512M",
-                        extra=["--usb", "tablet", "--sound", f"ac97,wav={self.wav}"])
-        self.vm.prompt(300)
+        generic.boot(self, MODULES, overlay.compile_programs(source, self.dir), memory="512M",
+                     extra=["--usb", "tablet", "--sound", f"ac97,wav={self.wav}"])
 
     def sh(self, command, timeout=120):
         return self.vm.run(command, timeout)
@@ -75,23 +69,6 @@ class Sound(checks.Checks):
         self.check("half the volume is quieter", 10 < quiet < levels[5000] / 2, (quiet, levels))
 
 
-def main():
-    try:
-        vm.build_guests("generic")
-    except vm.VmError as error:
-        print(error)
-        return 77
-    t = Sound()
-    try:
-        t.start()
-        t.bound()
-        t.tones()
-    except (vm.VmError, AssertionError) as error:
-        t.check("no surprise", False, repr(error) + (t.vm.tail() if t.vm else ""))
-    finally:
-        t.close()
-    return t.status()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    checks.require(["generic"])
+    checks.steps(Sound(), Sound.start, Sound.bound, Sound.tones)

@@ -7,16 +7,14 @@ drivers, data are compared by checksum; firmware boots from them.
 
 import hashlib
 import os
-import shutil
 import subprocess
-import sys
 import time
 
 import checks
+import generic
 import qmp
 import vm
 
-GENERIC = os.path.join(vm.GUESTS, "generic")
 DISK_SIZE = 24 << 20
 BOARDS = {"ide": ("pc", "ata_piix"), "ahci": ("q35", "ahci")}
 
@@ -51,10 +49,9 @@ class Storage:
         self.iso = os.path.join(directory, bus + ".iso")
         self.file = iso(self.iso, directory, bus, 3 << 20)
         self.socket = os.path.join(directory, bus + ".control")
-        self.vm = vm.Vm("doppel", kernel=os.path.join(GENERIC, "vmlinuz"), memory="512M",
-                        initrd=os.path.join(GENERIC, "initramfs.cpio"),
-                        extra=["--machine", self.board, "--disk", f"{self.disk},bus={bus}",
-                               "--cdrom", self.iso, "--control", self.socket])
+        self.vm = generic.machine(memory="512M",
+                                  extra=["--machine", self.board, "--disk", f"{self.disk},bus={bus}",
+                                         "--cdrom", self.iso, "--control", self.socket])
 
     def step(self, work):
         return lambda checks: work()
@@ -153,25 +150,11 @@ class Storage:
             t.run(f"{self.bus}: power-off", self.step(self.end))
 
 
-def main():
-    for program in ("xorriso",):
-        if not shutil.which(program):
-            print(f"{program} is not installed")
-            return 77
-    try:
-        vm.build_guests("generic")
-    except vm.VmError as e:
-        print(e)
-        return 77
-    t = checks.Checks()
-    directory = vm.work_dir()
-    try:
-        for bus in BOARDS:
-            Storage(bus, directory).run(t)
-    finally:
-        shutil.rmtree(directory)
-    return t.status()
+def all_buses(t):
+    for bus in BOARDS:
+        Storage(bus, t.dir).run(t)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    checks.require(["generic"], {"xorriso": "xorriso"})
+    checks.steps(checks.Checks(), all_buses)

@@ -5,48 +5,25 @@ The USB controller with keyboard and tablet: Debian's xhci_pci and usbhid bind, 
 arrive as events, a sleeping port wakes; SeaBIOS knows the keyboard, too.
 """
 
-import base64
 import os
-import re
-import struct
-import sys
-import threading
-import time
 
-import background
+import checks
 import installer
 import picture
 import rfb
-import vm
+from installer import keys_of
 
-EVENT = struct.Struct("<qqHHi")  # struct input_event
 MODULES = ["xhci_pci", "usbhid", "hid_generic", "evdev", "bochs"]
 KEYBOARD, TABLET = "doppel USB keyboard", "doppel USB tablet"
 
 
-class Tests(background.NamedMachine):
+class Tests(installer.Shell):
     def __init__(self):
         super().__init__("usb")
 
     def start(self, board):
-        installer.make_initrd(self.path("initrd"), MODULES)
-        self.vm = vm.Vm(memory="512M", kernel=installer.KERNEL, initrd=self.path("initrd"),
-                        append="console=ttyS0 quiet rdinit=/bin/sh", env=self.env,
-                        extra=["--machine", board, "--name", self.name, "--usb", "keyboard,tablet",
-                               "--vga", "std", "--display", "vnc=unix:" + self.path("vnc")])
-        self.vm.expect(r"# ", 120)
-        self.vm.send("PS1=; PS2=\n")
-        self.sh("mount -t proc proc /proc; mount -t sysfs sysfs /sys; "
-                "mount -t devtmpfs dev /dev; depmod; stty -echo")
-        for name in MODULES:
-            self.sh(f"modprobe {name}", 60)
-        end = time.monotonic() + 30
-        while TABLET not in self.sh("cat /proc/bus/input/devices"):
-            assert time.monotonic() < end, self.sh("dmesg | tail -30")
-            time.sleep(0.5)
-
-    def sh(self, command, timeout=60):
-        return self.vm.run(command, timeout)[0]
+        self.boot(MODULES, extra=["--machine", board, "--usb", "keyboard,tablet", "--vga", "std"])
+        self.until(TABLET, "cat /proc/bus/input/devices")
 
     def drivers(self, board):
         names = self.sh("cat /proc/bus/input/devices")
@@ -56,29 +33,7 @@ class Tests(background.NamedMachine):
                    "0003:0627:0001.0001" in bound and "0003:0627:0001.0002" in bound,
                    names + bound + self.sh("dmesg | tail -40"))
 
-    def device(self, word):
-        """The event file of the input device with `word` in its name."""
-        for block in self.sh("cat /proc/bus/input/devices").split("\n\n"):
-            if word in block:
-                return "/dev/input/" + re.search(r"event\d+", block).group()
-        raise AssertionError(f"no device {word}")
-
-    def events(self, word, act, count):
-        """What `act` makes of a device: the first `count` events, as (type, code, value)."""
-        path, out = self.device(word), []
-        reader = threading.Thread(target=lambda: out.append(self.sh(
-            f"dd if={path} bs=24 count={count} 2>/dev/null | base64", 30)))
-        reader.start()
-        time.sleep(1)
-        act()
-        reader.join()
-        raw = base64.b64decode(out[0]) if out else b""
-        return [EVENT.unpack_from(raw, i)[2:] for i in range(0, len(raw) - 23, 24)]
-
     def keys(self, board):
-        def keys_of(got):
-            return [e[1:] for e in got if e[0] == 1]
-
         # EV_MSC scan code, EV_KEY, EV_SYN for each of: shift, a down, a up, shift
         got = self.events(KEYBOARD, lambda: self.viewer.press(0xffe1, ord("A")), 12)
         self.check(f"{board}: a viewer's keys arrive at usbhid",
@@ -103,7 +58,7 @@ class Tests(background.NamedMachine):
         got = self.events(TABLET, lambda: self.doppel("click", self.name, "320", "0"), 9)
         self.check(f"{board}: doppel click",
                    [e for e in got if e[0] == 3] == [(3, 0, 320 * 32767 // (width - 1)), (3, 1, 0)]
-                   and [e for e in got if e[0] == 1] == [(1, 0x110, 1), (1, 0x110, 0)], got)
+                   and keys_of(got) == [(0x110, 1), (0x110, 0)], got)
         got = self.events(TABLET, lambda: self.viewer.pointer(320, 0, 8), 2)
         self.check(f"{board}: the wheel", (2, 8, 1) in got, got)
 
@@ -111,12 +66,10 @@ class Tests(background.NamedMachine):
         """The driver takes the controller down and up again."""
         self.sh("echo 0000:00:1d.0 > /sys/bus/pci/drivers/xhci_hcd/unbind; sleep 1; "
                 "echo 0000:00:1d.0 > /sys/bus/pci/drivers/xhci_hcd/bind")
-        end = time.monotonic() + 30
-        while KEYBOARD not in self.sh("cat /proc/bus/input/devices") and time.monotonic() < end:
-            time.sleep(0.5)
+        self.until(KEYBOARD, "cat /proc/bus/input/devices")
         got = self.events(KEYBOARD, lambda: self.doppel("key", self.name, "x"), 6)
         self.check(f"{board}: after the driver has been restarted",
-                   [e[1:] for e in got if e[0] == 1] == [(45, 1), (45, 0)], got)
+                   keys_of(got) == [(45, 1), (45, 0)], got)
 
     def suspend(self, board):
         """An idle port sleeps; a key wakes it."""
@@ -127,7 +80,7 @@ class Tests(background.NamedMachine):
         state = self.sh(f"cat {hubs[0]}/power/runtime_status")
         got = self.events(KEYBOARD, lambda: self.doppel("key", self.name, "y"), 6)
         self.check(f"{board}: with the keyboard's power management on ({state})",
-                   [e[1:] for e in got if e[0] == 1] == [(21, 1), (21, 0)], got)
+                   keys_of(got) == [(21, 1), (21, 0)], got)
 
     def linux(self, board):
         self.start(board)
@@ -146,6 +99,9 @@ class Tests(background.NamedMachine):
 
     def firmware(self):
         """A boot sector that shows what int 16h gives it."""
+        if not os.path.exists(picture.VGA_ROM):
+            self.report("skip", "SeaBIOS reads the USB keyboard", "the package seabios is not installed")
+            return
         code = bytes.fromhex("fa31c08ed88ed0bc007cfb" "30e4cd16b40ecd10ebf6")
         with open(self.path("disk"), "wb") as f:
             f.write((code.ljust(510, b"\0") + b"\x55\xaa").ljust(1 << 20, b"\0"))
@@ -158,24 +114,6 @@ class Tests(background.NamedMachine):
         self.stop()
 
 
-def main():
-    if not os.path.exists(installer.KERNEL):
-        print("the package debian-installer-12-netboot-amd64 is not installed")
-        return 77
-    t = Tests()
-    try:
-        for board in ("q35", "pc"):
-            t.linux(board)
-        if os.path.exists(picture.VGA_ROM):
-            t.firmware()
-        else:
-            t.report("skip", "SeaBIOS reads the USB keyboard", "the package seabios is not installed")
-    except (vm.VmError, AssertionError) as error:
-        t.check("no surprise", False, repr(error) + (t.vm.tail() if t.vm else ""))
-    finally:
-        t.close()
-    return t.status()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    checks.require(packages={installer.KERNEL: installer.PACKAGE})
+    checks.steps(Tests(), lambda t: t.linux("q35"), lambda t: t.linux("pc"), Tests.firmware)

@@ -78,10 +78,10 @@ def _end_with_parent():
 
 class Vm:
     """
-    One machine. Options: memory ("1G"), cpus (1, or $DOPPEL_CPUS), kernel, initrd, append, disks (a list of paths, each
-    with ",readonly" or ",snapshot" behind it if wanted), net (False, True, what follows "user,", or
-    a list of values of --net), no_reboot, debug_exit, extra (further words for the monitor), wrapper (words before the
-    monitor's), log (a file that gets all serial output).
+    One machine. Options: memory ("1G"), cpus (1, or $DOPPEL_CPUS), kernel, initrd, append, disks (a
+    list of paths, each with ",readonly" or ",snapshot" behind it if wanted), net (False, True, what
+    follows "user,", or a list of values of --net), no_reboot, debug_exit, extra (further words for
+    the monitor), wrapper (words before the monitor's), log (a file that gets all serial output).
     """
 
     def __init__(self, monitor=None, *, memory="1G", cpus=None, kernel=KERNEL, initrd=INITRAMFS,

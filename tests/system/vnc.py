@@ -11,10 +11,10 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 
 import background
+import checks
 import picture
 import rfb
 
@@ -141,21 +141,7 @@ class Tests(background.NamedMachine):
         self.stop()
 
 
-def main():
-    if not os.path.exists(picture.VGA_ROM):
-        print("the package seabios is not installed")
-        return 77
-    t = Tests()
-    try:
-        t.viewer()
-        t.scripted()
-        t.password()
-        t.stock_viewer()
-        t.browser()
-    finally:
-        t.close()
-    return t.status()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    checks.require(packages={picture.VGA_ROM: "seabios"})
+    checks.steps(Tests(), Tests.viewer, Tests.scripted, Tests.password, Tests.stock_viewer,
+                 Tests.browser)

@@ -5,23 +5,18 @@ The watchdog: Debian's i6300esb binds, keeps the machine alive while it is fed, 
 asked for happen when it is not.
 """
 
-import os
-import sys
 import time
 
 import checks
 import generic
 import qmp
-import vm
 
 
 class Watchdog(checks.Checks):
     def start(self, action):
-        generic.make_initrd(self.path("initrd"), ["i6300esb"])
         self.socket = self.path(action + ".control")
-        self.vm = vm.Vm("doppel", kernel=generic.KERNEL, initrd=self.path("initrd"), memory="256M",
-                        extra=["--watchdog", action, "--control", self.socket])
-        self.vm.prompt(300)
+        generic.boot(self, ["i6300esb"], memory="256M",
+                     extra=["--watchdog", action, "--control", self.socket])
         out, status = self.vm.run("/more/load; cat /sys/class/watchdog/watchdog0/identity "
                                   "/sys/class/watchdog/watchdog0/bootstatus", 60)
         assert status == 0, out
@@ -67,23 +62,6 @@ class Watchdog(checks.Checks):
         self.vm.kill()
 
 
-def main():
-    try:
-        vm.build_guests("generic")
-    except vm.VmError as error:
-        print(error)
-        return 77
-    t = Watchdog()
-    try:
-        t.reset()
-        t.power_off()
-        t.pause()
-    except (vm.VmError, AssertionError) as error:
-        t.check("no surprise", False, repr(error) + (t.vm.tail() if t.vm else ""))
-    finally:
-        t.close()
-    return t.status()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    checks.require(["generic"])
+    checks.steps(Watchdog(), Watchdog.reset, Watchdog.power_off, Watchdog.pause)
