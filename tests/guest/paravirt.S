@@ -86,12 +86,24 @@ taken:
     CHECK_EQ "\name", %rax, \value
 .endm
 
-.macro TAKE vector
-    SELF_IPI \vector
+/* What waits is taken. */
+.macro LET_IN
     sti
     nop
     nop
     cli
+.endm
+
+.macro TAKE vector
+    SELF_IPI \vector
+    LET_IN
+.endm
+
+/* The MSR in ECX does not take this. */
+.macro REFUSES name, value, high=0
+    movl $\high, %edx
+    movl $\value, %eax
+    FAULTS "\name", GP, 0, wrmsr
 .endm
 
 ends:
@@ -127,18 +139,12 @@ ends:
     TAKE 0x50
     CHECK_EQ "one is left in service", word, 1
     SELF_IPI 0x40
-    sti
-    nop
-    nop
-    cli
+    LET_IN
     CHECK_EQ "one of lower priority waits for its end", count, 1
     CHECK_EQ "which is now to be written", word, 0
     movq $2, answer
     APIC_WRITE APIC_EOI, 0
-    sti
-    nop
-    nop
-    cli
+    LET_IN
     CHECK_EQ "and then comes", count, 2
 
     /* The same, ended in memory before the other one arrives. */
@@ -166,36 +172,22 @@ ends:
 
 ends_badly:
     movl $MSR_EOI, %ecx
-    xorl %edx, %edx
-    movl $word+2, %eax
-    FAULTS "a reserved bit of the MSR is #GP", GP, 0, wrmsr
-    movl $NO_MEMORY+1, %eax
-    FAULTS "an address without memory is #GP", GP, 0, wrmsr
-    movl $APIC+1, %eax
-    FAULTS "the local APIC's is none", GP, 0, wrmsr
-    movl $TOP+1, %eax
-    FAULTS "nor is that behind all memory", GP, 0, wrmsr
-    movl $-1, %edx
-    movl $-3, %eax
-    FAULTS "nor the last of all", GP, 0, wrmsr
+    REFUSES "a reserved bit of the MSR is #GP", word+2
+    REFUSES "an address without memory is #GP", NO_MEMORY+1
+    REFUSES "the local APIC's is none", APIC+1
+    REFUSES "nor is that behind all memory", TOP+1
+    REFUSES "nor the last of all", -3, -1
     MSR_READ MSR_EOI
     CHECK_EQ "the MSR stays what it was", %rax, 0
     ret
 
 steal:
     movl $MSR_STEAL, %ecx
-    xorl %edx, %edx
-    movl $record+3, %eax
-    FAULTS "stolen time: reserved bits are #GP", GP, 0, wrmsr
-    movl $record+0x21, %eax
-    FAULTS "as is a record that is not aligned", GP, 0, wrmsr
-    movl $NO_MEMORY+1, %eax
-    FAULTS "or without memory", GP, 0, wrmsr
-    movl $TOP+1, %eax
-    FAULTS "or behind all memory", GP, 0, wrmsr
-    movl $-1, %edx
-    movl $-63, %eax
-    FAULTS "or at the end of all", GP, 0, wrmsr
+    REFUSES "stolen time: reserved bits are #GP", record+3
+    REFUSES "as is a record that is not aligned", record+0x21
+    REFUSES "or without memory", NO_MEMORY+1
+    REFUSES "or behind all memory", TOP+1
+    REFUSES "or at the end of all", -63, -1
     MSR_WRITE MSR_STEAL, record+1
     MSR_READ MSR_STEAL
     CHECK_EQ "the MSR of stolen time reads back", %rax, record+1
@@ -290,10 +282,7 @@ ipis:
     movl $0x50, %esi
     HYPERCALL HC_IPI
     CHECK_EQ "an IPI to one", %rax, 1
-    sti
-    nop
-    nop
-    cli
+    LET_IN
     CHECK_EQ "comes", last, 0x50
     CHECK_EQ "once", count, 1
     movq $-2, %rbx
@@ -305,10 +294,7 @@ ipis:
     movl $0xffffffff, %edx
     HYPERCALL HC_IPI
     CHECK_EQ "nor from the last id on", %rax, 0
-    sti
-    nop
-    nop
-    cli
+    LET_IN
     CHECK_EQ "none came", count, 1
     ret
 
