@@ -5,7 +5,6 @@
  */
 #include "fuzz.h"
 
-#include "../tests/device/suite_env.h"
 #include "../tests/device/usb_driver.h"
 #include "dev/usb/xhci.h"
 
@@ -18,11 +17,6 @@ static struct {
     struct usbd d;
 } t;
 
-static void settle(void)
-{
-    suite_settle(&t.env);
-}
-
 static void make(void)
 {
     suite_env_init(&t.env, RAM_SIZE);
@@ -34,22 +28,6 @@ static void make(void)
                                                    .keyboard = true,
                                                    .tablet = true},
                              &t.dev, NULL) == 0);
-}
-
-/* A device in use, so that the input needs not find the way there. */
-static void use_device(void)
-{
-    usbd_find(&t.d, t.env.pci, t.env.mmio, t.env.ram, DEVFN, true);
-    usbd_start(&t.d);
-    usbd_write(&t.d, USBD_PORTS, 1 << 4 | 1 << 9);
-    settle();
-    usbd_enable_slot(&t.d);
-    settle();
-    usbd_address(&t.d, 1, 1);
-    settle();
-    usbd_configure(&t.d, 1);
-    usbd_control(&t.d, 1, 0, 9, 1, 0, 0);
-    settle();
 }
 
 static void put_trb(struct usbd_ring *r, struct fuzz_input *in)
@@ -106,10 +84,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (t.env.ram == NULL)
         make();
     t.dev.ops->reset(t.dev.self);
-    use_device();
+    usbd_use(&t.d, &t.env, DEVFN); /* so that the input needs not find the way there */
     while (in.left > 0) {
         step(&in);
-        settle();
+        suite_settle(&t.env);
     }
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "temp_disk.h"
 
 #define DEVFN PCI_DEVFN(3, 0)
+#define BARS_SIZE 0x100000u
 #define DISK_SIZE (256 << 10)
 
 static int create(struct suite_env *env, struct device *dev)
@@ -33,7 +34,7 @@ static void busy(struct suite_env *env, struct device *dev)
 {
     struct nvd d;
 
-    nvd_find(&d, env->pci, env->ports, env->mmio, env->ram, DEVFN, true);
+    nvd_find(&d, env, DEVFN, true);
     nvd_enable(&d);
     nvd_submit(&d, 0, nvd_create_cq(1));
     nvd_submit(&d, 0, nvd_create_sq(1));
@@ -48,8 +49,8 @@ const struct suite_class suite_nvme = {
     .finish = finish,
     .busy = busy,
     .ranges = {{false, 0xcf8, 8},
-               {true, NVD_WINDOW, NVD_WINDOW_SIZE},
-               {true, NVD_WINDOW, 0x40},
-               {true, NVD_WINDOW + 0x1000, 0x20},
+               {true, SUITE_WINDOW, BARS_SIZE},
+               {true, SUITE_WINDOW, 0x40},
+               {true, SUITE_WINDOW + 0x1000, 0x20},
                {true, SUITE_ECAM + (DEVFN << 12), 4096}},
 };

@@ -25,17 +25,7 @@ static void busy(struct suite_env *env, struct device *dev)
 {
     struct usbd d;
 
-    usbd_find(&d, env->pci, env->mmio, env->ram, DEVFN, true);
-    usbd_start(&d);
-    usbd_write(&d, USBD_PORTS, 1 << 4 | 1 << 9);
-    suite_settle(env);
-    usbd_enable_slot(&d);
-    suite_settle(env);
-    usbd_address(&d, 1, 1);
-    suite_settle(env);
-    usbd_configure(&d, 1);
-    usbd_control(&d, 1, 0, 9, 1, 0, 0);
-    suite_settle(env);
+    usbd_use(&d, env, DEVFN);
     usbd_poll(&d, 1, 8);
     for (unsigned i = 0; i < 5; i++)
         (void)!xhci_key(dev->self, KEY_A + i, true);
@@ -46,9 +36,9 @@ const struct suite_class suite_xhci = {
     .create = create,
     .busy = busy,
     .ranges = {{false, 0xcf8, 8},
-               {true, USBD_WINDOW, 0x4000},
-               {true, USBD_WINDOW + 0x40, 0x40},
-               {true, USBD_WINDOW + 0x440, 0x80},
-               {true, USBD_WINDOW + 0x1020, 0x20},
-               {true, USBD_WINDOW + 0x2000, 0x24}},
+               {true, SUITE_WINDOW, 0x4000},
+               {true, SUITE_WINDOW + 0x40, 0x40},
+               {true, SUITE_WINDOW + 0x440, 0x80},
+               {true, SUITE_WINDOW + 0x1020, 0x20},
+               {true, SUITE_WINDOW + 0x2000, 0x24}},
 };

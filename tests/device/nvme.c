@@ -71,7 +71,7 @@ static int setup_with(void **state, bool msix)
                                  &v->dev, NULL),
                      0);
     v->dev.ops->reset(v->dev.self);
-    nvd_find(&v->d, around->pci, around->ports, around->mmio, around->ram, DEVFN, msix);
+    nvd_find(&v->d, around, DEVFN, msix);
     assert_int_equal(pthread_create(&v->thread, NULL, loop_main, around->loop), 0);
     *state = v;
     return 0;

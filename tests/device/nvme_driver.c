@@ -19,17 +19,14 @@ static uint64_t cq_base(unsigned q)
     return sq_base(q) + 0x1000;
 }
 
-void nvd_find(struct nvd *d, struct pci_bus *pci, struct bus *ports, struct bus *mmio,
-              struct ram *ram, unsigned devfn, bool msix)
+void nvd_find(struct nvd *d, struct suite_env *env, unsigned devfn, bool msix)
 {
-    struct pci_windows w = {.mem32_base = NVD_WINDOW, .mem32_size = NVD_WINDOW_SIZE};
+    struct bus *ports = env->ports, *mmio = env->mmio;
 
-    if (pci_bus_assign(pci, &w, NULL) < 0)
-        abort();
-    *d = (struct nvd){.mmio = mmio, .ram = ram};
+    suite_place(env, devfn);
+    *d = (struct nvd){.mmio = mmio, .ram = env->ram};
     d->bar = drv_bar(ports, devfn, 0);
     d->msix = drv_bar(ports, devfn, 4);
-    drv_config_set(ports, devfn, 4, drv_config(ports, devfn, 4) | 4); /* bus master */
     for (unsigned at = drv_config(ports, devfn, 0x34) & 0xff; at != 0 && msix;) {
         uint32_t cap = drv_config(ports, devfn, at);
 

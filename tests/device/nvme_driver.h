@@ -3,11 +3,8 @@
 #ifndef DOPPEL_TESTS_DEVICE_NVME_DRIVER_H
 #define DOPPEL_TESTS_DEVICE_NVME_DRIVER_H
 
-#include "bus/pci.h"
-#include "mem/ram.h"
+#include "suite_env.h"
 
-#define NVD_WINDOW 0xc0000000u
-#define NVD_WINDOW_SIZE 0x100000u
 #define NVD_ENTRIES 8u
 #define NVD_QUEUES 0x10000u /* where the driver's queues are, 8 KB for each pair */
 
@@ -32,8 +29,7 @@ struct nvd_completion {
 };
 
 /* Places BARs and finds them; MSI-X on if `msix`. */
-void nvd_find(struct nvd *d, struct pci_bus *pci, struct bus *ports, struct bus *mmio,
-              struct ram *ram, unsigned devfn, bool msix);
+void nvd_find(struct nvd *d, struct suite_env *env, unsigned devfn, bool msix);
 void nvd_enable(struct nvd *d); /* does not wait */
 uint32_t nvd_status(struct nvd *d);
 void nvd_submit(struct nvd *d, unsigned queue, struct nvd_command c);

@@ -39,16 +39,13 @@ void usbd_write(struct usbd *d, unsigned reg, uint32_t value)
     bus_write(d->mmio, d->bar + reg, value, 4);
 }
 
-void usbd_find(struct usbd *d, struct pci_bus *pci, struct bus *mmio, struct ram *ram,
-               unsigned devfn, bool msi)
+void usbd_find(struct usbd *d, struct suite_env *env, unsigned devfn, bool msi)
 {
-    const struct pci_windows w = {.mem32_base = USBD_WINDOW, .mem32_size = 0x100000};
+    struct pci_bus *pci = env->pci;
 
-    *d = (struct usbd){.mmio = mmio, .ram = ram};
-    if (pci_bus_assign(pci, &w, NULL) < 0)
-        abort();
+    *d = (struct usbd){.mmio = env->mmio, .ram = env->ram};
+    suite_place(env, devfn);
     d->bar = pci_config_read(pci, 0, devfn, PCI_REG_BAR0, 4) & ~UINT32_C(15);
-    pci_config_write(pci, 0, devfn, PCI_REG_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
     if (msi) {
         unsigned cap = pci_config_read(pci, 0, devfn, PCI_REG_CAPS, 1);
 
@@ -224,4 +221,19 @@ void usbd_poll(struct usbd *d, unsigned slot, uint32_t length)
 {
     usbd_put(d, &d->reports, USBD_BUFFER + 0x200, length, NORMAL << 10 | IOC | ISP);
     usbd_ring(d, slot, 3);
+}
+
+void usbd_use(struct usbd *d, struct suite_env *env, unsigned devfn)
+{
+    usbd_find(d, env, devfn, true);
+    usbd_start(d);
+    usbd_write(d, USBD_PORTS, 1 << 4 | 1 << 9); /* its reset */
+    suite_settle(env);
+    usbd_enable_slot(d);
+    suite_settle(env);
+    usbd_address(d, 1, 1);
+    suite_settle(env);
+    usbd_configure(d, 1);
+    usbd_control(d, 1, 0, 9, 1, 0, 0);
+    suite_settle(env);
 }

@@ -3,10 +3,8 @@
 #ifndef DOPPEL_TESTS_DEVICE_USB_DRIVER_H
 #define DOPPEL_TESTS_DEVICE_USB_DRIVER_H
 
-#include "bus/pci.h"
-#include "mem/ram.h"
+#include "suite_env.h"
 
-#define USBD_WINDOW 0xc0000000u
 #define USBD_RINGS 0x20000u /* where the driver's structures are */
 #define USBD_SIZE 0x10000u
 #define USBD_BUFFER (USBD_RINGS + 0xf000u)
@@ -32,8 +30,7 @@ struct usbd {
 };
 
 /* Places the BAR, turns bus mastering on and MSI if `msi`. */
-void usbd_find(struct usbd *d, struct pci_bus *pci, struct bus *mmio, struct ram *ram,
-               unsigned devfn, bool msi);
+void usbd_find(struct usbd *d, struct suite_env *env, unsigned devfn, bool msi);
 void usbd_start(struct usbd *d); /* rings, run */
 uint32_t usbd_read(struct usbd *d, unsigned reg);
 void usbd_write(struct usbd *d, unsigned reg, uint32_t value);
@@ -52,5 +49,7 @@ void usbd_configure(struct usbd *d, unsigned slot); /* the endpoint of its repor
 void usbd_control(struct usbd *d, unsigned slot, uint8_t type, uint8_t request, uint16_t value,
                   uint16_t index, uint16_t length);
 void usbd_poll(struct usbd *d, unsigned slot, uint32_t length); /* one report */
+/* All of them but the last, for the device at port 1 as slot 1, whatever comes of them; with MSI. */
+void usbd_use(struct usbd *d, struct suite_env *env, unsigned devfn);
 
 #endif

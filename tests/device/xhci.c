@@ -57,7 +57,7 @@ static void open_env(struct env *v, bool msi)
                                                        .tablet = true},
                                  &v->dev, NULL),
                      0);
-    usbd_find(&v->d, around->pci, around->mmio, around->ram, DEVFN, msi);
+    usbd_find(&v->d, around, DEVFN, msi);
     usbd_start(&v->d);
     settle(v);
 }
