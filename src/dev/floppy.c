@@ -358,27 +358,36 @@ int floppy_map(struct floppy *f, struct bus *ports)
 
 /* --- disks --- */
 
-static int medium_of(struct block_backend *b, struct fdc_medium *m, unsigned *type, struct err *e)
+/* What is in a drive with this disk, or without one. Returns the drive's type; 0: it is none. */
+static unsigned medium_of(struct block_backend *b, struct fdc_medium *m)
 {
+    unsigned type;
+
     *m = (struct fdc_medium){0};
-    *type = DEFAULT_TYPE;
     if (b == NULL)
-        return 0;
-    *type = fdc_format(block_size(b), m);
+        return DEFAULT_TYPE;
+    type = fdc_format(block_size(b), m);
     m->readonly = block_readonly(b);
-    return *type != 0
-               ? 0
-               : err_set(e, EINVAL,
-                         "floppy disk '%s' has %llu bytes; there are those of 160, 180, 320, "
-                         "360, 720, 800, 1200, 1440, 1600, 1680 and 2880 KB",
-                         block_path(b), (unsigned long long)block_size(b));
+    return type;
+}
+
+int floppy_check(struct block_backend *b, struct err *e)
+{
+    struct fdc_medium m;
+
+    if (medium_of(b, &m) != 0)
+        return 0;
+    return err_set(e, EINVAL,
+                   "floppy disk '%s' has %llu bytes; there are those of 160, 180, 320, 360, 720, "
+                   "800, 1200, 1440, 1600, 1680 and 2880 KB",
+                   block_path(b), (unsigned long long)block_size(b));
 }
 
 int floppy_add(struct floppy *f, struct block_backend *b, unsigned *type, struct err *e)
 {
     unsigned drive = f->drives;
     struct fdc_medium m;
-    int rc = medium_of(b, &m, type, e);
+    int rc = floppy_check(b, e);
 
     if (rc < 0)
         return rc;
@@ -388,6 +397,7 @@ int floppy_add(struct floppy *f, struct block_backend *b, unsigned *type, struct
         rc = block_channel_open(b, f->cfg.loop, NULL, NULL, &f->channel[drive]);
     if (rc < 0)
         return err_set(e, -rc, "cannot set up a floppy drive: %s", strerror(-rc));
+    *type = medium_of(b, &m);
     f->chip.drive[drive].present = true;
     fdc_set_medium(&f->chip, drive, &m);
     f->drives++;
@@ -413,23 +423,15 @@ static void exchange(void *opaque)
         c->rc = block_channel_open(c->backend, c->f->cfg.loop, NULL, NULL, channel);
 }
 
-int floppy_change(struct floppy *f, unsigned drive, struct block_backend *b, struct err *e)
+int floppy_change(struct floppy *f, unsigned drive, struct block_backend *b)
 {
     struct change c = {.f = f, .drive = drive, .backend = b};
+    bool ran = pause(f);
     struct fdc_medium m;
-    unsigned type;
-    int rc = medium_of(b, &m, &type, e);
-    bool ran;
+    int rc = loop_call(f->cfg.loop, exchange, &c);
 
-    if (rc < 0)
-        return rc;
-    ran = pause(f);
-    rc = loop_call(f->cfg.loop, exchange, &c);
     rc = rc == 0 ? c.rc : rc;
-    if (rc < 0) {
-        m = (struct fdc_medium){0};
-        err_set(e, -rc, "cannot open a floppy disk: %s", strerror(-rc));
-    }
+    (void)medium_of(rc == 0 ? b : NULL, &m);
     lock_take(&f->lock);
     fdc_set_medium(&f->chip, drive, &m);
     lock_drop(&f->lock);

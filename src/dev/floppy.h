@@ -30,12 +30,13 @@ struct device floppy_device(struct floppy *f);
 int floppy_map(struct floppy *f, struct bus *ports) MUST_CHECK;
 
 /* The next drive, before the machine runs; `b` may be NULL: no disk is inside. *type: of the drive,
- * as CMOS byte 0x10 has it. -EINVAL with a sentence: no floppy disk has that size. */
+ * as CMOS byte 0x10 has it. */
 int floppy_add(struct floppy *f, struct block_backend *b, unsigned *type, struct err *e) MUST_CHECK;
 
-/* Another disk, or none; main thread, also while vCPUs run. The old one is not used any more when
- * it returns. */
-int floppy_change(struct floppy *f, unsigned drive, struct block_backend *b,
-                  struct err *e) MUST_CHECK;
+/* Is it a floppy disk, by its size? -EINVAL with a sentence: it is none. NULL is fine. */
+int floppy_check(struct block_backend *b, struct err *e) MUST_CHECK;
+/* Another disk, which was checked, or none; main thread, also while vCPUs run. The old one is not
+ * used any more when it returns; after an error the drive is empty. */
+int floppy_change(struct floppy *f, unsigned drive, struct block_backend *b) MUST_CHECK;
 
 #endif

@@ -64,7 +64,12 @@ int machine_add_floppy(struct machine *m, struct block_backend *b, struct loop *
     return 0;
 }
 
-int machine_change_floppy(struct machine *m, unsigned drive, struct block_backend *b, struct err *e)
+int machine_check_floppy(struct block_backend *b, struct err *e)
 {
-    return floppy_change(m->floppy, drive, b, e);
+    return floppy_check(b, e);
+}
+
+int machine_change_floppy(struct machine *m, unsigned drive, struct block_backend *b)
+{
+    return floppy_change(m->floppy, drive, b);
 }

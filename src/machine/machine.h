@@ -98,7 +98,8 @@ int machine_add_ata_disk(struct machine *m, struct block_backend *b, struct loop
 /* A CD-ROM drive, numbered from 0; without a medium if `b` is NULL. */
 int machine_add_cdrom(struct machine *m, struct block_backend *b, struct loop *io,
                       struct err *e) MUST_CHECK;
-/* Another medium, or none; also while vCPUs run. The old back end is not used any more then. */
+/* Another medium, or none; also while vCPUs run. The old back end is not used any more then; after
+ * an error the drive is empty. */
 int machine_change_cdrom(struct machine *m, unsigned cdrom, struct block_backend *b) MUST_CHECK;
 /* Has the guest locked the tray? Tell it that a person wants it open. Also while vCPUs run. */
 bool machine_cdrom_locked(struct machine *m, unsigned cdrom);
@@ -106,9 +107,10 @@ void machine_cdrom_request(struct machine *m, unsigned cdrom);
 /* A floppy drive, numbered from 0, with a disk of a size that there is, or empty if `b` is NULL. */
 int machine_add_floppy(struct machine *m, struct block_backend *b, struct loop *io,
                        struct err *e) MUST_CHECK;
-/* As machine_change_cdrom. */
-int machine_change_floppy(struct machine *m, unsigned drive, struct block_backend *b,
-                          struct err *e) MUST_CHECK;
+/* Is it a floppy disk, by its size? */
+int machine_check_floppy(struct block_backend *b, struct err *e) MUST_CHECK;
+/* As machine_change_cdrom, with a disk that was checked. */
+int machine_change_floppy(struct machine *m, unsigned drive, struct block_backend *b) MUST_CHECK;
 /* A network card; `backend` belongs to `io` and outlives the machine. */
 struct machine_net {
     enum net_model model;

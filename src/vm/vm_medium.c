@@ -52,14 +52,14 @@ int vm_change_medium(struct vm *vm, unsigned i, const char *path, bool force, st
     }
     if (path != NULL)
         rc = block_open(&o, &next, e);
-    if (rc < 0)
-        return rc;
-    rc = floppy ? machine_change_floppy(vm->machine, drive, next, e)
-                : machine_change_cdrom(vm->machine, drive, next);
-    if (floppy && rc == -EINVAL) { /* no floppy disk: the old one stays */
+    if (rc == 0 && floppy)
+        rc = machine_check_floppy(next, e);
+    if (rc < 0) { /* what is in the drive stays there */
         block_close(next);
         return rc;
     }
+    rc = floppy ? machine_change_floppy(vm->machine, drive, next)
+                : machine_change_cdrom(vm->machine, drive, next);
     vm->disks[i] = rc == 0 ? next : NULL;
     block_close(old);
     if (old != NULL)
