@@ -111,7 +111,7 @@ bool i6300esb_level(const struct i6300esb_chip *c)
 }
 
 static const struct state_field fields[] = {
-    STATE_ARRAY_F(struct i6300esb_chip, preload, STATE_U32, 2),
+    STATE_FIELD_(struct i6300esb_chip, preload, STATE_U32, 2, PRELOAD_MAX),
     STATE_U16_F(struct i6300esb_chip, config),
     STATE_MAX_F(struct i6300esb_chip, lock, STATE_U8, LOCK_WRITABLE),
     STATE_MAX_F(struct i6300esb_chip, unlock, STATE_U8, 2),
