@@ -124,7 +124,7 @@ static void on_run(void *self)
     struct e1000 *e = self;
 
     e1000_run_tx(e);
-    /* What a pause kept from being told. */
+    /* Of what was sent, and what a pause kept from being told. */
     nic_lock(&e->nic);
     e1000_note(e);
     e1000_unlock(e);

@@ -21,7 +21,7 @@ struct e1000 {
 void e1000_note(struct e1000 *e);
 void e1000_unlock(struct e1000 *e);
 
-void e1000_run_tx(struct e1000 *e); /* e1000_tx.c: on the loop */
+void e1000_run_tx(struct e1000 *e); /* e1000_tx.c: on the loop, before e1000_note */
 
 /* e1000_rx.c: on the loop; see struct nic_ops. */
 bool e1000_fits(void *self, uint32_t frames);

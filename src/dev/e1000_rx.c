@@ -132,7 +132,7 @@ static void store(struct e1000 *e, struct nic_wire *w, struct verdict *v)
     uint32_t size = e1000_buffer_size(&e->chip), need = ((uint32_t)w->total + size - 1) / size;
 
     if (need > before || need > MAX_BUFFERS) {
-        e->chip.stats[0x10 / 4]++; /* MPC: missed */
+        e1000_count_missed(&e->chip);
         e1000_raise(&e->chip, E1000_RXO);
         return;
     }

@@ -108,7 +108,7 @@ static bool fetch(struct e1000 *e, struct frame *f)
 static void count(struct e1000 *e, const uint8_t *frame, size_t len)
 {
     nic_lock(&e->nic);
-    e1000_count_tx(&e->chip, frame, len);
+    e1000_count_tx(&e->chip, frame, len, 1);
     nic_unlock(&e->nic);
 }
 
@@ -180,15 +180,12 @@ static bool describe_gso(struct e1000 *e, struct frame *f, struct net_meta *meta
 /* The pieces are counted as they would leave; their sizes differ in the last one only. */
 static void count_pieces(struct e1000 *e, const struct frame *f)
 {
-    size_t left = f->len - f->context.hdrlen;
+    const struct e1000_context *x = &f->context;
+    uint32_t payload = (uint32_t)f->len - x->hdrlen, last = payload % x->mss;
 
     nic_lock(&e->nic);
-    while (left > 0) {
-        size_t size = left < f->context.mss ? left : f->context.mss;
-
-        e1000_count_tx(&e->chip, e->nic.tx_frame, f->context.hdrlen + size);
-        left -= size;
-    }
+    e1000_count_tx(&e->chip, e->nic.tx_frame, x->hdrlen + (size_t)x->mss, payload / x->mss);
+    e1000_count_tx(&e->chip, e->nic.tx_frame, x->hdrlen + (size_t)last, last != 0);
     nic_unlock(&e->nic);
 }
 
@@ -322,12 +319,8 @@ void e1000_run_tx(struct e1000 *e)
 
     while (done < BUDGET && (frames = step(e)) != 0)
         done += frames;
-    if (done == 0)
-        return;
-    nic_send_end(&e->nic);
-    nic_lock(&e->nic);
-    e1000_note(e);
-    e1000_unlock(e);
+    if (done != 0)
+        nic_send_end(&e->nic);
     if (done >= BUDGET)
         nic_kick(&e->nic);
 }

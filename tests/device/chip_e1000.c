@@ -292,6 +292,24 @@ static void test_statistics(void **state)
     assert_int_equal(e1000_read(&c, 0x40c0), 0);
 }
 
+/* Pieces of a large frame are counted together, and the counters stick at their end. */
+static void test_statistics_of_many(void **state)
+{
+    struct e1000_chip c = make();
+    const uint8_t frame[1514] = {0x52, 0x54};
+
+    e1000_count_tx(&c, frame, 1514, 45);
+    e1000_count_tx(&c, frame, 100, 0);
+    e1000_count_tx(&c, frame, 100, 1);
+    assert_int_equal(e1000_read(&c, 0x4080), 46); /* GPTC */
+    assert_int_equal(e1000_read(&c, 0x40ec), 45); /* PTC1522 */
+    assert_int_equal(e1000_read(&c, 0x40dc), 1);  /* PTC127 */
+    assert_int_equal(e1000_read(&c, 0x4090), 45 * 1518 + 104);
+    e1000_count_tx(&c, frame, 60, UINT32_MAX);
+    e1000_count_tx(&c, frame, 60, 7);
+    assert_int_equal(e1000_read(&c, 0x4080), UINT32_MAX);
+}
+
 /* --- what is sent --- */
 
 static uint16_t sum(const uint8_t *p, size_t len, uint32_t s)
@@ -434,12 +452,19 @@ static void test_context(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_eeprom),     cmocka_unit_test(test_eeprom_write),
-        cmocka_unit_test(test_phy),        cmocka_unit_test(test_link),
-        cmocka_unit_test(test_interrupts), cmocka_unit_test(test_rings),
-        cmocka_unit_test(test_filter),     cmocka_unit_test(test_vlan_and_length),
-        cmocka_unit_test(test_statistics), cmocka_unit_test(test_segmentation),
-        cmocka_unit_test(test_sums),       cmocka_unit_test(test_senseless_contexts),
+        cmocka_unit_test(test_eeprom),
+        cmocka_unit_test(test_eeprom_write),
+        cmocka_unit_test(test_phy),
+        cmocka_unit_test(test_link),
+        cmocka_unit_test(test_interrupts),
+        cmocka_unit_test(test_rings),
+        cmocka_unit_test(test_filter),
+        cmocka_unit_test(test_vlan_and_length),
+        cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_statistics_of_many),
+        cmocka_unit_test(test_segmentation),
+        cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_senseless_contexts),
         cmocka_unit_test(test_context),
     };
 

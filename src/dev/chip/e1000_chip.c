@@ -24,8 +24,6 @@ enum offset {
 };
 enum { BASE_LOW = 0x00, BASE_HIGH = 0x04, LENGTH = 0x08, HEAD = 0x10, TAIL = 0x18 };
 enum { STATUS_FD = 1 << 0, STATUS_LU = 1 << 1, STATUS_SPEED_1000 = 2 << 6 | 2 << 8 };
-enum { RAH_AV = 1u << 31 };
-enum { GOOD_OCTETS_RX = 0x88, GOOD_OCTETS_TX = 0x90, OCTETS_RX = 0xc0, OCTETS_TX = 0xc8 };
 
 static const struct {
     uint16_t offset;
@@ -97,7 +95,7 @@ void e1000_reset(struct e1000_chip *c, bool power_on)
     memset(&c->csum, 0, sizeof(c->csum));
     memset(&c->tso, 0, sizeof(c->tso));
     c->ra[0] = c->eeprom.word[0] | (uint32_t)c->eeprom.word[1] << 16;
-    c->ra[1] = c->eeprom.word[2] | RAH_AV;
+    c->ra[1] = c->eeprom.word[2] | E1000_RAH_AV;
     if (!power_on)
         return;
     memset(c->mta, 0, sizeof(c->mta));
@@ -213,15 +211,15 @@ static uint32_t read_stat(struct e1000_chip *c, uint32_t at)
     uint32_t v = c->stats[at / 4];
 
     switch (at) {
-    case GOOD_OCTETS_RX:
-    case GOOD_OCTETS_TX:
-    case OCTETS_RX:
-    case OCTETS_TX:
+    case E1000_GORC:
+    case E1000_GOTC:
+    case E1000_TOR:
+    case E1000_TOT:
         return v;
-    case GOOD_OCTETS_RX + 4:
-    case GOOD_OCTETS_TX + 4:
-    case OCTETS_RX + 4:
-    case OCTETS_TX + 4:
+    case E1000_GORC + 4:
+    case E1000_GOTC + 4:
+    case E1000_TOR + 4:
+    case E1000_TOT + 4:
         c->stats[at / 4 - 1] = 0;
         break;
     default:

@@ -95,6 +95,25 @@ enum e1000_rctl { /* 13.4.22 */
 };
 
 enum { E1000_TCTL_EN = 1 << 1, E1000_TCTL_PSP = 1 << 3 };
+#define E1000_RAH_AV 0x80000000u
+
+enum e1000_stat { /* offsets from 0x4000, 13.7; of 64 bits: octets */
+                  E1000_MPC = 0x10,
+                  E1000_PRC64 = 0x5c,
+                  E1000_GPRC = 0x74,
+                  E1000_BPRC = 0x78,
+                  E1000_MPRC = 0x7c,
+                  E1000_GPTC = 0x80,
+                  E1000_GORC = 0x88,
+                  E1000_GOTC = 0x90,
+                  E1000_TOR = 0xc0,
+                  E1000_TOT = 0xc8,
+                  E1000_TPR = 0xd0,
+                  E1000_TPT = 0xd4,
+                  E1000_PTC64 = 0xd8,
+                  E1000_MPTC = 0xf0,
+                  E1000_BPTC = 0xf4,
+};
 
 /* Descriptors: 16 bytes, sections 3.2.3 and 3.3. */
 enum { E1000_RXD_DD = 1, E1000_RXD_EOP = 2, E1000_RXD_IXSM = 4, E1000_RXD_VP = 8 };
@@ -196,7 +215,9 @@ uint32_t e1000_buffer_size(const struct e1000_chip *c); /* of a receive descript
  * found in the hash table. */
 bool e1000_accepts(const struct e1000_chip *c, const uint8_t *frame, size_t len, uint8_t *status);
 void e1000_count_rx(struct e1000_chip *c, const uint8_t *frame, size_t len);
-void e1000_count_tx(struct e1000_chip *c, const uint8_t *frame, size_t len);
+void e1000_count_missed(struct e1000_chip *c); /* there was no room */
+/* `n` frames like this one. */
+void e1000_count_tx(struct e1000_chip *c, const uint8_t *frame, size_t len, uint32_t n);
 
 /* A context descriptor, 16 bytes. */
 void e1000_take_context(struct e1000_chip *c, const uint8_t desc[16]);

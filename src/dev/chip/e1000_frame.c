@@ -10,7 +10,7 @@
 #include "dev/chip/e1000_chip.h"
 #include "net/frame.h"
 
-enum { ETH_HEADER = 14, RAH_AV = 1u << 31 };
+enum { ETH_HEADER = 14 };
 
 static bool is_broadcast(const uint8_t *mac)
 {
@@ -24,7 +24,7 @@ static bool is_broadcast(const uint8_t *mac)
 static bool exact_match(const struct e1000_chip *c, const uint8_t *mac)
 {
     for (unsigned i = 0; i < E1000_ADDRESSES; i++)
-        if ((c->ra[2 * i + 1] & RAH_AV) != 0 && ld_le32(mac) == c->ra[2 * i] &&
+        if ((c->ra[2 * i + 1] & E1000_RAH_AV) != 0 && ld_le32(mac) == c->ra[2 * i] &&
             ld_le16(mac + 4) == (uint16_t)c->ra[2 * i + 1])
             return true;
     return false;
@@ -77,30 +77,15 @@ bool e1000_accepts(const struct e1000_chip *c, const uint8_t *frame, size_t len,
 
 /* --- statistics --- */
 
-enum stat { /* offsets from 0x4000 */
-            PRC64 = 0x5c,
-            GPRC = 0x74,
-            BPRC = 0x78,
-            MPRC = 0x7c,
-            GPTC = 0x80,
-            GORC = 0x88,
-            GOTC = 0x90,
-            TOR = 0xc0,
-            TOT = 0xc8,
-            TPR = 0xd0,
-            TPT = 0xd4,
-            PTC64 = 0xd8,
-            MPTC = 0xf0,
-            BPTC = 0xf4,
-};
-
 /* They stick at their end. */
-static void count(struct e1000_chip *c, unsigned stat)
+static void count(struct e1000_chip *c, unsigned stat, uint32_t n)
 {
-    c->stats[stat / 4] += c->stats[stat / 4] != UINT32_MAX;
+    uint32_t *s = &c->stats[stat / 4];
+
+    *s = *s > UINT32_MAX - n ? UINT32_MAX : *s + n;
 }
 
-static void count_octets(struct e1000_chip *c, unsigned stat, size_t octets)
+static void count_octets(struct e1000_chip *c, unsigned stat, uint64_t octets)
 {
     uint32_t *low = &c->stats[stat / 4];
     uint64_t v = (low[0] | (uint64_t)low[1] << 32) + octets;
@@ -120,39 +105,44 @@ static unsigned size_class(size_t len)
     return 4 * i;
 }
 
-static void count_kind(struct e1000_chip *c, const uint8_t *frame, unsigned broadcast,
+static void count_kind(struct e1000_chip *c, const uint8_t *frame, uint32_t n, unsigned broadcast,
                        unsigned multicast)
 {
     if (is_broadcast(frame))
-        count(c, broadcast);
+        count(c, broadcast, n);
     else if ((frame[0] & 1) != 0)
-        count(c, multicast);
+        count(c, multicast, n);
 }
 
 /* What comes is at least as long as Ethernet's shortest frame. */
 void e1000_count_rx(struct e1000_chip *c, const uint8_t *frame, size_t len)
 {
     len = len + E1000_FCS < 64 ? 64 : len + E1000_FCS;
-    count(c, GPRC);
-    count(c, TPR);
-    count(c, PRC64 + size_class(len));
-    count_kind(c, frame, BPRC, MPRC);
-    count_octets(c, GORC, len);
-    count_octets(c, TOR, len);
+    count(c, E1000_GPRC, 1);
+    count(c, E1000_TPR, 1);
+    count(c, E1000_PRC64 + size_class(len), 1);
+    count_kind(c, frame, 1, E1000_BPRC, E1000_MPRC);
+    count_octets(c, E1000_GORC, len);
+    count_octets(c, E1000_TOR, len);
+}
+
+void e1000_count_missed(struct e1000_chip *c)
+{
+    count(c, E1000_MPC, 1);
 }
 
 /* A short frame is padded: TCTL.PSP. */
-void e1000_count_tx(struct e1000_chip *c, const uint8_t *frame, size_t len)
+void e1000_count_tx(struct e1000_chip *c, const uint8_t *frame, size_t len, uint32_t n)
 {
     len += E1000_FCS;
     if (len < 64 && (c->reg[E1000_TCTL] & E1000_TCTL_PSP) != 0)
         len = 64;
-    count(c, GPTC);
-    count(c, TPT);
-    count(c, PTC64 + size_class(len));
-    count_kind(c, frame, BPTC, MPTC);
-    count_octets(c, GOTC, len);
-    count_octets(c, TOT, len);
+    count(c, E1000_GPTC, n);
+    count(c, E1000_TPT, n);
+    count(c, E1000_PTC64 + size_class(len), n);
+    count_kind(c, frame, n, E1000_BPTC, E1000_MPTC);
+    count_octets(c, E1000_GOTC, (uint64_t)len * n);
+    count_octets(c, E1000_TOT, (uint64_t)len * n);
 }
 
 /* --- what is sent --- */
