@@ -196,15 +196,19 @@ static void input(void *opaque, uint8_t *frame, size_t len)
     slirp_input(u->slirp, frame, (int)len);
 }
 
+/* The connection ends in libslirp, so the size of the pieces is ours to choose: the guest's may be a
+ * byte each. */
 static void send_gso(struct net_user *u, const struct net_meta *meta, uint8_t *frame, size_t len)
 {
+    struct net_meta pieces = *meta;
     int ret;
     if (len <= SLIRP_MTU + NET_ETH_LEN) {
         ret = net_tcp_csum(frame, len, meta);
         if (ret == 0)
             input(u, frame, len);
     } else {
-        ret = net_segment(frame, len, meta, input, u);
+        pieces.gso_size = SLIRP_MSS;
+        ret = net_segment(frame, len, &pieces, input, u);
     }
     if (ret != 0)
         log_guest("user network: a frame to be segmented is malformed, dropped");

@@ -93,7 +93,7 @@ static void on_arp(struct net_client *c, const uint8_t *f, size_t len)
 
 static void send_data(struct net_client *c, size_t len)
 {
-    static uint8_t data[LARGE];
+    static uint8_t data[UINT16_MAX];
     for (size_t i = 0; i < len; i++)
         data[i] = net_pattern(c->sent + i);
     struct net_meta meta = {0};
@@ -101,7 +101,7 @@ static void send_data(struct net_client *c, size_t len)
         meta = (struct net_meta){.flags = NET_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16};
     if (len > MSS) {
         meta.gso = NET_GSO_TCP4;
-        meta.gso_size = MSS;
+        meta.gso_size = c->mss != 0 ? c->mss : MSS;
         meta.hdr_len = 54;
     }
     size_t total = frame_tcp(c->frame, &c->ends, 4, T_ACK | T_PSH, NULL, 0, data, len, !c->tso);
@@ -112,7 +112,7 @@ static void send_data(struct net_client *c, size_t len)
 
 static void send_more(struct net_client *c)
 {
-    size_t piece = c->tso ? LARGE : MSS;
+    size_t large = c->large != 0 ? c->large : LARGE, piece = c->tso ? large : MSS;
     while (c->phase == CLIENT_OPEN && c->sent < c->upload) {
         size_t len = c->upload - c->sent < piece ? c->upload - c->sent : piece;
         size_t flying = c->ends.seq - c->acked;

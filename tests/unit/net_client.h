@@ -34,8 +34,9 @@ struct net_client {
     void *opaque;
     uint16_t server_port;
     size_t upload, download;
-    bool tso;      /* upload in large frames with partial checksums */
-    bool arp_only; /* done when the gateway has answered */
+    bool tso;            /* upload in large frames with partial checksums */
+    uint16_t large, mss; /* bytes of these, and of their segments; 0: the usual ones */
+    bool arp_only;       /* done when the gateway has answered */
 
     enum net_client_phase phase;
     const char *why; /* of the failure */
