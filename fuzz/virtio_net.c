@@ -39,7 +39,8 @@ static void set_up(void)
     suite_env_init(&t.env, RAM_SIZE);
     struct virtio_net_config cfg = {
         .place = {.bus = suite_pci(&t.env), .devfn = DEVFN, .ram = t.env.ram, .loop = t.env.loop},
-        .backend = &backend};
+        .backend = &backend,
+        .mac = {0x52, 0x54, 0, 0x12, 0x34, 0x56}};
     FUZZ_REQUIRE(virtio_net_create(&cfg, &t.dev, NULL) == 0);
 }
 

@@ -10,21 +10,25 @@
 #include "machine/machine_internal.h"
 
 /* What the other cards leave free on each board. */
-static const uint8_t slots[2][MACHINE_MAX_NETS] = {{3, 24, 27}, {4, 26, 31}};
+static const uint8_t slots[][MACHINE_MAX_NETS] = {
+    [MACHINE_Q35] = {3, 24, 27}, [MACHINE_PC] = {4, 26, 31}};
 
 static void address(uint8_t to[6], const uint8_t given[6], unsigned number)
 {
     static const uint8_t none[6], first[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
 
-    memcpy(to, memcmp(given, none, 6) != 0 ? given : first, 6);
-    if (memcmp(given, none, 6) == 0)
-        to[5] = (uint8_t)(to[5] + number);
+    if (memcmp(given, none, 6) != 0) {
+        memcpy(to, given, 6);
+        return;
+    }
+    memcpy(to, first, 6);
+    to[5] = (uint8_t)(to[5] + number);
 }
 
 static int create(struct machine *m, const struct machine_net *card, struct nic_config *cfg,
                   struct device *d, struct err *e)
 {
-    struct virtio_net_config virtio = {.place = board_place(m, 0, cfg->loop),
+    struct virtio_net_config virtio = {.place = board_virtio_place(m, cfg->devfn, cfg->loop),
                                        .backend = cfg->backend};
 
     address(cfg->mac, card->mac, m->nets);
@@ -32,7 +36,6 @@ static int create(struct machine *m, const struct machine_net *card, struct nic_
         return e1000_create(cfg, d, e);
     if (card->model == NET_PCNET)
         return pcnet_create(cfg, d, e);
-    virtio.place.devfn = cfg->devfn;
     memcpy(virtio.mac, cfg->mac, sizeof(virtio.mac));
     return virtio_net_create(&virtio, d, e);
 }
@@ -50,7 +53,7 @@ int machine_add_net(struct machine *m, const struct machine_net *card,
     if (m->nets == MACHINE_MAX_NETS)
         return err_set(e, ENOSPC, "--net: a machine has at most %d network cards",
                        MACHINE_MAX_NETS);
-    slot = slots[m->cfg.board == MACHINE_PC][m->nets];
+    slot = slots[m->cfg.board][m->nets];
     cfg.devfn = PCI_DEVFN(slot, 0);
     rc = create(m, card, &cfg, &d, e);
     if (rc < 0)

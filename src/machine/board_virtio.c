@@ -28,14 +28,19 @@ static int doorbell(void *opaque, uint64_t gpa, int fd, bool on)
     return m->engine != NULL ? m->cfg.engine->doorbell(m->engine, gpa, fd, on) : -ENODEV;
 }
 
-struct virtio_place board_place(struct machine *m, unsigned slot, struct loop *loop)
+struct virtio_place board_virtio_place(struct machine *m, unsigned devfn, struct loop *loop)
 {
     return (struct virtio_place){
         .bus = m->pci,
-        .devfn = PCI_DEVFN(slot_of(m, slot), 0),
+        .devfn = devfn,
         .ram = m->ram,
         .loop = loop,
         .doorbells = {m->cfg.engine->doorbell != NULL ? doorbell : NULL, m}};
+}
+
+static struct virtio_place place(struct machine *m, unsigned slot, struct loop *loop)
+{
+    return board_virtio_place(m, PCI_DEVFN(slot_of(m, slot), 0), loop);
 }
 
 static void bootable(struct machine *m, char kind, const char *format, unsigned slot)
@@ -48,7 +53,7 @@ static void bootable(struct machine *m, char kind, const char *format, unsigned 
 
 int board_create_rng(struct machine *m, struct err *e)
 {
-    const struct virtio_place at = board_place(m, SLOT_RNG, m->cfg.loop);
+    const struct virtio_place at = place(m, SLOT_RNG, m->cfg.loop);
     struct device d;
     int rc = virtio_rng_create(&at, &d, e);
 
@@ -58,7 +63,7 @@ int board_create_rng(struct machine *m, struct err *e)
 /* Beside a screen, unless it has a USB tablet. */
 int board_create_tablet(struct machine *m, struct err *e)
 {
-    const struct virtio_place at = board_place(m, SLOT_TABLET, m->cfg.loop);
+    const struct virtio_place at = place(m, SLOT_TABLET, m->cfg.loop);
     struct device d;
     int rc;
 
@@ -75,7 +80,7 @@ int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io
 {
     struct loop *const loops[] = {io};
     const struct virtio_blk_config cfg = {
-        .place = board_place(m, SLOT_DISKS + m->disks, io),
+        .place = place(m, SLOT_DISKS + m->disks, io),
         .backend = b,
         .loops = loops,
         .loop_count = 1,
@@ -124,7 +129,7 @@ void machine_disk_resized(struct machine *m, const struct block_backend *b)
 
 int machine_add_console(struct machine *m, const struct machine_console *c, struct err *e)
 {
-    const struct virtio_console_config cfg = {.place = board_place(m, SLOT_CONSOLE, m->cfg.loop),
+    const struct virtio_console_config cfg = {.place = place(m, SLOT_CONSOLE, m->cfg.loop),
                                               .output = c->output,
                                               .input_ready = c->input_ready,
                                               .opaque = c->opaque};

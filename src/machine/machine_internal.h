@@ -113,7 +113,7 @@ int board_create(struct machine *m, struct err *e) MUST_CHECK;
 int board_create_pci(struct machine *m, struct err *e) MUST_CHECK;
 int board_create_rng(struct machine *m, struct err *e) MUST_CHECK; /* board_virtio.c */
 /* A virtio device there, whose queues `loop` serves. */
-struct virtio_place board_place(struct machine *m, unsigned slot, struct loop *loop);
+struct virtio_place board_virtio_place(struct machine *m, unsigned devfn, struct loop *loop);
 /* What firmware does: addresses for BARs, edge/level control, virtual-wire mode. */
 int board_firmware(struct machine *m, struct err *e) MUST_CHECK;
 

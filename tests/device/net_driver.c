@@ -193,7 +193,9 @@ void nd_create(struct net_driver *d, struct loop *loop, const struct net_backend
     struct pci_bus_config pc = {.mmio = d->mmio, .ports = d->ports, .msi = {on_msi, d}};
     REQUIRE(pci_bus_create(&pc, &d->pci) == 0);
     struct virtio_net_config nc = {
-        .place = {.bus = d->pci, .devfn = DEVFN, .ram = d->ram, .loop = loop}, .backend = backend};
+        .place = {.bus = d->pci, .devfn = DEVFN, .ram = d->ram, .loop = loop},
+        .backend = backend,
+        .mac = {0x52, 0x54, 0, 0x12, 0x34, 0x56}};
     REQUIRE(virtio_net_create(&nc, &d->dev, &e) == 0);
     struct pci_windows w = {.mem32_base = 0xc0000000, .mem32_size = 1 << 24};
     REQUIRE(pci_bus_assign(d->pci, &w, &e) == 0);

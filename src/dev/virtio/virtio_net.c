@@ -278,13 +278,11 @@ static const struct device_ops net_device_ops = {
 
 static struct virtio_net *net_alloc(const struct virtio_net_config *cfg)
 {
-    static const uint8_t standard_mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
-    static const uint8_t none[6];
     struct virtio_net *n = calloc(1, sizeof(*n));
     if (n == NULL)
         return NULL;
     lock_init(&n->lock, LOCK_DEVICE);
-    memcpy(n->default_mac, memcmp(cfg->mac, none, 6) != 0 ? cfg->mac : standard_mac, 6);
+    memcpy(n->default_mac, cfg->mac, 6);
     if (cfg->backend != NULL) {
         n->backend = *cfg->backend;
         n->link = n->backend.ops->link_up(n->backend.self);

@@ -40,7 +40,7 @@ enum virtio_net_feature {
 struct virtio_net_config {
     struct virtio_place place;         /* place.loop serves the queues and runs the back end */
     const struct net_backend *backend; /* outlives the device; NULL: no cable */
-    uint8_t mac[6];                    /* all zero: 52:54:00:12:34:56 */
+    uint8_t mac[6];
 };
 
 /* Before the loop runs. Destroy after the loop has ended. */
