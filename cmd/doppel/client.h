@@ -44,8 +44,8 @@ int client_wait_end(struct client *c, int timeout_ms) MUST_CHECK;
 /* A command that tells one machine something. `args` fills what is `t` here, and begins with it. */
 struct client_command {
     const struct arg_command *args;
-    int (*check)(void *t,
-                 struct err *e); /* of the arguments, ahead of the connection; NULL: none */
+    /* Of the arguments, ahead of the connection; NULL: none. */
+    int (*check)(void *t, struct err *e);
     int (*work)(void *t, struct client *c, struct err *e);
 };
 /* All of it, with a report if it fails: the exit status. */

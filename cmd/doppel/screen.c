@@ -12,8 +12,7 @@
 struct screenshot {
     struct target target; /* first */
     const char *file;
-    char
-        path[PATH_MAX]; /* of it: the machine writes it, and its working directory is another one */
+    char path[PATH_MAX]; /* of the file: the machine writes it, and may run in another folder */
 };
 
 static int set_output(void *opaque, const char *option, char *value, struct err *e)

@@ -51,7 +51,8 @@ enum machine_board {
 struct machine_config {
     enum machine_board board;
     struct firmware_config firmware; /* with one the kernel is for UEFI to start */
-    const char *boot_order; /* with firmware: c disks, d CD-ROM drives, n network; NULL: its own */
+    /* With firmware: a floppy disks, c disks, d CD-ROM drives, n network; NULL: its own. */
+    const char *boot_order;
     bool boot_menu;
     const char *roms[MACHINE_MAX_ROMS]; /* option ROMs, with firmware */
     unsigned rom_count;

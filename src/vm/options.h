@@ -38,9 +38,8 @@ int option_gdb(const char *option, char *text, const char **address, bool *wait,
 /* "bios", "uefi[,vars=FILE]" or "FILE", as above. */
 int option_firmware(const char *option, char *text, struct firmware_config *out,
                     struct err *e) MUST_CHECK;
-/* "order=LETTERS", "menu=on|off", or both with a comma: c disks, d CD-ROM drives, n
- * network. *order is
- * left alone where it is not given. */
+/* "order=LETTERS", "menu=on|off", or both with a comma: a floppy disks, c disks, d CD-ROM drives, n
+ * network. *order is left alone where it is not given. */
 int option_boot(const char *option, char *text, const char **order, bool *menu,
                 struct err *e) MUST_CHECK;
 /* "pc" or "q35". */

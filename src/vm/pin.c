@@ -56,9 +56,8 @@ static bool list(const char *text, struct vm_pin *out)
 
 int pin_take(const char *option, char *text, struct vm_pin *out, struct err *e)
 {
-    char *word = strstr(text, WORD), *end;
-    char value[1024];
-    int len;
+    char *word = strstr(text, WORD), *end, behind;
+    int rc = 0;
 
     *out = (struct vm_pin){0};
     if (word == NULL)
@@ -66,12 +65,13 @@ int pin_take(const char *option, char *text, struct vm_pin *out, struct err *e)
     if (strstr(word + 1, WORD) != NULL)
         return err_usage(e, "%s: pin is given twice; give it once", option);
     end = strchrnul(word + 1, ',');
-    len = snprintf(value, sizeof(value), "%.*s", (int)(end - word - (int)strlen(WORD)),
-                   word + strlen(WORD));
-    if (len >= (int)sizeof(value) || !list(value, out))
-        return err_usage(e, "%s: pin=%.80s is no list of processors such as 0-3:8", option, value);
+    behind = *end;
+    *end = '\0';
+    if (!list(word + strlen(WORD), out))
+        rc = err_usage(e, "%s: %.80s is no list of processors such as 0-3:8", option, word + 1);
+    *end = behind;
     memmove(word, end, strlen(end) + 1);
-    return 0;
+    return rc;
 }
 
 int pin_fits(const char *option, const struct vm_pin *p, unsigned cpus, struct err *e)

@@ -94,18 +94,13 @@ static int attach_disks(struct vm *vm, struct err *e)
 }
 
 /* How many of its kind come before it. */
-static unsigned number_of(const struct vm *vm, unsigned i)
+unsigned vm_drive_number(const struct vm *vm, unsigned i)
 {
     unsigned n = 0;
 
     for (unsigned k = 0; k < i; k++)
         n += vm->cfg.disks[k].bus == vm->cfg.disks[i].bus;
     return n;
-}
-
-unsigned vm_drive_number(const struct vm *vm, unsigned i)
-{
-    return number_of(vm, i);
 }
 
 bool vm_disk_removable(const struct vm *vm, unsigned i)
@@ -115,7 +110,7 @@ bool vm_disk_removable(const struct vm *vm, unsigned i)
 
 void vm_disk_name(const struct vm *vm, unsigned i, char name[VM_DISK_NAME])
 {
-    unsigned n = number_of(vm, i);
+    unsigned n = vm_drive_number(vm, i);
 
     if (vm->cfg.disks[i].bus == VM_DISK_CDROM)
         snprintf(name, VM_DISK_NAME, "cd%u", n);

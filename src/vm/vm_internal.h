@@ -149,7 +149,7 @@ void vm_close_devices(struct vm *vm); /* after the machine is destroyed */
 #define VM_DISK_NAME 12
 void vm_disk_name(const struct vm *vm, unsigned i, char name[VM_DISK_NAME]);
 int vm_find_disk(const struct vm *vm, const char *name, unsigned *out, struct err *e) MUST_CHECK;
-unsigned vm_drive_number(const struct vm *vm, unsigned i); /* which of its kind it is */
+unsigned vm_drive_number(const struct vm *vm, unsigned i); /* how many of its kind come first */
 bool vm_disk_removable(const struct vm *vm, unsigned i);
 
 #endif

@@ -152,8 +152,10 @@ static unsigned write_csr0(struct pcnet_chip *c, uint16_t value)
         did |= PCNET_DID_INIT;
     }
     /* Together with INIT it takes effect after the block was read: pcnet_take_init. */
-    if ((value & PCNET_STRT) != 0)
-        did |= (did & PCNET_DID_INIT) != 0 ? (*csr0 |= PCNET_STRT, 0u) : start(c);
+    if ((value & PCNET_STRT) != 0 && did != 0)
+        *csr0 |= PCNET_STRT;
+    else if ((value & PCNET_STRT) != 0)
+        did |= start(c);
     if ((value & PCNET_TDMD) != 0)
         did |= PCNET_DID_TX;
     return did;
