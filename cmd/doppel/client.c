@@ -229,15 +229,8 @@ int client_run(const struct client_command *cmd, int argc, char **argv, struct t
     struct err e = {0};
     int rc;
 
-    switch (args_parse(cmd->args, argc, argv, t, &e)) {
-    case ARGS_HELP:
-        args_help(cmd->args, stdout);
-        return 0;
-    case ARGS_ERROR:
-        return report(&e);
-    case ARGS_OK:
-        break;
-    }
+    if (!command_args(cmd->args, argc, argv, t, &rc))
+        return rc;
     if (cmd->check != NULL && cmd->check(t, &e) < 0)
         return report(&e);
     c = calloc(1, sizeof(*c));

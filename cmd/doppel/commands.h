@@ -3,6 +3,8 @@
 #ifndef DOPPEL_CMD_COMMANDS_H
 #define DOPPEL_CMD_COMMANDS_H
 
+#include <stdbool.h>
+
 #include "args.h"
 #include "engine/engine.h"
 
@@ -14,5 +16,8 @@ extern const struct arg_command command_run, command_doctor, command_version, co
 
 /* Prints an error as one line; the exit status that goes with it. */
 int report(const struct err *e);
+/* Takes a command's arguments. false: that was all, by --help or a mistake that was reported; then
+ * *status is the exit status. */
+bool command_args(const struct arg_command *c, int argc, char **argv, void *opaque, int *status);
 
 #endif

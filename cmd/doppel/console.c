@@ -16,7 +16,7 @@
 
 struct console {
     struct target target; /* first */
-    struct client client;
+    struct client *client;
     int fd;
     bool left; /* by the escape key */
 };
@@ -57,7 +57,7 @@ static char *find_socket(struct client *c, struct err *e)
 static int connect_to(struct console *k, struct err *e)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    char *path = find_socket(&k->client, e);
+    char *path = find_socket(k->client, e);
 
     if (path == NULL)
         return -ENOENT;
@@ -92,10 +92,10 @@ static void on_escape(void *opaque, enum escape_action action)
         k->left = true;
         break;
     case ESCAPE_POWER:
-        rc = client_execute(&k->client, "system_powerdown", NULL, &e);
+        rc = client_execute(k->client, "system_powerdown", NULL, &e);
         break;
     case ESCAPE_RESET:
-        rc = client_execute(&k->client, "system_reset", NULL, &e);
+        rc = client_execute(k->client, "system_reset", NULL, &e);
         break;
     }
     if (rc < 0) {
@@ -155,49 +155,32 @@ static void talk(struct console *k)
     }
 }
 
-static int attach(struct console *k, struct err *e)
+static int attach(void *opaque, struct client *c, struct err *e)
 {
-    int rc = client_open(&k->client, &k->target, e);
+    struct console *k = opaque;
+    int rc;
 
-    if (rc == 0)
-        rc = connect_to(k, e);
-    if (rc < 0)
-        return rc;
-    if (terminal_present())
-        fputs("doppel: the escape key is Ctrl-A, Ctrl-A h shows help\n", stderr);
-    terminal_guard();
-    terminal_raw();
-    talk(k);
-    terminal_restore();
-    return 0;
+    k->client = c;
+    rc = connect_to(k, e);
+    if (rc == 0) {
+        if (terminal_present())
+            fputs("doppel: the escape key is Ctrl-A, Ctrl-A h shows help\n", stderr);
+        terminal_guard();
+        terminal_raw();
+        talk(k);
+        terminal_restore();
+    }
+    if (k->fd >= 0)
+        close(k->fd);
+    return rc;
 }
 
 static int run(int argc, char **argv)
 {
-    struct console *k = calloc(1, sizeof(*k));
-    struct err e = {0};
-    int rc = 0;
+    static const struct client_command command = {&command_console, NULL, attach};
+    struct console k = {.fd = -1};
 
-    if (k == NULL) {
-        err_set(&e, ENOMEM, "out of memory");
-        return report(&e);
-    }
-    k->fd = k->client.fd = -1;
-    switch (args_parse(&command_console, argc, argv, k, &e)) {
-    case ARGS_HELP:
-        args_help(&command_console, stdout);
-        break;
-    case ARGS_ERROR:
-        rc = -EINVAL;
-        break;
-    case ARGS_OK:
-        rc = attach(k, &e);
-    }
-    if (k->fd >= 0)
-        close(k->fd);
-    client_close(&k->client);
-    free(k);
-    return rc < 0 ? report(&e) : 0;
+    return client_run(&command, argc, argv, &k.target);
 }
 
 const struct arg_command command_console = {

@@ -264,18 +264,10 @@ static const struct arg_option options[] = {
 static int run(int argc, char **argv)
 {
     struct report r = {0};
-    struct err e = {0};
     int status;
 
-    switch (args_parse(&command_doctor, argc, argv, &r, &e)) {
-    case ARGS_HELP:
-        args_help(&command_doctor, stdout);
-        return 0;
-    case ARGS_ERROR:
-        return report(&e);
-    case ARGS_OK:
-        break;
-    }
+    if (!command_args(&command_doctor, argc, argv, &r, &status))
+        return status;
     kernel(&r);
     cpu_model(&r);
     cpu_features(&r);

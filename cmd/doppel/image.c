@@ -51,15 +51,8 @@ static int run_command(const struct image_command *c, int argc, char **argv)
     struct err e = {0};
 
     a.progress = (struct block_progress){tell, &a};
-    switch (args_parse(c->args, argc, argv, &a, &e)) {
-    case ARGS_HELP:
-        args_help(c->args, stdout);
-        return 0;
-    case ARGS_ERROR:
-        return report(&e);
-    case ARGS_OK:
-        break;
-    }
+    if (!command_args(c->args, argc, argv, &a, &a.status))
+        return a.status;
     return c->act(&a, &e) < 0 ? report(&e) : a.status;
 }
 

@@ -99,15 +99,8 @@ static int run(int argc, char **argv)
     json_t *all;
     int rc;
 
-    switch (args_parse(&command_list, argc, argv, &l, &e)) {
-    case ARGS_HELP:
-        args_help(&command_list, stdout);
-        return 0;
-    case ARGS_ERROR:
-        return report(&e);
-    case ARGS_OK:
-        break;
-    }
+    if (!command_args(&command_list, argc, argv, &l, &rc))
+        return rc;
     all = json_array();
     rc = collect(all, &e);
     if (rc == 0 && l.json) {

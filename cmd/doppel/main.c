@@ -32,6 +32,24 @@ int report(const struct err *e)
     return e->usage ? EXIT_USAGE : EXIT_FAILED;
 }
 
+bool command_args(const struct arg_command *c, int argc, char **argv, void *opaque, int *status)
+{
+    struct err e = {0};
+
+    switch (args_parse(c, argc, argv, opaque, &e)) {
+    case ARGS_HELP:
+        args_help(c, stdout);
+        *status = 0;
+        return false;
+    case ARGS_ERROR:
+        *status = report(&e);
+        return false;
+    case ARGS_OK:
+        break;
+    }
+    return true;
+}
+
 static const struct arg_command *find(const char *name)
 {
     for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)

@@ -200,15 +200,8 @@ static int run(int argc, char **argv)
     int rc;
 
     run_options_init(&r.o);
-    switch (args_parse(&command_run, argc, argv, &r.o, &e)) {
-    case ARGS_HELP:
-        args_help(&command_run, stdout);
-        return 0;
-    case ARGS_ERROR:
-        return report(&e);
-    case ARGS_OK:
-        break;
-    }
+    if (!command_args(&command_run, argc, argv, &r.o, &rc))
+        return rc;
     if (run_options_check(&r.o, &e) < 0)
         return report(&e);
     cfg->filter = filter;

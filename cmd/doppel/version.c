@@ -8,17 +8,10 @@ static const struct arg_option options[] = {{NULL}};
 
 static int run(int argc, char **argv)
 {
-    struct err e = {0};
+    int status;
 
-    switch (args_parse(&command_version, argc, argv, NULL, &e)) {
-    case ARGS_HELP:
-        args_help(&command_version, stdout);
-        return 0;
-    case ARGS_ERROR:
-        return report(&e);
-    case ARGS_OK:
-        break;
-    }
+    if (!command_args(&command_version, argc, argv, NULL, &status))
+        return status;
     printf("doppel %s\nengines:", DOPPEL_VERSION);
     for (unsigned i = 0; engine_all[i] != NULL; i++)
         printf(" %s", engine_all[i]->name);
