@@ -141,37 +141,29 @@ static void deliver_plain(void *opaque, uint8_t *frame, size_t len)
     deliver(opaque, &meta, whole(frame, len));
 }
 
-/* Only the headers are changed, so only they are copied. False: it has to go another way. */
-static bool deliver_gso(struct net_user *u, const uint8_t *frame, size_t len)
+/* A frame beyond the MTU: TCP goes as GSO, for which only its headers are changed and copied, or in
+ * segments; other IPv4 in fragments. IPv6 fragments are the business of the sender, which libslirp
+ * does not do: the packet is lost. */
+static void deliver_large(struct net_user *u, const uint8_t *frame, size_t len)
 {
-    struct net_meta meta;
-    memcpy(u->scratch, frame, len < HEADERS ? len : HEADERS);
-    int headers = net_make_gso(u->scratch, len, &meta);
-    if (headers <= 0 || headers > (int)HEADERS)
-        return false;
-    unsigned needs = meta.gso == NET_GSO_TCP4 ? NET_OFFLOAD_TSO4 : NET_OFFLOAD_TSO6;
-    if ((u->offloads & needs) == 0)
-        return false;
-    size_t at = (size_t)headers;
-    deliver(u, &meta,
-            (struct pieces){{{u->scratch, at}, {(void *)(uintptr_t)(frame + at), len - at}}});
-    return true;
-}
-
-/* A frame beyond the MTU: TCP goes as GSO or in segments, other IPv4 in fragments. IPv6 fragments
- * are the business of the sender, which libslirp does not do: the packet is lost. */
-static void deliver_large(struct net_user *u, const void *frame, size_t len)
-{
-    struct net_meta meta;
-    if (deliver_gso(u, frame, len))
+    struct net_meta meta = {0};
+    size_t copied = len < HEADERS ? len : HEADERS;
+    memcpy(u->scratch, frame, copied);
+    int headers = net_make_gso(u->scratch, len, &meta), ret;
+    if (headers > 0 &&
+        (u->offloads & (meta.gso == NET_GSO_TCP4 ? NET_OFFLOAD_TSO4 : NET_OFFLOAD_TSO6)) != 0) {
+        size_t at = (size_t)headers;
+        deliver(u, &meta,
+                (struct pieces){{{u->scratch, at}, {(void *)(uintptr_t)(frame + at), len - at}}});
         return;
-    memcpy(u->scratch, frame, len);
-    if (net_make_gso(u->scratch, len, &meta) > 0) {
-        if (net_segment(u->scratch, len, &meta, deliver_plain, u) != 0)
-            log_debug("user network: a segment towards the guest makes no sense");
-    } else if (net_fragment4(u->scratch, len, NET_MTU, deliver_plain, u) != 0) {
-        log_debug("user network: a packet of %zu bytes cannot be fragmented, dropped", len);
     }
+    memcpy(u->scratch + copied, frame + copied, len - copied);
+    if (headers > 0)
+        ret = net_segment(u->scratch, len, &meta, deliver_plain, u);
+    else
+        ret = net_fragment4(u->scratch, len, NET_MTU, deliver_plain, u);
+    if (ret != 0)
+        log_debug("user network: a packet of %zu bytes cannot be cut into pieces, dropped", len);
 }
 
 static ssize_t on_send_packet(const void *frame, size_t len, void *opaque)
