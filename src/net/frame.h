@@ -46,6 +46,11 @@ static inline uint32_t net_get32(const uint8_t *p)
     return (uint32_t)net_get16(p) << 16 | net_get16(p + 2);
 }
 
+static inline bool net_is_broadcast(const uint8_t mac[6])
+{
+    return net_get32(mac) == UINT32_MAX && net_get16(mac + 4) == UINT16_MAX;
+}
+
 static inline void net_put32(uint8_t *p, uint32_t v)
 {
     net_put16(p, (uint16_t)(v >> 16));

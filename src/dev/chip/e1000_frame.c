@@ -12,13 +12,6 @@
 
 enum { ETH_HEADER = 14 };
 
-static bool is_broadcast(const uint8_t *mac)
-{
-    static const uint8_t all[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-
-    return memcmp(mac, all, 6) == 0;
-}
-
 /* --- the filter --- */
 
 static bool exact_match(const struct e1000_chip *c, const uint8_t *mac)
@@ -57,7 +50,7 @@ static bool address_match(const struct e1000_chip *c, const uint8_t *mac, uint8_
 {
     uint32_t rctl = c->reg[E1000_RCTL];
 
-    if (exact_match(c, mac) || (is_broadcast(mac) && (rctl & E1000_RCTL_BAM) != 0))
+    if (exact_match(c, mac) || (net_is_broadcast(mac) && (rctl & E1000_RCTL_BAM) != 0))
         return true;
     if ((rctl & ((mac[0] & 1) != 0 ? E1000_RCTL_MPE : E1000_RCTL_UPE)) != 0)
         return true;
@@ -108,7 +101,7 @@ static unsigned size_class(size_t len)
 static void count_kind(struct e1000_chip *c, const uint8_t *frame, uint32_t n, unsigned broadcast,
                        unsigned multicast)
 {
-    if (is_broadcast(frame))
+    if (net_is_broadcast(frame))
         count(c, broadcast, n);
     else if ((frame[0] & 1) != 0)
         count(c, multicast, n);

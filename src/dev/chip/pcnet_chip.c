@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "base/bits.h"
+#include "net/frame.h"
 
 enum csr {
     CSR0 = 0,
@@ -436,15 +437,16 @@ static bool own_address(const struct pcnet_chip *c, const uint8_t *mac)
 
 bool pcnet_accepts(const struct pcnet_chip *c, const uint8_t *frame, size_t len, uint16_t *status)
 {
-    static const uint8_t all[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     uint16_t mode = c->csr[CSR15];
+    bool broadcast;
 
     *status = 0;
     if (!pcnet_receives(c) || len < 14 || len + PCNET_FCS > 4095)
         return false;
-    if (memcmp(frame, all, 6) == 0 && (mode & PCNET_DRCVBC) == 0)
+    broadcast = net_is_broadcast(frame);
+    if (broadcast && (mode & PCNET_DRCVBC) == 0)
         *status = PCNET_BAM;
-    else if ((frame[0] & 1) != 0 && memcmp(frame, all, 6) != 0 && hash_match(c, frame))
+    else if ((frame[0] & 1) != 0 && !broadcast && hash_match(c, frame))
         *status = PCNET_LAFM;
     else if ((mode & PCNET_DRCVPA) == 0 && own_address(c, frame))
         *status = PCNET_PAM;

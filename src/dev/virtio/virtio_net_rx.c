@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "dev/virtio/virtio_net_internal.h"
+#include "net/frame.h"
 
 /* --- the filter, 5.1.6.5.1 and 5.1.6.5.2 --- */
 
@@ -25,10 +26,9 @@ static bool listed(const struct virtio_net *n, unsigned first, unsigned count, c
 
 static bool wanted(const struct virtio_net *n, const uint8_t *mac)
 {
-    static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     if (n->rx_mode & RX_PROMISC)
         return true;
-    if (memcmp(mac, broadcast, 6) == 0)
+    if (net_is_broadcast(mac))
         return !(n->rx_mode & RX_NOBCAST);
     if (mac[0] & 1)
         return !(n->rx_mode & RX_NOMULTI) && ((n->rx_mode & (RX_ALLMULTI | RX_TABLE_FULL)) ||
