@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The other end of a network card's cable in tests and fuzz targets: tells of calls, sends frames. */
+/* The other end of a network card's cable in tests and fuzz targets: counts, sends frames. */
 #ifndef DOPPEL_TESTS_DEVICE_NET_STUB_H
 #define DOPPEL_TESTS_DEVICE_NET_STUB_H
 

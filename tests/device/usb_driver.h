@@ -49,7 +49,7 @@ void usbd_configure(struct usbd *d, unsigned slot); /* the endpoint of its repor
 void usbd_control(struct usbd *d, unsigned slot, uint8_t type, uint8_t request, uint16_t value,
                   uint16_t index, uint16_t length);
 void usbd_poll(struct usbd *d, unsigned slot, uint32_t length); /* one report */
-/* All of them but the last, for the device at port 1 as slot 1, whatever comes of them; with MSI. */
+/* All but the last, for the device at port 1 as slot 1, whatever comes of them; with MSI. */
 void usbd_use(struct usbd *d, struct suite_env *env, unsigned devfn);
 
 #endif

@@ -12,7 +12,7 @@ import vm
 from boot import no_complaints, reach_shell
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROOM = 1150  # for direct access, beside the other mappings: two CPUs that work soon use more
+ROOM = 600  # for direct access, beside the other mappings: two CPUs that work soon use more
 MOST = 1 << 20  # a mapping costs the host some 200 bytes
 WORK = "for i in $(seq 40); do sh -c 'seq 200 | sort -n >/dev/null'; done; echo done"
 

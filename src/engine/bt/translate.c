@@ -420,14 +420,9 @@ static void plain(struct xlate *x, struct insn *in)
     } else if (in->has_mem && in->z.raw.modrm.offset == 0) {
         mov_offset(x, in);
     } else if (in->has_mem) {
-        x->plain = true;
-        x_access(x, in, &in->mem, 0, &a);
-        x->plain = false;
+        x_access_own(x, in, &a);
         x_flags_for(x, in);
-        uint8_t *op = x->out;
         x_reencode(x, in, &a);
-        if (a.low_jmp != NULL)
-            x_direct_low(x, in, &a, op);
         x_access_done(x, &a);
     } else {
         x_flags_for(x, in);
@@ -644,7 +639,7 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->nogroup = (form & BT_KEY_VARIANT) || (x->key & MODE_AC);
     x->direct = (c->mode_key & MODE_DIRECT) && form == 0 && !x->oneshot;
     x->checked = x->low = 0;
-    x->single = x->unreachable = x->plain = false;
+    x->single = x->unreachable = false;
     x->n_edge = 0;
     x->place = false;
     x->loop = NULL;

@@ -28,33 +28,6 @@
 
 /* ---- host address space ---------------------------------------------------------------------- */
 
-#define REGION_SIZE (1ull << REGION_SHIFT)
-
-static bool reserve(struct views *vs, unsigned h, unsigned owner)
-{
-    uint64_t at = (uint64_t)h << REGION_SHIFT;
-    long r = sys6(SYS_mmap, at, REGION_SIZE, PROT_NONE, RESERVE_FLAGS | MAP_FIXED_NOREPLACE,
-                  (uint64_t)-1, 0);
-
-    if (r > -4096 && r < 0) {
-        vs->host_use[h] = HOST_FOREIGN;
-        return false;
-    }
-    if ((uint64_t)r != at) { /* a kernel that does not know MAP_FIXED_NOREPLACE */
-        sys6(SYS_munmap, (uint64_t)r, REGION_SIZE, 0, 0, 0, 0);
-        vs->host_use[h] = HOST_FOREIGN;
-        return false;
-    }
-    vs->host_use[h] = (uint8_t)owner;
-    return true;
-}
-
-void bt_release(struct views *vs, unsigned h)
-{
-    sys6(SYS_munmap, (uint64_t)h << REGION_SHIFT, REGION_SIZE, 0, 0, 0, 0);
-    vs->host_use[h] = HOST_FREE;
-}
-
 /* Could region r of the view lie at its place with this shift? */
 static bool fits(const struct views *vs, const struct view *v, unsigned r, unsigned shift)
 {
@@ -73,7 +46,7 @@ static bool take(struct views *vs, struct view *v, unsigned r)
     unsigned h = (r + v->shift) & 0xffff;
 
     for (unsigned k = h - 1; k <= h + 1; k++)
-        if (vs->host_use[k] == HOST_FREE && !reserve(vs, k, HOST_VIEW + v->index))
+        if (vs->host_use[k] == HOST_FREE && !bt_reserve(vs, k, HOST_VIEW + v->index))
             return false;
     return true;
 }

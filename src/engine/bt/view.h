@@ -8,6 +8,7 @@
 #include "bt_internal.h"
 #include "paging.h"
 
+#define REGION_SIZE (1ull << REGION_SHIFT)
 #define HOST_REGIONS 2048u /* of 64 GB in the user half of the host's address space */
 enum { HOST_FREE, HOST_FOREIGN, HOST_VIEW };
 
@@ -25,7 +26,6 @@ enum { HOST_FREE, HOST_FOREIGN, HOST_VIEW };
 #define NODES (1u << 18)
 #define SPACES 256u
 #define SITE_HINTS 65536u
-#define BALLAST 8u
 
 /* What was mapped from one table of the guest. */
 struct leaf {
@@ -84,7 +84,7 @@ struct views {
     uint64_t now; /* ticks */
     uint64_t rights;
     uint32_t kernel_maps;          /* of these, the kernel's view's */
-    uint8_t *ballast;              /* BALLAST mappings between others (view_create.c) */
+    uint8_t *ballast;              /* mappings that can be given up (view_host.c) */
     uint32_t maps, max_maps;       /* at most so many since all were taken away; when they are */
     bool full;                     /* the host refused one, */
     bool kernel_full;              /* and the kernel has rights that it should have lost */
@@ -124,6 +124,20 @@ static inline void set_bit(uint64_t *map, unsigned i, bool on)
     map[i / 64] = (map[i / 64] & ~(1ull << (i % 64))) | (uint64_t)on << (i % 64);
 }
 
+/* A raw call: FS may not be the host's here, and errno is thread-local. */
+static inline long sys6(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+                        uint64_t f)
+{
+    register uint64_t r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+    long r;
+
+    __asm__ volatile("syscall"
+                     : "=a"(r)
+                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return r;
+}
+
 static inline uint64_t leaf_lin(const struct leaf *l, unsigned i)
 {
     return ((l->key << 9) + i) << leaf_shift(l->level);
@@ -139,24 +153,6 @@ void bt_leaf_drop(struct bt_ctx *c, struct leaf *l);
 /* Forgets all mappings of a view; the host's are taken away region by region. */
 void bt_view_empty(struct bt_ctx *c, struct view *v);
 unsigned bt_table_of(const struct view *v, unsigned r); /* where a region of the view is noted */
-/* Raw: FS may not be the host's here, and errno is thread-local. */
-static inline long sys6(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
-                        uint64_t f)
-{
-    register uint64_t r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-    long r;
-
-    __asm__ volatile("syscall"
-                     : "=a"(r)
-                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return r;
-}
-
-#define RESERVE_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
-/* Takes all mappings of whole regions away; the regions stay reserved. */
-void bt_unmap_regions(struct views *vs, uint64_t host, uint64_t size);
-void bt_release(struct views *vs, unsigned h);     /* a region of the host's address space */
 void bt_view_moved(struct bt_ctx *c, bool kernel); /* other regions are direct now, or elsewhere */
 /* Before a user view is used: gives it USER_CLUSTER. */
 bool bt_view_user_cluster(struct bt_ctx *c, struct view *v);
@@ -169,5 +165,13 @@ void bt_install(struct bt_ctx *c, const struct view *v, bool on); /* its regions
 void bt_protect(struct bt_ctx *c, const struct view *v, uint64_t host, uint64_t len, unsigned prot);
 void bt_view_settle(struct bt_ctx *c);
 struct view *bt_view_now(const struct bt_ctx *c); /* of the privilege level that runs */
+
+/* view_host.c. A region of the host's address space becomes the owner's, if nothing is there. */
+bool bt_reserve(struct views *vs, unsigned h, unsigned owner);
+void bt_release(struct views *vs, unsigned h);
+/* No mapping of whole regions can be used any more; the regions stay reserved. */
+void bt_unmap_regions(struct views *vs, uint64_t host, uint64_t size);
+uint8_t *bt_ballast_create(void); /* NULL: there is no room */
+void bt_ballast_destroy(uint8_t *ballast);
 
 #endif

@@ -63,59 +63,6 @@ static uint32_t map_limit(void)
     return n / 4 * 3;
 }
 
-/* Every second page is a mapping of its own, none of which ever gets memory. */
-static uint8_t *ballast(void)
-{
-    uint8_t *p = mmap(NULL, (2 * BALLAST + 1) * BT_PAGE_SIZE, PROT_NONE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (p == MAP_FAILED)
-        return NULL;
-    for (unsigned i = 0; i < BALLAST; i++)
-        if (mprotect(p + (2 * i + 1) * BT_PAGE_SIZE, BT_PAGE_SIZE, PROT_READ) < 0) {
-            munmap(p, (2 * BALLAST + 1) * BT_PAGE_SIZE);
-            return NULL;
-        }
-    return p;
-}
-
-static bool reserve_again(uint64_t host, uint64_t size)
-{
-    long r = sys6(SYS_mmap, host, size, PROT_NONE, RESERVE_FLAGS | MAP_FIXED, (uint64_t)-1, 0);
-
-    return r >= 0 || r < -4095;
-}
-
-static uint64_t ballast_at(const struct views *vs, unsigned i)
-{
-    return (uint64_t)vs->ballast + (2 * i + 1) * BT_PAGE_SIZE;
-}
-
-/*
- * Guest memory that stays mapped behind a flush would be another program's or stale: no state to go
- * on in. Replacing whole mappings needs no memory. But a process may get one mapping more than its
- * limit, and then the host refuses every new one, even one that replaces many. A mapping of the
- * ballast that goes makes room for that.
- */
-void bt_unmap_regions(struct views *vs, uint64_t host, uint64_t size)
-{
-    static const char text[] = "doppel: the host refuses to unmap guest memory\n";
-    bool done = reserve_again(host, size);
-    unsigned given = 0;
-
-    for (; !done && given < BALLAST; given++) {
-        sys6(SYS_munmap, ballast_at(vs, given), BT_PAGE_SIZE, 0, 0, 0, 0);
-        done = reserve_again(host, size);
-    }
-    for (; done && given > 0; given--)
-        sys6(SYS_mmap, ballast_at(vs, given - 1), BT_PAGE_SIZE, PROT_READ,
-             RESERVE_FLAGS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0);
-    if (done)
-        return;
-    sys6(SYS_write, 2, (uint64_t)text, sizeof(text) - 1, 0, 0, 0);
-    sys6(SYS_exit_group, 1, 0, 0, 0, 0, 0);
-}
-
 int bt_views_create(struct translator *en, struct err *e)
 {
     const char *direct = getenv("DOPPEL_DIRECT");
@@ -136,7 +83,7 @@ int bt_views_create(struct translator *en, struct err *e)
     vs->node = tables(sizeof(*vs->node) * NODES);
     vs->rmap = tables(sizeof(*vs->rmap) * en->n_rpn);
     vs->rmap_large = tables(sizeof(*vs->rmap_large) * (en->n_rpn / 512 + 1));
-    vs->ballast = ballast();
+    vs->ballast = bt_ballast_create();
     if (!vs->ballast || !vs->leaf || !vs->node || !vs->rmap || !vs->rmap_large)
         return err_set(e, ENOMEM, "cannot reserve memory for the tables of direct access");
     vs->fresh_leaf = vs->fresh_node = 1; /* 0: none */
@@ -158,8 +105,7 @@ void bt_views_destroy(struct translator *en)
     for (unsigned h = 0; h < HOST_REGIONS; h++)
         if (vs->host_use[h] >= HOST_VIEW)
             munmap((void *)((uint64_t)h << REGION_SHIFT), 1ull << REGION_SHIFT);
-    if (vs->ballast != NULL)
-        munmap(vs->ballast, (2 * BALLAST + 1) * BT_PAGE_SIZE);
+    bt_ballast_destroy(vs->ballast);
     if (vs->leaf != NULL)
         munmap(vs->leaf, sizeof(*vs->leaf) * LEAVES);
     if (vs->node != NULL)

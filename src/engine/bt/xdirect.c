@@ -308,36 +308,53 @@ static bool must_check(struct xlate *x, unsigned group)
     return true;
 }
 
-/* The address in t1 becomes the host's, whichever kind it is; t2 is free, and so are the flags. */
-static void check_mixed(struct xlate *x, const struct insn *in, unsigned t1, unsigned t2)
+/*
+ * Which window is the address in `reg` in? Goes on here if it is the high one. Returns the rel32 of
+ * the jump that is taken if it is the low one; if it is in neither the access misses. t and the
+ * flags are free; reg may be t if the address is that of the operand m, which is computed again.
+ */
+static uint8_t *which_window(struct xlate *x, const struct insn *in, const struct insn_mem *m,
+                             unsigned reg, unsigned t)
 {
-    int k =
-        bt_view_whole(x->c, (uint64_t)USER_CLUSTER << 40) && x->en->bmi2 ? (int)USER_CLUSTER : -1;
+    bool whole = x->en->bmi2 && bt_view_whole(x->c, (uint64_t)USER_CLUSTER << 40);
     uint8_t *other;
 
-    if (k >= 0) {
-        other = expect(x, t1, t2, k);
+    if (whole) {
+        other = expect(x, reg, t, (int)USER_CLUSTER);
     } else {
-        region(x, t1, t2);
-        ask(x, t2, false);
+        region(x, reg, t);
+        ask(x, t, false);
         other = x_jcc(x, CC_NE);
     }
     uint8_t *high = x->out;
+    x_to_cold(x);
+    x_here(x, other);
+    if (whole) {
+        if (reg == t)
+            x_lea(x, true, t, m->base, m->index, m->scale, (int32_t)m->disp);
+        region(x, reg, t);
+        ask(x, t, false);
+        x_jcc_to(x, CC_E, high);
+    }
+    ask(x, t, true);
+    uint8_t *low = x_jcc(x, CC_E), *miss = x_jcc(x, CC_JMP);
+    x_to_hot(x);
+    miss_exit(x, in, miss, 16);
+    return low;
+}
+
+/* The address in t1 becomes the host's, whichever kind it is; t2 is free, and so are the flags. */
+static void check_mixed(struct xlate *x, const struct insn *in, unsigned t1, unsigned t2)
+{
+    uint8_t *low = which_window(x, in, NULL, t1, t2);
+
     x_ctx(x, true, 0x03, t1, CTX_OFF(fs_base));
     uint8_t *here = x->out;
     x_to_cold(x);
-    x_here(x, other);
-    if (k >= 0) {
-        region(x, t1, t2);
-        ask(x, t2, false);
-        x_jcc_to(x, CC_E, high);
-    }
-    ask(x, t2, true);
-    uint8_t *miss = x_jcc(x, CC_NE);
+    x_here(x, low);
     x_ctx(x, true, 0x03, t1, CTX_OFF(low_base));
     x_jmp_to(x, here);
     x_to_hot(x);
-    miss_exit(x, in, miss, 16);
 }
 
 #define MIXED_MAX 3 /* addresses of groups that are kept in registers */
@@ -388,53 +405,34 @@ static void mixed_access(struct xlate *x, const struct insn *in, const struct in
     x_record(x, in);
 }
 
-/* One access of a site that sees low and high addresses: the instruction is there twice, for each
- * window once (x_direct_low). t: free. */
-static void either_access(struct xlate *x, const struct insn *in, const struct insn_mem *m,
-                          uint16_t avoid, struct access *a)
+/* The operand keeps its registers behind the prefix. */
+static void keep_operand(struct access *a, const struct insn_mem *m)
 {
-    int k = bt_view_whole(x->c, (uint64_t)USER_CLUSTER << 40) ? (int)USER_CLUSTER : -1;
-    bool alone = m->base >= 0 && m->index < 0; /* the window's guards take the displacement in */
-    uint8_t *other = NULL;
-
-    if (x->live[x->i])
-        x_flags_save(x);
-    unsigned t = a->t1 = a->t2 = x_scratch(x, avoid | m_regs(m)), reg = t;
-    x->held |= (uint16_t)(1u << t);
-    if (alone)
-        reg = (unsigned)m->base;
-    else
-        x_lea(x, true, t, m->base, m->index, m->scale, (int32_t)m->disp);
-    if (k >= 0) {
-        other = expect(x, reg, t, k);
-    } else {
-        region(x, reg, t);
-        ask(x, t, false);
-        other = x_jcc(x, CC_NE);
-    }
-    a->seg = FS;
     a->base = m->base;
     a->index = m->index;
     a->scale = m->scale ? m->scale : 1;
     a->disp = (int32_t)m->disp;
+}
+
+/* One access of a site that sees low and high addresses: the instruction is there twice, for each
+ * window once (x_direct_low). */
+static void either_access(struct xlate *x, const struct insn *in, const struct insn_mem *m,
+                          uint16_t avoid, struct access *a)
+{
+    if (x->live[x->i])
+        x_flags_save(x);
+    a->t1 = a->t2 = x_scratch(x, avoid | m_regs(m));
+    x->held |= (uint16_t)(1u << a->t1);
+    if (m->index >= 0)
+        x_lea(x, true, a->t1, m->base, m->index, m->scale, (int32_t)m->disp);
+    /* The guards take the displacement in. */
+    a->low_jmp = which_window(x, in, m, m->index >= 0 ? a->t1 : (unsigned)m->base, a->t1);
+    a->seg = FS;
+    keep_operand(a, m);
     a->same = true;
     a->op = x->out;
     a->spilled = x->spilled;
     a->flags_saved = x->flags_saved;
-    x_to_cold(x);
-    x_here(x, other);
-    if (k >= 0) {
-        if (!alone)
-            x_lea(x, true, t, m->base, m->index, m->scale, (int32_t)m->disp);
-        region(x, reg, t);
-        ask(x, t, false);
-        x_jcc_to(x, CC_E, a->op);
-    }
-    ask(x, t, true);
-    uint8_t *miss = x_jcc(x, CC_NE);
-    a->low_jmp = x_jcc(x, CC_JMP);
-    x_to_hot(x);
-    miss_exit(x, in, miss, 16);
     x_record(x, in);
 }
 
@@ -442,18 +440,12 @@ void x_direct_low(struct xlate *x, const struct insn *in, const struct access *a
 {
     struct access low = *a;
     uint8_t *end = x->out;
-    uint16_t spilled = x->spilled;
-    bool saved = x->flags_saved;
 
     low.seg = GS;
     low.disp += LOW_WINDOW;
     x_to_cold(x);
     x_here(x, a->low_jmp);
-    x->spilled = a->spilled;
-    x->flags_saved = a->flags_saved;
-    x_record(x, in);
-    x->spilled = spilled;
-    x->flags_saved = saved;
+    x_record_at(x, in, a);
     ebytes(x, a->op, (unsigned)(op - a->op)); /* the flags are brought back */
     x_direct_encode(x, in, &low);
     x_jmp_to(x, end);
@@ -500,12 +492,12 @@ static bool near_access(struct xlate *x, const struct insn *in, const struct ins
 }
 
 void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_mem *m,
-                     uint16_t avoid, bool val, struct access *a)
+                     uint16_t avoid, enum access_use use, struct access *a)
 {
     const struct member *me = &x->member[x->i];
     enum site_kind kind = hint(x, in, m);
     unsigned g = group_of(x, in, m);
-    bool low;
+    bool low, val = use == ACCESS_VALUE;
 
     a->member = true;
     a->t1 = a->t2 = 16;
@@ -516,7 +508,7 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
         (kind == SITE_MIXED || (g != GROUP_NONE && x->group_reg[g] >= 0))) {
         if (me->spread != SPREAD_NONE)
             g = GROUP_NONE;
-        if (x->plain && !keeps(x, g) && can_be_either(x, in, m))
+        if (use == ACCESS_OWN && !keeps(x, g) && can_be_either(x, in, m))
             either_access(x, in, m, avoid, a);
         else
             mixed_access(x, in, m, avoid, val, g, a);
@@ -546,10 +538,7 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
         x->held |= (uint16_t)(1u << a->t1);
         a->base = (int8_t)a->t1;
     } else {
-        a->base = m->base;
-        a->index = m->index;
-        a->scale = m->scale ? m->scale : 1;
-        a->disp = (int32_t)m->disp;
+        keep_operand(a, m);
         a->same = m == &in->mem && in->z.raw.modrm.offset != 0;
     }
     if (checks || val || based)

@@ -107,7 +107,6 @@ struct xlate {
     bool direct;                  /* the host's MMU does the accesses (xdirect.c) */
     uint32_t checked;             /* groups whose region is known to be direct, */
     uint32_t low;                 /* those of them in the window of low addresses */
-    bool plain;                   /* the access is of x_reencode */
     uint16_t access_off;          /* page offset of the instruction whose access is checked */
 
     uint16_t spilled;
@@ -139,6 +138,13 @@ struct access {
     uint32_t info;
     uint16_t spilled; /* state at the check */
     bool flags_saved;
+};
+
+/* What is done with an operand once it is there. */
+enum access_use {
+    ACCESS_OP,    /* x_mem_op */
+    ACCESS_VALUE, /* the same, and a scratch register for what is loaded or stored */
+    ACCESS_OWN,   /* x_reencode */
 };
 
 /* Translated code reaches the context through GS. */
@@ -232,6 +238,8 @@ void x_take_lent(struct xlate *x);  /* nor a group's address */
 void x_loop_state(struct xlate *x); /* the state at x->loop: before a jump there */
 void x_canon_copy(struct xlate *x); /* emits the same but leaves the state as it is (side exits) */
 void x_record(struct xlate *x, const struct insn *in);
+/* The same in a copy of what an access does, which begins with the state at its check. */
+void x_record_at(struct xlate *x, const struct insn *in, const struct access *a);
 
 /* ---- memory (xmem.c) ----------------------------------------------------------------------------
  * ----------------------- */
@@ -248,6 +256,8 @@ void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, 
  * store. */
 void x_access_val(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
                   struct access *a);
+/* The same of in->mem, for x_reencode. */
+void x_access_own(struct xlate *x, const struct insn *in, struct access *a);
 void x_access_done(struct xlate *x, struct access *a);
 /* The instruction's own bytes, its memory operand replaced by the access. */
 void x_reencode(struct xlate *x, const struct insn *in, const struct access *a);
@@ -279,7 +289,7 @@ bool x_narrow_prefix(const struct xlate *x, const struct insn *in);
 /* Registers that the access must not use for scratch. */
 uint16_t x_access_avoid(const struct insn *in, const struct insn_mem *m);
 void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_mem *m,
-                     uint16_t avoid, bool val, struct access *a);
+                     uint16_t avoid, enum access_use use, struct access *a);
 /* The operand's address with the registers that the context has. */
 uint64_t x_address_now(const struct xlate *x, const struct insn *in, const struct insn_mem *m);
 /* REP MOVS or REP STOS of elements of 1 << log bytes (xstring.c); arg: of the helper. False: only

@@ -257,12 +257,12 @@ static void access_host(struct xlate *x, const struct insn *in, const struct ins
 }
 
 static void access(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
-                   bool val, struct access *a)
+                   enum access_use use, struct access *a)
 {
     *a = (struct access){.index = -1, .scale = 1};
     avoid |= x_access_avoid(in, m);
     if (x->direct && !(x->verify && (m->access & ACC_W)))
-        x_direct_access(x, in, m, avoid, val, a);
+        x_direct_access(x, in, m, avoid, use, a);
     else
         access_host(x, in, m, avoid, a);
 }
@@ -270,13 +270,18 @@ static void access(struct xlate *x, const struct insn *in, const struct insn_mem
 void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
               struct access *a)
 {
-    access(x, in, m, avoid, false, a);
+    access(x, in, m, avoid, ACCESS_OP, a);
 }
 
 void x_access_val(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
                   struct access *a)
 {
-    access(x, in, m, avoid, true, a);
+    access(x, in, m, avoid, ACCESS_VALUE, a);
+}
+
+void x_access_own(struct xlate *x, const struct insn *in, struct access *a)
+{
+    access(x, in, &in->mem, 0, ACCESS_OWN, a);
 }
 
 static void member_done(struct xlate *x, const struct access *a)
@@ -305,18 +310,11 @@ void x_access_done(struct xlate *x, struct access *a)
     slow_call(x, in, a, write, x->en->stub_mem);
     if (write) {
         x_load(x, a->t1, CTX_OFF(mem_host));
-        struct translator *en = x->en;
-        uint16_t spilled = x->spilled;
-        bool saved = x->flags_saved;
-        x->spilled = a->spilled;
-        x->flags_saved = a->flags_saved;
-        x_record(x, in);
-        x->spilled = spilled;
-        x->flags_saved = saved;
+        x_record_at(x, in, a);
         x_imm_again(x, a->op, (unsigned)(end - a->op), x->out);
         ebytes(x, a->op, (unsigned)(end - a->op));
         x_store_imm(x, code_off(x, end), CTX_OFF(site));
-        x_jmp_abs(x, en->stub_post);
+        x_jmp_abs(x, x->en->stub_post);
     }
     x_to_hot(x);
 }
@@ -413,7 +411,10 @@ void x_reencode(struct xlate *x, const struct insn *in, const struct access *a)
     bool evex = in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
 
     if (a->same) {
+        uint8_t *op = x->out;
         x_direct_encode(x, in, a);
+        if (a->low_jmp != NULL)
+            x_direct_low(x, in, a, op);
         return;
     }
     if (a->seg != 0)

@@ -240,7 +240,7 @@ void x_loop_state(struct xlate *x)
             spill(x, r);
 }
 
-void x_record(struct xlate *x, const struct insn *in)
+static void record(struct xlate *x, const struct insn *in, uint16_t spilled, bool flags_saved)
 {
     struct translator *en = x->en;
 
@@ -250,6 +250,16 @@ void x_record(struct xlate *x, const struct insn *in)
     }
     en->rec[en->n_rec++] =
         (struct bt_record){.off = code_off(x, x->out),
-                           .goff = (uint16_t)(in->off | (x->flags_saved ? REC_FLAGS_SAVED : 0)),
-                           .spill = x->spilled};
+                           .goff = (uint16_t)(in->off | (flags_saved ? REC_FLAGS_SAVED : 0)),
+                           .spill = spilled};
+}
+
+void x_record(struct xlate *x, const struct insn *in)
+{
+    record(x, in, x->spilled, x->flags_saved);
+}
+
+void x_record_at(struct xlate *x, const struct insn *in, const struct access *a)
+{
+    record(x, in, a->spilled, a->flags_saved);
 }
