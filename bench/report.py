@@ -98,12 +98,12 @@ def table(result):
 
 
 def exits_table(result):
-    """What leaving a guest's code costs on each engine; empty if it was not measured."""
+    """What leaving a guest's code and a boot cost on each engine; empty if it was not measured."""
     exits = result.get("exits")
     if not exits:
         return []
     engines = sorted({engine for times in exits.values() for engine in times})
-    lines = ["| exit | " + " | ".join(engines) + " |", "| --- |" + " ---: |" * len(engines)]
+    lines = ["| on each engine | " + " | ".join(engines) + " |", "| --- |" + " ---: |" * len(engines)]
     for name, times in exits.items():
         cells = [human_time(times[engine]) if engine in times else "–" for engine in engines]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
@@ -145,7 +145,8 @@ than doppel the emulator takes. Less is better but in the last column.
 * Means are geometric. The last lines join several groups.
 * The rows `exit.` are what it costs a guest to leave its code, on each engine that the host runs:
   a write to a port or a register of a device that does nothing, an interrupt until a virtual CPU
-  that sleeps in HLT is in its handler, a request until a running one has stopped.
+  that sleeps in HLT is in its handler, a request until a running one has stopped. `engine.boot` is
+  `boot.init` on each of them.
 
 {table}
 
