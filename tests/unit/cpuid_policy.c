@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* --cpu: what a level has, more and less of it, and hosts that do not offer it. */
+#include "test.h"
+
+#include <string.h>
+
+#include "x86/cpuid.h"
+
+enum { EAX, EBX, ECX, EDX };
+
+struct bit {
+    uint32_t leaf, subleaf;
+    unsigned reg, bit;
+};
+
+#define CX16          \
+    {                 \
+        1, 0, ECX, 13 \
+    }
+#define SSE4_2        \
+    {                 \
+        1, 0, ECX, 20 \
+    }
+#define AES           \
+    {                 \
+        1, 0, ECX, 25 \
+    }
+#define XSAVE         \
+    {                 \
+        1, 0, ECX, 26 \
+    }
+#define AVX           \
+    {                 \
+        1, 0, ECX, 28 \
+    }
+#define AVX2         \
+    {                \
+        7, 0, EBX, 5 \
+    }
+#define AVX512F       \
+    {                 \
+        7, 0, EBX, 16 \
+    }
+
+/* x86-64 psABI, 3.1.1, "micro-architecture levels". */
+static const struct {
+    enum cpuid_level level;
+    unsigned count;
+    struct bit bit[10];
+} abi[] = {
+    {CPUID_BASELINE,
+     8,
+     {{1, 0, EDX, 0},
+      {1, 0, EDX, 8},
+      {1, 0, EDX, 15},
+      {1, 0, EDX, 23},
+      {1, 0, EDX, 24},
+      {1, 0, EDX, 25},
+      {1, 0, EDX, 26},
+      {0x80000001, 0, EDX, 11}}},
+    {CPUID_V2,
+     7,
+     {CX16,
+      {0x80000001, 0, ECX, 0},
+      {1, 0, ECX, 23},
+      {1, 0, ECX, 0},
+      {1, 0, ECX, 19},
+      SSE4_2,
+      {1, 0, ECX, 9}}},
+    {CPUID_V3,
+     9,
+     {AVX,
+      AVX2,
+      {7, 0, EBX, 3},
+      {7, 0, EBX, 8},
+      {1, 0, ECX, 29},
+      {1, 0, ECX, 12},
+      {0x80000001, 0, ECX, 5},
+      {1, 0, ECX, 22},
+      XSAVE}},
+    {CPUID_V4, 5, {AVX512F, {7, 0, EBX, 30}, {7, 0, EBX, 28}, {7, 0, EBX, 17}, {7, 0, EBX, 31}}},
+};
+
+static struct cpuid_offer everything(void)
+{
+    static const struct {
+        uint32_t leaf, subleaf;
+        bool indexed;
+    } leaf[] = {{1, 0, false},          {6, 0, false},          {7, 0, true},
+                {7, 1, true},           {0xd, 0, true},         {0xd, 1, true},
+                {0x40000001, 0, false}, {0x80000001, 0, false}, {0x80000007, 0, false},
+                {0x80000008, 0, false}, {0x8000000a, 0, false}, {0x80000021, 0, false}};
+    struct cpuid_offer o = {.count = sizeof(leaf) / sizeof(leaf[0])};
+
+    for (unsigned i = 0; i < o.count; i++)
+        o.leaf[i] = (struct cpuid_leaf){leaf[i].leaf, leaf[i].subleaf, leaf[i].indexed, UINT32_MAX,
+                                        UINT32_MAX,   UINT32_MAX,      UINT32_MAX};
+    return o;
+}
+
+static uint32_t *reg_of(struct cpuid_leaf *l, unsigned reg)
+{
+    return reg == EAX ? &l->eax : reg == EBX ? &l->ebx : reg == ECX ? &l->ecx : &l->edx;
+}
+
+static void lack(struct cpuid_offer *o, struct bit b)
+{
+    for (unsigned i = 0; i < o->count; i++)
+        if (o->leaf[i].leaf == b.leaf && o->leaf[i].subleaf == b.subleaf)
+            *reg_of(&o->leaf[i], b.reg) &= ~(1u << b.bit);
+}
+
+static bool shows(const struct cpuid_table *t, struct bit b)
+{
+    const struct cpuid_dynamic dyn = {.xcr0 = 7, .apic_enabled = true};
+    uint32_t out[4];
+
+    cpuid_execute(t, &dyn, b.leaf, b.subleaf, out);
+    return out[b.reg] >> b.bit & 1;
+}
+
+/* offer NULL: the translator. */
+static int make(struct cpuid_table *t, const char *policy, const struct cpuid_offer *offer,
+                struct err *e)
+{
+    struct cpuid_request ask = {.tsc_khz = 2000000, .vcpus = 1, .offer = offer};
+
+    assert_int_equal(cpuid_policy_parse(&ask.policy, "--cpu", policy, e), 0);
+    return cpuid_table_make(t, &ask, e);
+}
+
+static const char *const names[] = {
+    [CPUID_BASELINE] = "baseline", [CPUID_V2] = "v2", [CPUID_V3] = "v3", [CPUID_V4] = "v4"};
+
+static void check_level(const struct cpuid_table *t, enum cpuid_level level)
+{
+    for (unsigned i = 0; i < sizeof(abi) / sizeof(abi[0]); i++)
+        for (unsigned n = 0; n < abi[i].count; n++)
+            if (shows(t, abi[i].bit[n]) != (abi[i].level <= level))
+                fail_msg("%s: leaf %x, register %u, bit %u of %s", names[level], abi[i].bit[n].leaf,
+                         abi[i].bit[n].reg, abi[i].bit[n].bit, names[abi[i].level]);
+}
+
+static void test_levels(void **state)
+{
+    const struct cpuid_offer all = everything();
+    struct cpuid_table t;
+    struct err e = {0};
+
+    (void)state;
+    for (unsigned level = CPUID_BASELINE; level <= CPUID_V4; level++) {
+        assert_int_equal(make(&t, names[level], &all, &e), 0);
+        check_level(&t, (enum cpuid_level)level);
+    }
+}
+
+/* The same levels where the translator shows them, as far as this host's processor has them. */
+static void test_levels_translated(void **state)
+{
+    struct cpuid_table t;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(make(&t, "baseline", NULL, &e), 0);
+    check_level(&t, CPUID_BASELINE);
+    for (unsigned level = CPUID_V2; level <= CPUID_V4; level++)
+        if (make(&t, names[level], NULL, &e) == 0)
+            check_level(&t, (enum cpuid_level)level);
+        else
+            assert_non_null(strstr(e.text, names[level]));
+}
+
+/* A level is the same on a host that offers more. */
+static void test_level_hides_the_host(void **state)
+{
+    struct cpuid_offer more = everything(), less = more;
+    struct cpuid_table one, other;
+    struct err e = {0};
+
+    (void)state;
+    lack(&less, (struct bit)AVX);
+    lack(&less, (struct bit)AVX2);
+    lack(&less, (struct bit)AVX512F);
+    lack(&less, (struct bit)AES);
+    assert_int_equal(make(&one, "v2", &more, &e), 0);
+    assert_int_equal(make(&other, "v2", &less, &e), 0);
+    assert_int_equal(one.count, other.count);
+    assert_memory_equal(one.leaf, other.leaf, one.count * sizeof(one.leaf[0]));
+    assert_int_equal(make(&one, "host", &more, &e), 0);
+    assert_int_equal(make(&other, "host", &less, &e), 0);
+    assert_true(shows(&one, (struct bit)AVX2));
+    assert_false(shows(&other, (struct bit)AVX2));
+}
+
+static void refused(const char *policy, const struct cpuid_offer *offer, const char *first,
+                    const char *second)
+{
+    struct cpuid_table t;
+    struct err e = {0};
+
+    assert_true(make(&t, policy, offer, &e) < 0);
+    if (strstr(e.text, "--cpu") == NULL || strstr(e.text, first) == NULL ||
+        strstr(e.text, second) == NULL)
+        fail_msg("not '%s' and '%s': %s", first, second, e.text);
+}
+
+static void test_host_lacks(void **state)
+{
+    struct cpuid_offer o = everything();
+    struct cpuid_table t;
+    struct err e = {0};
+
+    (void)state;
+    lack(&o, (struct bit)AVX2);
+    refused("v3", &o, "v3 has the feature 'avx2'", "lower level");
+    refused("v4", &o, "v4 has the feature 'avx2'", "lower level");
+    refused("v2,+avx2", &o, "'avx2'", "leave +avx2 out");
+    assert_int_equal(make(&t, "v2", &o, &e), 0);
+    assert_int_equal(make(&t, "v3,-avx2", &o, &e), 0);
+    assert_true(shows(&t, (struct bit)AVX));
+}
+
+static void test_more_and_less(void **state)
+{
+    const struct cpuid_offer all = everything();
+    struct cpuid_table t;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(make(&t, "v2,+aes,-sse4_2", &all, &e), 0);
+    assert_true(shows(&t, (struct bit)AES));
+    assert_true(shows(&t, (struct bit)CX16));
+    assert_false(shows(&t, (struct bit)SSE4_2));
+    /* Without XSAVE there is nowhere to keep what AVX computes. */
+    assert_int_equal(make(&t, "v4,-xsave", &all, &e), 0);
+    assert_true(shows(&t, (struct bit)AES));
+    assert_false(shows(&t, (struct bit)AVX));
+    assert_false(shows(&t, (struct bit)AVX2));
+    assert_false(shows(&t, (struct bit)AVX512F));
+}
+
+/* Of KVM's interface: what is ours, always; what the kernel has to do, if it offers it; hypercalls,
+ * which reach no local APIC of ours, never. */
+static void test_paravirtual(void **state)
+{
+    static const unsigned always[] = {1, 3, 6, 24}, kernels[] = {5, 9}, never[] = {4, 7, 11, 13};
+    struct cpuid_offer all = everything(), none = all;
+    struct cpuid_table with, without;
+    struct err e = {0};
+
+    (void)state;
+    for (unsigned i = 0; i < 32; i++)
+        lack(&none, (struct bit){0x40000001, 0, EAX, i});
+    assert_int_equal(make(&with, "host", &all, &e), 0);
+    assert_int_equal(make(&without, "host", &none, &e), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(shows(&with, (struct bit){0x40000001, 0, EAX, always[i]}));
+        assert_true(shows(&without, (struct bit){0x40000001, 0, EAX, always[i]}));
+        assert_false(shows(&with, (struct bit){0x40000001, 0, EAX, never[i]}));
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(shows(&with, (struct bit){0x40000001, 0, EAX, kernels[i]}));
+        assert_false(shows(&without, (struct bit){0x40000001, 0, EAX, kernels[i]}));
+    }
+}
+
+static void test_words(void **state)
+{
+    static const char *const wrong[] = {"", "v5", "v2,aes", "v2,+no_such", "v2,", "host,+", "V2"};
+    struct cpuid_policy p;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct err e = {0};
+
+        assert_true(cpuid_policy_parse(&p, "--cpu", wrong[i], &e) < 0);
+        assert_true(e.usage);
+        assert_non_null(strstr(e.text, "--cpu"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_levels_translated),
+        cmocka_unit_test(test_level_hides_the_host),
+        cmocka_unit_test(test_host_lacks),
+        cmocka_unit_test(test_more_and_less),
+        cmocka_unit_test(test_paravirtual),
+        cmocka_unit_test(test_words),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
