@@ -442,8 +442,6 @@ static int check_firmware(struct run_options *r, struct err *e)
         return err_usage(e, "--option-rom: there is no firmware that could run it; add --firmware");
     if (c->firmware.kind == FIRMWARE_NONE)
         return 0;
-    if (c->kernel != NULL && c->firmware.kind == FIRMWARE_BIOS)
-        return err_usage(e, "--kernel: a BIOS starts no kernel; drop one of the two, or use uefi");
     if (c->module_count > 0)
         return err_usage(e, "--module: firmware starts no multiboot kernel; drop --firmware");
     if (!r->vga_given)

@@ -180,13 +180,15 @@ void board_bootable(struct machine *m, char kind, const char *path)
 
 int board_boot_order(struct machine *m, struct err *e)
 {
-    char text[MACHINE_BOOTABLE * (sizeof(m->boot[0].path) + 1)];
+    char text[(MACHINE_BOOTABLE + 1) * (sizeof(m->boot[0].path) + 1)];
     size_t n = 0;
     int rc;
 
     if (m->layout.rom_size == 0 || m->boot_ordered)
         return 0;
     m->boot_ordered = true;
+    if (m->cfg.kernel != NULL && m->cfg.firmware.kind != FIRMWARE_UEFI)
+        n = (size_t)snprintf(text, sizeof(text), "/rom@" BOARD_KERNEL_ROM);
     for (const char *k = m->cfg.boot_order; k != NULL && *k != '\0'; k++)
         for (unsigned i = 0; i < m->boot_count; i++)
             if (m->boot[i].kind == *k)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A Linux kernel that UEFI starts: kernel, initial RAM disk and command line as items of fw_cfg.
- * The firmware puts the two parts of the kernel together again and starts them as an EFI program.
+ * A Linux kernel that firmware starts: kernel, initial RAM disk and command line as items of
+ * fw_cfg. UEFI puts the two parts of the kernel together again and starts them as an EFI program; a
+ * BIOS gets an option ROM that does it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -48,52 +49,55 @@ static int read_file(const char *option, const char *path, uint8_t **data, size_
     return rc;
 }
 
-static int add_kernel(struct machine *m, struct err *e)
+static int read_kernel(struct machine *m, struct board_kernel *k, struct err *e)
 {
-    uint8_t *k = NULL;
-    size_t len = 0, setup;
-    int rc = read_file("--kernel", m->cfg.kernel, &k, &len, e);
+    bool uefi = m->cfg.firmware.kind == FIRMWARE_UEFI;
+    const char *path = m->cfg.kernel;
+    int rc = read_file("--kernel", path, &k->data, &k->len, e);
 
-    if (rc == 0 &&
-        (len < HEADER_END || memcmp(k + HEADER_MAGIC, "HdrS", 4) != 0 || memcmp(k, "MZ", 2) != 0))
-        rc = err_set(e, ENOEXEC, "--kernel: %s is not a Linux kernel that UEFI can start",
-                     m->cfg.kernel);
-    if (rc == 0) {
-        setup = (k[SETUP_SECTS] != 0 ? k[SETUP_SECTS] : OLD_SETUP_SECTS) * SECTOR + SECTOR;
-        if (setup >= len)
-            rc = err_set(e, ENOEXEC, "--kernel: %s is cut off", m->cfg.kernel);
-        else
-            rc = add(m, FWCFG_SETUP_SIZE, FWCFG_SETUP_DATA, k, setup, e);
-        if (rc == 0)
-            rc = add(m, FWCFG_KERNEL_SIZE, FWCFG_KERNEL_DATA, k + setup, len - setup, e);
-    }
-    free(k);
-    return rc;
+    if (rc < 0)
+        return rc;
+    if (k->len < HEADER_END || memcmp(k->data + HEADER_MAGIC, "HdrS", 4) != 0 ||
+        (uefi && memcmp(k->data, "MZ", 2) != 0))
+        return err_set(e, ENOEXEC, "--kernel: %s is not a Linux kernel that %s can start", path,
+                       uefi ? "UEFI" : "firmware");
+    k->setup_len = (k->data[SETUP_SECTS] != 0 ? k->data[SETUP_SECTS] : OLD_SETUP_SECTS) * SECTOR;
+    k->setup_len += SECTOR;
+    if (k->setup_len >= k->len)
+        return err_set(e, ENOEXEC, "--kernel: %s is cut off", path);
+    return m->cfg.initrd == NULL
+               ? 0
+               : read_file("--initrd", m->cfg.initrd, &k->initrd, &k->initrd_len, e);
 }
 
-static int add_initrd(struct machine *m, struct err *e)
+static int add_items(struct machine *m, const struct board_kernel *k, struct err *e)
 {
-    uint8_t *data;
-    size_t len = 0;
-    int rc = read_file("--initrd", m->cfg.initrd, &data, &len, e);
+    int rc = add(m, FWCFG_SETUP_SIZE, FWCFG_SETUP_DATA, k->data, k->setup_len, e);
 
     if (rc == 0)
-        rc = add(m, FWCFG_INITRD_SIZE, FWCFG_INITRD_DATA, data, len, e);
-    free(data);
+        rc = add(m, FWCFG_KERNEL_SIZE, FWCFG_KERNEL_DATA, k->data + k->setup_len,
+                 k->len - k->setup_len, e);
+    if (rc == 0 && k->initrd != NULL)
+        rc = add(m, FWCFG_INITRD_SIZE, FWCFG_INITRD_DATA, k->initrd, k->initrd_len, e);
+    if (rc == 0 && m->cfg.append != NULL)
+        rc = add(m, FWCFG_CMDLINE_SIZE, FWCFG_CMDLINE_DATA, m->cfg.append,
+                 strlen(m->cfg.append) + 1, e);
     return rc;
 }
 
 int board_create_kernel(struct machine *m, struct err *e)
 {
+    struct board_kernel k = {0};
     int rc;
 
     if (m->layout.rom_size == 0 || m->cfg.kernel == NULL)
         return 0;
-    rc = add_kernel(m, e);
-    if (rc == 0 && m->cfg.initrd != NULL)
-        rc = add_initrd(m, e);
-    if (rc == 0 && m->cfg.append != NULL)
-        rc = add(m, FWCFG_CMDLINE_SIZE, FWCFG_CMDLINE_DATA, m->cfg.append,
-                 strlen(m->cfg.append) + 1, e);
+    rc = read_kernel(m, &k, e);
+    if (rc == 0 && m->cfg.firmware.kind != FIRMWARE_UEFI)
+        rc = board_kernel_rom(m, &k, e);
+    if (rc == 0)
+        rc = add_items(m, &k, e);
+    free(k.initrd);
+    free(k.data);
     return rc;
 }

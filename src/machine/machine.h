@@ -50,7 +50,7 @@ enum machine_board {
 
 struct machine_config {
     enum machine_board board;
-    struct firmware_config firmware; /* with one the kernel is for UEFI to start */
+    struct firmware_config firmware; /* with one, it starts the kernel */
     /* With firmware: a floppy disks, c disks, d CD-ROM drives, n network; NULL: its own. */
     const char *boot_order;
     bool boot_menu;

@@ -139,6 +139,14 @@ int board_create_video(struct machine *m, struct err *e) MUST_CHECK; /* board_vi
 struct acpi_config board_acpi(struct machine *m);
 int board_create_fwcfg_files(struct machine *m, struct err *e) MUST_CHECK;
 int board_create_kernel(struct machine *m, struct err *e) MUST_CHECK; /* board_kernel.c */
+/* board_kernel_rom.c: a kernel that a BIOS starts, by an option ROM. The kernel's header is filled
+ * in; the items of fw_cfg are the caller's to add. */
+struct board_kernel {
+    uint8_t *data, *initrd; /* NULL: none */
+    size_t len, setup_len, initrd_len;
+};
+#define BOARD_KERNEL_ROM "genroms/linux.rom"
+int board_kernel_rom(struct machine *m, const struct board_kernel *k, struct err *e) MUST_CHECK;
 void board_bootable(struct machine *m, char kind, const char *path);
 int board_boot_order(struct machine *m, struct err *e) MUST_CHECK;
 

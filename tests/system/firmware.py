@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
 Firmware: SeaBIOS boots disks on both boards, runs option ROMs, has a menu; UEFI boots a disk through
-systemd-boot and a kernel of the command line, and keeps its variables.
+systemd-boot and keeps its variables; both start a kernel of the command line.
 """
 
 import os
@@ -140,16 +140,28 @@ class Tests(checks.Checks):
             said = str(e)
         self.check("a variable is there in the next run", "5A 17 C0 DE" in said, said)
 
-    def boots_linux(self, name, words, v):
+    def boots_linux(self, name, words, v, proof="ls /sys/firmware/efi/runtime-map"):
         with v:
             try:
                 v.prompt(180)
-                out, status = v.run("cat /proc/cmdline; ls /sys/firmware/efi/runtime-map >/dev/null")
+                out, status = v.run(f"cat /proc/cmdline; {proof} >/dev/null")
                 ended = v.power_off()
             except vm.VmError as e:
                 self.check(name, False, str(e))
                 return
             self.check(name, status == 0 and words in out and ended == 0, out)
+
+    def bios_kernel(self):
+        # the BIOS's own area, which a kernel that is loaded without one does not have
+        proof = "dmesg | grep 'BIOS-e820: .mem 0x00000000fffc0000-0x00000000ffffffff. reserved'"
+        for board in ("pc", "q35"):
+            self.boots_linux(f"a BIOS starts a kernel of the command line, {board}", "by.hand",
+                             vm.Vm("doppel", memory="256M", append="console=ttyS0 quiet by.hand",
+                                   extra=["--firmware", "bios", "--machine", board, "--disk",
+                                          self.path("disk")]), proof)
+        self.boots_linux("and so does an image of firmware, with memory above 4 GB", "by.hand",
+                         vm.Vm("doppel", memory="4G", append="console=ttyS0 quiet by.hand",
+                               extra=["--firmware", BIOS]), proof)
 
     def uefi(self):
         if not os.path.exists(VARS):
@@ -176,7 +188,10 @@ class Tests(checks.Checks):
         for name, args, want in (
                 ("an odd image", ["--firmware", odd], "made of 4K blocks"),
                 ("no image", ["--firmware", self.path("none")], "cannot open"),
-                ("a kernel beside firmware", ["--firmware", "bios", "--kernel", odd], "drop one"),
+                ("a kernel that a BIOS cannot start", ["--firmware", "bios", "--kernel", odd],
+                 "not a Linux kernel"),
+                ("a kernel too large for the memory", ["--firmware", "bios", "-m", "16M",
+                 "--kernel", vm.KERNEL, "--initrd", vm.INITRAMFS], "too small for the kernel"),
                 ("a kernel that UEFI cannot start", ["--firmware", "uefi", "--kernel", odd],
                  "not a Linux kernel"),
                 ("a boot order without firmware", ["--kernel", odd, "--boot", "order=c"],
@@ -190,4 +205,4 @@ class Tests(checks.Checks):
 
 if __name__ == "__main__":
     checks.require(["initramfs"], {BIOS: "seabios"})
-    checks.steps(Tests(), Tests.bios, Tests.variables, Tests.uefi, Tests.wrong)
+    checks.steps(Tests(), Tests.bios, Tests.bios_kernel, Tests.variables, Tests.uefi, Tests.wrong)
