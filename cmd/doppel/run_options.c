@@ -335,7 +335,7 @@ const struct arg_option run_options_table[] = {
     {"serial", 0, "stdio|socket|file:F|unix:F|pty|none", "serial port (default stdio)", set_serial},
     {"console", 0, "stdio|socket|file:F|unix:F|pty|none", "virtio console (default none)",
      set_console},
-    {"vga", 0, "std|none", "screen (default std with firmware, else none)", set_vga},
+    {"vga", 0, "std|virtio|none", "screen's card (default std with firmware, else none)", set_vga},
     {"display", 0, "none|vnc=unix:F|vnc=HOST:PORT[,password-file=F]",
      "who is shown the screen (default none)", set_display},
     {"usb", 0, "keyboard,tablet", "a USB controller with one of these or both", set_usb},
@@ -445,7 +445,7 @@ static int check_firmware(struct run_options *r, struct err *e)
     if (c->module_count > 0)
         return err_usage(e, "--module: firmware starts no multiboot kernel; drop --firmware");
     if (!r->vga_given)
-        c->vga = true;
+        c->vga = MACHINE_VGA_STD;
     if (c->boot_order == NULL)
         c->boot_order = "cdan";
     if (!r->board_given && c->firmware.kind == FIRMWARE_BIOS)
@@ -544,8 +544,10 @@ static int check_display(struct run_options *r, struct err *e)
     if (r->cfg.display.vnc == NULL)
         return 0;
     if (!r->vga_given)
-        r->cfg.vga = true;
-    return r->cfg.vga ? 0 : err_usage(e, "--display: the machine has no screen; drop --vga none");
+        r->cfg.vga = MACHINE_VGA_STD;
+    return r->cfg.vga != MACHINE_VGA_NONE
+               ? 0
+               : err_usage(e, "--display: the machine has no screen; drop --vga none");
 }
 
 int run_options_check(struct run_options *r, struct err *e)

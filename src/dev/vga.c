@@ -29,7 +29,7 @@ struct vga {
     uint32_t told_offset;
     bool busy, again; /* and whether somebody is telling it */
     struct vga_chip chip;
-    struct pci_func func;
+    struct pci_func func; /* not used where cfg.func is */
 };
 
 /* One thread tells the board at a time, in the order of the changes. */
@@ -278,7 +278,8 @@ static void vga_reset(void *self)
     vga_chip_reset(&v->chip);
     lock_drop(&v->lock);
     update_window(v);
-    pci_func_reset(&v->func);
+    if (v->cfg.func == NULL)
+        pci_func_reset(&v->func);
 }
 
 static void vga_restore(void *self)
@@ -286,7 +287,8 @@ static void vga_restore(void *self)
     struct vga *v = self;
 
     update_window(v);
-    pci_func_restore(&v->func);
+    if (v->cfg.func == NULL)
+        pci_func_restore(&v->func);
 }
 
 static void vga_destroy(void *self)
@@ -295,8 +297,10 @@ static void vga_destroy(void *self)
 
     if (v == NULL)
         return;
-    pci_remove(&v->func);
-    pci_func_finish(&v->func);
+    if (v->cfg.func == NULL) {
+        pci_remove(&v->func);
+        pci_func_finish(&v->func);
+    }
     lock_finish(&v->lock);
     free(v->rom);
     free(v);
@@ -317,9 +321,30 @@ static const struct device_ops vga_ops = {
     .state = &vga_state,
 };
 
+/* The part of a card that another device has the function of. */
+static const struct state_field part_fields[] = {
+    STATE_STRUCT_F(struct vga, chip, 1, &vga_chip_state),
+    STATE_END_F,
+};
+static const struct state_table part_state = {
+    .name = "vga-part", .version = 1, .fields = part_fields};
+
+static const struct device_ops part_ops = {
+    .name = "vga",
+    .reset = vga_reset,
+    .restore = vga_restore,
+    .destroy = vga_destroy,
+    .state = &part_state,
+};
+
 struct device vga_device(struct vga *v)
 {
-    return (struct device){.ops = &vga_ops, .self = v};
+    return (struct device){.ops = v->cfg.func != NULL ? &part_ops : &vga_ops, .self = v};
+}
+
+static struct pci_func *func_of(struct vga *v)
+{
+    return v->cfg.func != NULL ? v->cfg.func : &v->func;
 }
 
 static int copy_rom(struct vga *v)
@@ -332,7 +357,7 @@ static int copy_rom(struct vga *v)
     if (v->rom == NULL)
         return -ENOMEM;
     memcpy(v->rom, v->cfg.rom, v->cfg.rom_size);
-    pci_func_rom(&v->func, size, &rom_ops, v);
+    pci_func_rom(func_of(v), size, &rom_ops, v);
     return 0;
 }
 
@@ -350,7 +375,21 @@ static int map(struct vga *v, struct err *e)
     return rc < 0 ? err_set(e, -rc, "cannot map the VGA: %s", strerror(-rc)) : 0;
 }
 
-int vga_create(const struct vga_config *cfg, struct vga **out, struct err *e)
+/* What the function has of the VGA. */
+static int declare(struct vga *v, struct err *e)
+{
+    const struct vga_config *c = &v->cfg;
+    struct pci_func *f = func_of(v);
+
+    pci_func_bar_placed(f, c->memory_bar, PCI_BAR_MEM32_PREFETCH, VGA_MEMORY_SIZE, memory_placed,
+                        v);
+    if (c->regs_bar != VGA_NO_BAR)
+        pci_func_bar(f, c->regs_bar, PCI_BAR_MEM32, REGS_SIZE, &regs_ops, v);
+    pci_func_set8(f, PCI_REG_COMMAND, 0, PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER);
+    return c->rom != NULL && copy_rom(v) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
+}
+
+static int init_func(struct vga *v)
 {
     static const struct pci_func_info info = {.name = "vga",
                                               .vendor = 0x1234,
@@ -358,22 +397,30 @@ int vga_create(const struct vga_config *cfg, struct vga **out, struct err *e)
                                               .subsystem_vendor = 0x1af4,
                                               .subsystem = 0x1100,
                                               .class_code = 0x030000};
+
+    v->cfg.memory_bar = VGA_MEMORY_BAR;
+    v->cfg.regs_bar = VGA_REGS_BAR;
+    return pci_func_init(&v->func, &info, NULL, NULL);
+}
+
+int vga_create(const struct vga_config *cfg, struct vga **out, struct err *e)
+{
     struct vga *v = calloc(1, sizeof(*v));
     int rc;
 
-    if (v == NULL || pci_func_init(&v->func, &info, NULL, NULL) < 0) {
+    if (v != NULL)
+        v->cfg = *cfg;
+    if (v == NULL || (cfg->func == NULL && init_func(v) < 0)) {
         free(v);
         return err_set(e, ENOMEM, "out of memory");
     }
-    v->cfg = *cfg;
     lock_init(&v->lock, LOCK_DEVICE);
     vga_chip_init(&v->chip, cfg->vram, VGA_MEMORY_SIZE);
     edid_make(v->edid, cfg->width, cfg->height);
-    pci_func_bar_placed(&v->func, 0, PCI_BAR_MEM32_PREFETCH, VGA_MEMORY_SIZE, memory_placed, v);
-    pci_func_bar(&v->func, 2, PCI_BAR_MEM32, REGS_SIZE, &regs_ops, v);
-    pci_func_set8(&v->func, PCI_REG_COMMAND, 0, PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER);
-    rc = cfg->rom != NULL && copy_rom(v) < 0 ? err_set(e, ENOMEM, "out of memory") : map(v, e);
+    rc = declare(v, e);
     if (rc == 0)
+        rc = map(v, e);
+    if (rc == 0 && cfg->func == NULL)
         rc = pci_add(cfg->pci, cfg->devfn, &v->func, e);
     if (rc < 0) {
         vga_destroy(v);

@@ -14,8 +14,15 @@
 #include "loop/loop.h"
 
 #define VGA_MEMORY_SIZE (16u << 20)
+#define VGA_MEMORY_BAR 0u
+#define VGA_REGS_BAR 2u
+#define VGA_NO_BAR 6u
 
 struct vga_config {
+    /* The function of a card with more to it, which adds it to its bus, resets and restores it; its
+     * BARs are the memory and, unless VGA_NO_BAR, the registers. NULL: one of its own, as above. */
+    struct pci_func *func;
+    unsigned memory_bar, regs_bar;
     struct pci_bus *pci;
     unsigned devfn;
     struct bus *ports, *mmio;

@@ -27,6 +27,8 @@ enum {
     REST_NS = 50000000,  /* and when it has not for RESTLESS pictures */
     RESTLESS = 50,
     VNC_MAX_VIEWERS = 16,
+    SIZE_MIN = 64, /* that a viewer can ask for; EDIDs tell no more than this maximum */
+    SIZE_LIMIT = 4095,
 };
 
 struct viewer {
@@ -92,6 +94,22 @@ static int on_leds(rfbScreenInfoPtr screen)
     const struct vnc *v = screen->screenData;
 
     return v->cfg.input.leds(v->cfg.input.opaque);
+}
+
+/* A viewer would like the screen in the size of its window. */
+static int on_size(int width, int height, int screens, rfbExtDesktopScreen *screen,
+                   rfbClientPtr client)
+{
+    const struct viewer *w = client->clientData;
+    const struct video *video = w->vnc->cfg.video;
+
+    if (video->resize == NULL)
+        return rfbExtDesktopSize_ResizeProhibited;
+    if (screens != 1 || width < SIZE_MIN || height < SIZE_MIN || width > SIZE_LIMIT ||
+        height > SIZE_LIMIT)
+        return rfbExtDesktopSize_InvalidScreenLayout;
+    video->resize(video->self, (unsigned)width, (unsigned)height);
+    return rfbExtDesktopSize_Success;
 }
 
 static void release_keys(struct viewer *w)
@@ -306,6 +324,7 @@ static int create_screen(struct vnc *v)
     s->kbdAddEvent = on_key;
     s->ptrAddEvent = on_pointer;
     s->getKeyboardLedStateHook = on_leds;
+    s->setDesktopSizeHook = on_size;
     set_format(v);
     if (v->cfg.password != NULL) {
         v->passwords[0] = (char *)(uintptr_t)v->cfg.password;

@@ -28,7 +28,7 @@ struct acpi_config board_acpi(struct machine *m)
                             .pci32_base = LAYOUT_PCI32_BASE,
                             .pci64_base = l->pci64_base,
                             .pci64_size = l->pci64_size,
-                            .vga = m->cfg.vga,
+                            .vga = m->layout.video_size != 0,
                             .lpc_slot = m->lpc_devfn >> 3,
                             .intx_shift = m->intx_shift};
 

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The screen of the board: a VGA whose memory is a part of the RAM's backing. The guest sees it
- * through two regions: one where the PCI BAR is, one in the old window while that is linear.
+ * The screen of the board: a card whose memory is a part of the RAM's backing. Of a VGA's the guest
+ * sees two regions: one where the PCI BAR is, one in the old window while that is linear.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "dev/vga.h"
+#include "dev/virtio/virtio_gpu.h"
 #include "machine/machine_internal.h"
 
 enum { SLOT_VGA = 28, ROM_MAX = 0x10000, PREFERRED_WIDTH = 1280, PREFERRED_HEIGHT = 800 };
 
-static const char rom_path[] = "/usr/share/seabios/vgabios-stdvga.bin";
+/* The video BIOS finds its card by the PCI IDs in it. */
+static const char *const rom_path[] = {
+    [MACHINE_VGA_STD] = "/usr/share/seabios/vgabios-stdvga.bin",
+    [MACHINE_VGA_VIRTIO] = "/usr/share/seabios/vgabios-virtio.bin",
+};
 
 static void vga_placed(void *opaque, uint64_t base)
 {
@@ -33,28 +38,75 @@ static void vga_window(void *opaque, bool direct, uint32_t offset)
 /* The video BIOS; kernels that are started directly do without. */
 static int load_rom(const struct machine *m, uint8_t **data, size_t *size, struct err *e)
 {
+    const char *path = rom_path[m->cfg.vga];
     struct file f;
     int rc;
 
     if (m->layout.rom_size == 0)
         return 0;
-    rc = file_open(&f, "--vga", rom_path, e);
+    rc = file_open(&f, "--vga", path, e);
     if (rc == -ENOENT)
-        return err_set(e, ENOENT, "--vga: %s is missing; install the package seabios", rom_path);
+        return err_set(e, ENOENT, "--vga: %s is missing; install the package seabios", path);
     if (rc < 0)
         return rc;
     *size = f.size;
     if (f.size == 0 || f.size > ROM_MAX)
-        rc = err_set(e, EINVAL, "--vga: %s is no video BIOS", rom_path);
+        rc = err_set(e, EINVAL, "--vga: %s is no video BIOS", path);
     else
         rc = file_read_all(&f, data, e);
     file_close(&f);
     return rc;
 }
 
+/* A kernel that is started directly needs no VGA in front of a driver's card. */
+static bool with_vga(const struct machine *m)
+{
+    return m->cfg.vga == MACHINE_VGA_STD ||
+           (m->cfg.vga != MACHINE_VGA_NONE && m->layout.rom_size != 0);
+}
+
+void board_size_video(struct machine *m)
+{
+    m->layout.video_size = with_vga(m) ? VGA_MEMORY_SIZE : 0;
+    m->layout.gpu_size = m->cfg.vga == MACHINE_VGA_VIRTIO ? GPU_POOL_SIZE : 0;
+}
+
+static int create_std(struct machine *m, const struct vga_config *cfg, struct err *e)
+{
+    struct vga *v;
+    int rc = vga_create(cfg, &v, e);
+
+    if (rc < 0)
+        return rc;
+    m->video = vga_video(v);
+    return machine_own(m, vga_device(v), e);
+}
+
+/* The VGA is made with the GPU and goes after it. */
+static int create_virtio(struct machine *m, const struct vga_config *vga, struct err *e)
+{
+    const struct virtio_gpu_config cfg = {
+        .place = board_virtio_place(m, PCI_DEVFN(SLOT_VGA, 0), m->cfg.loop),
+        .memory = ram_backing(m->ram) + m->layout.gpu_offset,
+        .width = PREFERRED_WIDTH,
+        .height = PREFERRED_HEIGHT,
+        .vga = with_vga(m) ? vga : NULL};
+    struct device part = {0};
+    struct virtio_gpu *g;
+    int rc = virtio_gpu_create(&cfg, &g, &part, e);
+
+    if (rc < 0)
+        return rc;
+    m->video = virtio_gpu_video(g);
+    rc = part.ops != NULL ? machine_own(m, part, e) : 0;
+    return rc == 0 ? machine_own(m, virtio_gpu_device(g), e) : rc;
+}
+
 int board_create_video(struct machine *m, struct err *e)
 {
-    struct vga_config cfg = {.pci = m->pci,
+    struct vga_config cfg = {.memory_bar = VGA_MEMORY_BAR,
+                             .regs_bar = VGA_REGS_BAR,
+                             .pci = m->pci,
                              .devfn = PCI_DEVFN(SLOT_VGA, 0),
                              .ports = m->ports,
                              .mmio = m->mmio,
@@ -66,20 +118,16 @@ int board_create_video(struct machine *m, struct err *e)
                              .window = vga_window,
                              .opaque = m};
     uint8_t *rom = NULL;
-    struct vga *v;
     int rc;
 
-    if (!m->cfg.vga)
+    if (m->cfg.vga == MACHINE_VGA_NONE)
         return 0;
     rc = load_rom(m, &rom, &cfg.rom_size, e);
     cfg.rom = rom;
     if (rc == 0)
-        rc = vga_create(&cfg, &v, e);
+        rc = m->cfg.vga == MACHINE_VGA_VIRTIO ? create_virtio(m, &cfg, e) : create_std(m, &cfg, e);
     free(rom);
-    if (rc < 0)
-        return rc;
-    m->video = vga_video(v);
-    return machine_own(m, vga_device(v), e);
+    return rc;
 }
 
 const struct video *machine_video(struct machine *m)

@@ -118,7 +118,7 @@ static int add_video(struct layout *l, struct ram *r, struct err *e)
 int layout_create_ram(struct layout *l, enum ram_pages pages, struct ram **out, struct err *e)
 {
     struct ram *r;
-    int rc = ram_create_of(&r, l->memory + l->rom_size + l->video_size, pages, e);
+    int rc = ram_create_of(&r, l->memory + l->rom_size + l->video_size + l->gpu_size, pages, e);
 
     if (rc < 0)
         return rc;
@@ -127,6 +127,8 @@ int layout_create_ram(struct layout *l, enum ram_pages pages, struct ram **out, 
         rc = ram_add(r, LAYOUT_HIGH_BASE, l->high_end - LAYOUT_HIGH_BASE, false, e);
     if (rc == 0 && l->video_size != 0)
         rc = add_video(l, r, e);
+    if (rc == 0 && l->gpu_size != 0)
+        rc = ram_take(r, l->gpu_size, &l->gpu_offset, e);
     if (rc < 0) {
         ram_destroy(r);
         return rc;

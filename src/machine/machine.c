@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "dev/vga.h"
 #include "machine/acpi.h"
 #include "machine/boot.h"
 #include "machine/machine_internal.h"
@@ -100,7 +99,7 @@ static int create_memory(struct machine *m, struct err *e)
     if (rc == 0 && firmware_size(f) != 0)
         layout_firmware(&m->layout, firmware_size(f), firmware_vars_size(f),
                         cpuid_phys_bits(&m->cpuid));
-    m->layout.video_size = m->cfg.vga ? VGA_MEMORY_SIZE : 0;
+    board_size_video(m);
     if (rc == 0)
         rc = layout_create_ram(&m->layout, choose_pages(m), &m->ram, e);
     return rc == 0 && firmware_size(f) != 0 ? firmware_load(f, &m->layout, m->ram, e) : rc;

@@ -48,6 +48,13 @@ enum machine_board {
 };
 #define MACHINE_MAX_ROMS 8
 
+/* The card whose screen the machine has. */
+enum machine_vga {
+    MACHINE_VGA_NONE,
+    MACHINE_VGA_STD,    /* dev/vga.h */
+    MACHINE_VGA_VIRTIO, /* dev/virtio/virtio_gpu.h; with firmware that and a VGA */
+};
+
 struct machine_config {
     enum machine_board board;
     struct firmware_config firmware; /* with one, it starts the kernel */
@@ -69,7 +76,7 @@ struct machine_config {
     const char *kernel, *initrd, *append;
     struct boot_module modules[BOOT_MAX_MODULES];
     unsigned module_count;
-    bool vga;                      /* a screen */
+    enum machine_vga vga;
     bool usb_keyboard, usb_tablet; /* with a controller */
     bool debug_exit;               /* a port 0xf4 device */
     bool test_device;              /* the ports of dev/test_device.h */

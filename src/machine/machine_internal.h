@@ -134,6 +134,7 @@ int board_create_tablet(struct machine *m, struct err *e) MUST_CHECK; /* board_v
 unsigned board_optional_devfn(struct machine *m); /* board_optional.c: the next one */
 int board_create_usb(struct machine *m, struct err *e) MUST_CHECK;   /* board_input.c */
 int board_create_video(struct machine *m, struct err *e) MUST_CHECK; /* board_video.c */
+void board_size_video(struct machine *m); /* memory that the screen's card needs, for the layout */
 
 /* board_fwcfg.c: what firmware asks. `path` is Open Firmware's below the PCI bus. */
 struct acpi_config board_acpi(struct machine *m);

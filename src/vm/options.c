@@ -347,12 +347,16 @@ int option_watchdog(const char *option, const char *text, enum vm_watchdog *out,
     return err_usage(e, "%s: '%s' is unknown; use reset, poweroff, pause or none", option, text);
 }
 
-int option_vga(const char *option, const char *value, bool *out, struct err *e)
+int option_vga(const char *option, const char *value, enum machine_vga *out, struct err *e)
 {
-    *out = strcmp(value, "std") == 0;
-    if (*out || strcmp(value, "none") == 0)
-        return 0;
-    return err_usage(e, "%s: '%s' is unknown; use std or none", option, value);
+    static const char *const names[] = {"none", "std", "virtio"};
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(value, names[i]) == 0) {
+            *out = (enum machine_vga)i;
+            return 0;
+        }
+    return err_usage(e, "%s: '%s' is unknown; use std, virtio or none", option, value);
 }
 
 int option_display(const char *option, char *text, struct display_options *out, struct err *e)

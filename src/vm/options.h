@@ -66,6 +66,7 @@ int option_watchdog(const char *option, const char *text, enum vm_watchdog *out,
                     struct err *e) MUST_CHECK;
 
 /* std or none. */
-int option_vga(const char *option, const char *value, bool *out, struct err *e) MUST_CHECK;
+int option_vga(const char *option, const char *value, enum machine_vga *out,
+               struct err *e) MUST_CHECK;
 
 #endif

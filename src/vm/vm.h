@@ -73,7 +73,7 @@ struct vm_config {
     /* See struct chardev_config; for the one of serial and console that is stdio. */
     size_t (*filter)(void *opaque, uint8_t *buf, size_t len);
     void *opaque;
-    bool vga; /* a screen */
+    enum machine_vga vga; /* the screen's card */
     bool usb_keyboard, usb_tablet;
     enum vm_watchdog watchdog;
     bool sound;

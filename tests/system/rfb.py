@@ -80,6 +80,10 @@ class Viewer:
     def pointer(self, x, y, buttons=0):
         self.socket.sendall(struct.pack(">BBHH", 5, buttons, x, y))
 
+    def resize(self, width, height):
+        """Asks for a screen of this size, as who changes the size of his window."""
+        self.socket.sendall(struct.pack(">BxHHBxIHHHHI", 251, width, height, 1, 0, 0, 0, width, height, 0))
+
     def close(self):
         self.file.close()
         self.socket.close()

@@ -41,7 +41,8 @@ enum virtio_id {
     VIRTIO_DEV_BLOCK = 2,
     VIRTIO_DEV_CONSOLE = 3,
     VIRTIO_DEV_ENTROPY = 4,
-    VIRTIO_DEV_INPUT = 18
+    VIRTIO_DEV_GPU = 16,
+    VIRTIO_DEV_INPUT = 18,
 };
 
 /* Device status, 2.1. */

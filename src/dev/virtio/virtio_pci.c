@@ -383,8 +383,8 @@ static void placed(void *opaque, uint64_t base)
                        base == PCI_UNMAPPED ? VIRTIO_BELLS_NOWHERE : base + REGION_NOTIFY * REGION);
 }
 
-int virtio_pci_init(struct virtio_pci *p, struct virtio_dev *vdev, const struct virtio_place *place,
-                    uint32_t class_code, struct err *e)
+int virtio_pci_declare(struct virtio_pci *p, struct virtio_dev *vdev,
+                       const struct virtio_place *place, uint32_t class_code, struct err *e)
 {
     struct pci_func_info info = {.name = vdev->ops->name,
                                  .vendor = VENDOR,
@@ -411,7 +411,16 @@ int virtio_pci_init(struct virtio_pci *p, struct virtio_dev *vdev, const struct 
         log_debug("%s: no doorbells", info.name);
     if (p->bells != NULL)
         pci_func_bar_moved(&p->func, BAR_REGS, placed);
-    int r = pci_add(place->bus, place->devfn, &p->func, e);
+    return 0;
+}
+
+int virtio_pci_init(struct virtio_pci *p, struct virtio_dev *vdev, const struct virtio_place *place,
+                    uint32_t class_code, struct err *e)
+{
+    int r = virtio_pci_declare(p, vdev, place, class_code, e);
+    if (r < 0)
+        return r;
+    r = pci_add(place->bus, place->devfn, &p->func, e);
     if (r < 0)
         virtio_pci_finish(p);
     return r;

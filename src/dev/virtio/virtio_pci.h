@@ -51,6 +51,10 @@ extern const struct state_table virtio_pci_state;
 /* Puts an initialised virtio_dev on the bus. class_code as in pci_func_info. */
 int virtio_pci_init(struct virtio_pci *p, struct virtio_dev *vdev, const struct virtio_place *place,
                     uint32_t class_code, struct err *e) MUST_CHECK;
+/* The same without pci_add, for a function that more belongs to: BARs 0, 2 and 3 are free. */
+int virtio_pci_declare(struct virtio_pci *p, struct virtio_dev *vdev,
+                       const struct virtio_place *place, uint32_t class_code,
+                       struct err *e) MUST_CHECK;
 void virtio_pci_finish(struct virtio_pci *p); /* the virtio_dev's finish comes after it */
 
 void virtio_pci_reset(struct virtio_pci *p);

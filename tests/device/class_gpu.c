@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Cards that draw by themselves in the generic suite. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "dev/virtio/virtio_gpu.h"
+#include "suite.h"
+#include "virtio_driver.h"
+
+#define DEVFN PCI_DEVFN(3, 0)
+#define RINGS 0x10000u
+#define COMMANDS 0x100000u
+#define REPLIES 0x110000u
+#define PIXELS 0x120000u
+#define COUNT 16u
+
+static void look(const struct video *video)
+{
+    struct video_surface s;
+
+    video_init(&s);
+    if (video->draw(video->self, &s) < 0)
+        abort();
+    video_finish(&s);
+}
+
+/* --- virtio --- */
+
+static int gpu_create(struct suite_env *env, struct device *dev)
+{
+    struct virtio_gpu_config cfg = {
+        .place = {.bus = suite_pci(env), .devfn = DEVFN, .ram = env->ram, .loop = env->loop},
+        .memory = calloc(1, GPU_POOL_SIZE),
+        .width = 1280,
+        .height = 800};
+    struct virtio_gpu *g;
+    int rc;
+
+    if (cfg.memory == NULL)
+        abort();
+    env->extra = cfg.memory;
+    rc = virtio_gpu_create(&cfg, &g, NULL, NULL);
+    if (rc == 0)
+        *dev = virtio_gpu_device(g);
+    return rc;
+}
+
+static void gpu_finish(struct suite_env *env)
+{
+    free(env->extra);
+}
+
+/* A command and what follows its header, as words; the address of a buffer that holds it. */
+static gpa_t command(struct suite_env *env, unsigned n, uint32_t type, const uint32_t *words,
+                     unsigned count)
+{
+    uint8_t *p = ram_ptr(env->ram, COMMANDS + 256 * n, 256, true);
+
+    memset(p, 0, 256);
+    st_le32(p, type);
+    for (unsigned i = 0; i < count; i++)
+        st_le32(p + 24 + 4 * (size_t)i, words[i]);
+    return COMMANDS + 256 * n;
+}
+
+/* A picture in guest memory becomes the screen's and the cursor's. */
+static const struct {
+    uint32_t type, count, words[12];
+} script[] = {
+    {0x100, 0, {0}},
+    {0x10a, 2, {0}},
+    {0x101, 4, {7, 1, 64, 64}},
+    {0x106, 6, {7, 1, PIXELS, 0, 64 * 64 * 4, 0}},
+    {0x105, 8, {0, 0, 64, 64, 0, 0, 7, 0}},
+    {0x103, 6, {0, 0, 64, 64, 0, 7}},
+    {0x104, 6, {0, 0, 64, 64, 7, 0}},
+    {0x101, 4, {8, 67, 300, 200}},
+};
+
+static void gpu_busy(struct suite_env *env, struct device *dev)
+{
+    static const uint32_t shape[8] = {0, 5, 6, 0, 7, 1, 1, 0};
+    struct drv_ring control, cursor;
+    struct drv_seg segs[2] = {{0, 24 + 48, false}, {REPLIES, 2048, true}};
+    uint8_t *mem = ram_ptr(env->ram, 0, SUITE_RAM_SIZE, true);
+    struct video video = virtio_gpu_video(dev->self);
+    struct drv_dev d;
+    bool kick;
+
+    suite_place(env, DEVFN);
+    drv_find(&d, env->ports, env->mmio, DEVFN);
+    drv_reset(&d);
+    drv_negotiate(&d, ~(UINT64_C(1) << 34 | UINT64_C(1) << 29));
+    drv_msix_vector(&d, 0, 0xfee00000, 0x40);
+    drv_ring_init(&cursor, mem, drv_ring_init(&control, mem, RINGS, COUNT, false, false, false),
+                  COUNT, false, false, false);
+    drv_enable_queue(&d, 0, &control, 0);
+    drv_enable_queue(&d, 1, &cursor, 0);
+    for (unsigned i = 0; i < sizeof(script) / sizeof(script[0]); i++) {
+        segs[0].gpa = command(env, i, script[i].type, script[i].words, script[i].count);
+        drv_add(&control, segs, 2, &kick);
+    }
+    segs[0].gpa = command(env, COUNT, 0x300, shape, 8);
+    drv_add(&cursor, segs, 2, &kick);
+    drv_ok(&d);
+    drv_kick(&d, 0);
+    look(&video);
+    drv_kick(&d, 1);
+    look(&video);
+}
+
+const struct suite_class suite_virtio_gpu = {
+    .name = "virtio-gpu",
+    .create = gpu_create,
+    .finish = gpu_finish,
+    .busy = gpu_busy,
+    .ranges = {{false, 0xcf8, 8},
+               {true, SUITE_WINDOW, 0x100000},
+               {true, SUITE_ECAM + (DEVFN << 12), 4096}},
+};

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Cards that draw by themselves: the drivers of Debian's generic kernel bind to them, what they draw is
+looked at by screenshots, pixel by pixel; a viewer changes the monitor's size.
+"""
+
+import os
+
+import background
+import checks
+import generic
+import overlay
+import picture
+import rfb
+import vm
+
+WIDTH, HEIGHT = 1280, 800
+RED, GREEN, BLACK = (255, 0, 0), (0, 128, 0), (0, 0, 0)
+ROWS = [(0xaa * (c & 1), 0xaa * (c >> 1 & 1) if c != 3 else 0x55, 0xaa * (c >> 2))
+        for c in range(8)]  # the console's colours
+
+
+class Card(background.NamedMachine):
+    def __init__(self, model, modules, driver, console, connector):
+        super().__init__("gpu-" + model)
+        self.model, self.modules, self.driver = model, modules, driver
+        self.console, self.connector = console, connector
+
+    def say(self, what, good, detail=""):
+        self.check(f"{self.model}: {what}", good, detail)
+
+    def sh(self, command):
+        return self.vm.run(command, 60)[0]
+
+    def start(self):
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cursor.c")
+        generic.boot(self, self.modules, overlay.compile_programs(source, self.dir), memory="256M",
+                     append="console=tty0 console=ttyS0 quiet fbcon=nodefer consoleblank=0",
+                     env=self.env,
+                     extra=["--name", self.name, "--vga", self.model,
+                            "--display", "vnc=unix:" + self.path("vnc")])
+        self.vm.run("stty -echo; dmesg -n 1; PS1=")
+        out, status = self.vm.run("/more/load", 60)
+        self.say("its modules load", status == 0, out)
+
+    def bound(self):
+        got = self.sh("cat /sys/class/graphics/fb0/name")
+        self.say(f"{self.driver} binds", got == self.console, got)
+        size = self.sh("cat /sys/class/graphics/fb0/virtual_size")
+        self.say("the console has the size that the monitor prefers", size == f"{WIDTH},{HEIGHT}",
+                 size + self.sh("dmesg | tail -20"))
+
+    def stripes(self):
+        """Eight rows of text, each in its background colour."""
+        self.sh("printf '\\033[H\\033[2J\\033[?25l' > /dev/tty0; for c in 0 1 2 3 4 5 6 7; do "
+                "printf \"\\033[4${c}m%160s\" '' > /dev/tty0; done; printf '\\033[0m' > /dev/tty0")
+        p = self.wait(lambda p: p.width == WIDTH and p.pixel(0, 7 * 16) == ROWS[7], 20)
+        got = [{p.pixel(x, y) for x in range(WIDTH) for y in range(16 * c, 16 * c + 16)}
+               for c in range(8)] if (p.width, p.height) == (WIDTH, HEIGHT) else []
+        self.say("what the console draws is on the screen", got == [{row} for row in ROWS],
+                 (p.width, p.height, got))
+        self.viewer = rfb.Viewer(self.path("vnc")).start()
+        self.viewer.update(False)
+        if self.viewer.size != (WIDTH, HEIGHT):
+            self.viewer.update(False)
+        self.say("and on a viewer's", self.viewer.size == (WIDTH, HEIGHT) and
+                 all(self.viewer.pixel(x, y) == ROWS[y // 16] for x in range(0, WIDTH, 7)
+                     for y in range(128)), self.viewer.size)
+
+    def has_cursor(self, p, x, y):
+        """All of the cursor on black, as far as it is on the screen, and nothing beside it."""
+        want = {(x + i, y + j): RED if i < 32 else GREEN for i in range(64) for j in range(64)}
+        return all(p.pixel(i, j) == want.get((i, j), BLACK)
+                   for i in range(max(x - 8, 0), min(x + 72, WIDTH))
+                   for j in range(max(y - 8, 0), min(y + 72, HEIGHT)))
+
+    def cursor(self):
+        places = [(300, 400), (1250, 700), (-20, 420)]
+        self.sh("printf '\\033[H\\033[2J' > /dev/tty0")
+        self.vm.send("/more/cursor " + " ".join(f"{x} {y}" for x, y in places) + "; echo END''ED $?\n")
+        for x, y in places:
+            self.vm.expect(rf"at {x} {y}")
+            p = self.wait(lambda p: self.has_cursor(p, x, y), 10)
+            self.say(f"the cursor is at {x}, {y}", self.has_cursor(p, x, y),
+                     [p.pixel(max(x, 0) + i, y + i) for i in (0, 31, 32, 63) if x + i < WIDTH])
+            self.vm.send("\n")
+        status = self.vm.expect(r"ENDED (\d+)").group(1)
+        p = self.wait(lambda p: p.pixel(10, 440) == BLACK, 10)
+        self.say("and goes away", status == b"0" and p.pixel(10, 440) == BLACK, status)
+
+    def resize(self):
+        modes = f"cat /sys/class/drm/card0-{self.connector}/modes"
+        self.viewer.resize(1024, 768)
+        end = vm.PATIENCE * 20
+        while not self.sh(modes).startswith("1024x768") and end > 0:
+            self.sh("sleep 0.5")
+            end -= 1
+        self.say("a viewer's size is the monitor's", self.sh(modes).startswith("1024x768"),
+                 self.sh(modes))
+        p = self.wait(lambda p: (p.width, p.height) == (1024, 768), 20)
+        self.say("and the screen's", (p.width, p.height) == (1024, 768), (p.width, p.height))
+
+    def end(self):
+        log = self.sh(f"dmesg | grep -iE '{self.driver}.*(fail|error|timed out|unsupported command)'")
+        self.say("the driver has nothing to complain of", log == "", log)
+        self.viewer.close()
+        self.say("power-off", self.vm.power_off(60) == 0)
+
+    def firmware(self):
+        """As a VGA: what SeaBIOS writes, and a mode that a boot sector sets by the video BIOS."""
+        self.name += "-vga"
+        for what, code, good in (
+                ("text", "f4ebfd", lambda p: any("Booting from Hard Disk" in t for t in p.text())),
+                # int 10h ax = 4f02h, bx = 4112h: 640x480, 32 bits; es = a000, half a bank white
+                ("a mode of VBE", "b8024fbb1201cd10" "b800a08ec0" "31ffb0ffb90080f3aa" "f4ebfd",
+                 lambda p: (p.width, p.height) == (640, 480) and p.pixel(0, 0) == (255, 255, 255))):
+            path = self.path("disk")
+            with open(path, "wb") as f:
+                f.write((bytes.fromhex("fa31c08ed88ed0bc007c" + code).ljust(510, b"\0") +
+                         b"\x55\xaa").ljust(1 << 20, b"\0"))
+            self.launch("--net", "none", "-m", "128M", "--timeout", "90s", "--vga", self.model, path)
+            p = self.wait(good)
+            self.say(f"firmware's {what}", good(p), (p.width, p.height))
+            self.stop()
+
+
+CARDS = {"virtio": (["virtio_gpu", "virtio_pci"], "virtio_gpu", "virtio_gpudrmfb", "Virtual-1")}
+
+if __name__ == "__main__":
+    checks.require(["generic"], {picture.VGA_ROM: "seabios", "/usr/include/libdrm/drm.h": "libdrm-dev"})
+    results = []
+    for card, words in CARDS.items():
+        t = Card(card, *words)
+        t.run("no surprise", lambda t: [step(t) for step in (
+            Card.start, Card.bound, Card.stripes, Card.cursor, Card.resize, Card.end, Card.firmware)])
+        t.close()
+        results.append(t.status())
+    raise SystemExit(max(results))
