@@ -105,8 +105,8 @@ static bool by_translator(const struct host *h, const struct cpuid_feature *f)
 
 static bool by_engine(const struct host *h, const struct cpuid_feature *f)
 {
-    if (f->kind == PLATFORM)
-        return true;
+    if (f->kind == PLATFORM || f->kind == DEADLINE)
+        return f->kind == PLATFORM || h->ask->offer == NULL;
     if ((h->xcr0 & f->xcr0) != f->xcr0)
         return false;
     if (f->leaf == 0xd || (f->leaf == 1 && f->reg == ECX && f->bit == 26))
@@ -124,8 +124,8 @@ static bool by_engine(const struct host *h, const struct cpuid_feature *f)
 /* What a level says nothing of: our own devices, and how vulnerable the processor is. */
 static bool beyond_levels(const struct cpuid_feature *f)
 {
-    return f->kind == PLATFORM || f->kind == ENGINE_AMD || f->kind == ENGINE_INTEL ||
-           f->kind == PROCESSOR;
+    return f->kind == PLATFORM || f->kind == DEADLINE || f->kind == ENGINE_AMD ||
+           f->kind == ENGINE_INTEL || f->kind == PROCESSOR;
 }
 
 static bool has(const uint64_t *set, unsigned i)

@@ -34,7 +34,7 @@ const struct cpuid_feature cpuid_features[] = {
     {1, 0, ECX, 21, PLATFORM, 0, 0, "x2apic"},
     {1, 0, ECX, 22, HOST, 0, 3, "movbe"},
     {1, 0, ECX, 23, HOST, 0, 2, "popcnt"},
-    {1, 0, ECX, 24, PLATFORM, 0, 0, "tsc_deadline_timer"},
+    {1, 0, ECX, 24, DEADLINE, 0, 0, "tsc_deadline_timer"},
     {1, 0, ECX, 25, HOST, XCR0_SSE, 3, "aes"},
     {1, 0, ECX, 26, HOST, XCR0_SSE, 3, "xsave"},
     {1, 0, ECX, 28, HOST, XCR0_AVX, 3, "avx"},

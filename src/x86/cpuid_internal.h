@@ -18,8 +18,22 @@ enum cpuid_reg { EAX, EBX, ECX, EDX };
  *   TRANSLATOR always, it is implemented                  never
  *   PROCESSOR  never                                      offered
  *   PLATFORM   always: devices of ours                    always
+ *   DEADLINE   always, likewise                           never
+ *
+ * DEADLINE: the timer of our local APIC with deadlines. KVM takes WRMSR of IA32_TSC_DEADLINE on a
+ * fast path for its own local APIC, before it asks whose the register is: where it has a timer of
+ * the processor's for that (Intel, since Linux 5.8), the write would be lost.
  */
-enum cpuid_kind { HOST, ENGINE, ENGINE_AMD, ENGINE_INTEL, TRANSLATOR, PROCESSOR, PLATFORM };
+enum cpuid_kind {
+    HOST,
+    ENGINE,
+    ENGINE_AMD,
+    ENGINE_INTEL,
+    TRANSLATOR,
+    PROCESSOR,
+    PLATFORM,
+    DEADLINE
+};
 
 #define XCR0_SSE 0x2u
 #define XCR0_AVX 0x6u

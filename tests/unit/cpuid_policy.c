@@ -264,6 +264,26 @@ static void test_paravirtual(void **state)
     }
 }
 
+/* KVM keeps writes of that MSR to itself on some hosts, for a local APIC that is not there. */
+static void test_no_deadlines_on_kvm(void **state)
+{
+    const struct bit deadline = {1, 0, ECX, 24};
+    const struct cpuid_offer all = everything();
+    struct cpuid_table t;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(make(&t, "host", NULL, &e), 0);
+    assert_true(shows(&t, deadline));
+    assert_int_equal(make(&t, "baseline", NULL, &e), 0);
+    assert_true(shows(&t, deadline));
+    assert_int_equal(make(&t, "host", &all, &e), 0);
+    assert_false(shows(&t, deadline));
+    assert_int_equal(make(&t, "v3", &all, &e), 0);
+    assert_false(shows(&t, deadline));
+    refused("host,+tsc_deadline_timer", &all, "'tsc_deadline_timer'", "KVM");
+}
+
 static void test_words(void **state)
 {
     static const char *const wrong[] = {"", "v5", "v2,aes", "v2,+no_such", "v2,", "host,+", "V2"};
@@ -288,6 +308,7 @@ int main(void)
         cmocka_unit_test(test_host_lacks),
         cmocka_unit_test(test_more_and_less),
         cmocka_unit_test(test_paravirtual),
+        cmocka_unit_test(test_no_deadlines_on_kvm),
         cmocka_unit_test(test_words),
     };
 
