@@ -122,6 +122,8 @@ static void announce(const struct run *r)
         fprintf(stderr, "doppel: the serial port is %s\n", serial);
     if (console != NULL)
         fprintf(stderr, "doppel: the console is %s\n", console);
+    if (vm_parallel_where(r->vm) != NULL)
+        fprintf(stderr, "doppel: the parallel port is %s\n", vm_parallel_where(r->vm));
     if (vm_vnc_where(r->vm) != NULL)
         fprintf(stderr, "doppel: VNC viewers connect to %s\n", vm_vnc_where(r->vm));
     if (vm_gdb_where(r->vm) != NULL)

@@ -196,6 +196,17 @@ static int set_console(void *opaque, const char *option, char *value, struct err
     return chardev_options_parse(&((struct run_options *)opaque)->cfg.console, option, value, e);
 }
 
+static int set_parallel(void *opaque, const char *option, char *value, struct err *e)
+{
+    struct chardev_options *o = &((struct run_options *)opaque)->cfg.parallel;
+    int rc = chardev_options_parse(o, option, value, e);
+
+    if (rc == 0 && o->kind == CHARDEV_STDIO)
+        return err_usage(
+            e, "%s: a printer has no terminal; use socket, file:PATH, unix:PATH or pty", option);
+    return rc;
+}
+
 static int set_name(void *opaque, const char *option, char *value, struct err *e)
 {
     ((struct run_options *)opaque)->cfg.name = value;
@@ -335,6 +346,7 @@ const struct arg_option run_options_table[] = {
     {"serial", 0, "stdio|socket|file:F|unix:F|pty|none", "serial port (default stdio)", set_serial},
     {"console", 0, "stdio|socket|file:F|unix:F|pty|none", "virtio console (default none)",
      set_console},
+    {"parallel", 0, "socket|file:F|unix:F|pty|none", "parallel port (default none)", set_parallel},
     {"vga", 0, "std|virtio|none", "screen's card (default std with firmware, else none)", set_vga},
     {"display", 0, "none|vnc=unix:F|vnc=HOST:PORT[,password-file=F]",
      "who is shown the screen (default none)", set_display},
@@ -498,6 +510,8 @@ static int use_sockets(struct run_options *r, struct err *e)
         return err_usage(e, "--detach: name the machine with --name, so that it can be found");
     if (rc == 0)
         rc = use_socket(r, &r->cfg.serial, "serial", r->serial, e);
+    if (rc == 0)
+        rc = use_socket(r, &r->cfg.parallel, "parallel", r->parallel, e);
     return rc == 0 ? use_socket(r, &r->cfg.console, "console", r->console, e) : rc;
 }
 

@@ -22,6 +22,7 @@ struct run_options {
     bool detach;
     /* Of sockets that --name or --control imply. */
     char control[RUNDIR_PATH], serial[RUNDIR_PATH], console[RUNDIR_PATH];
+    char parallel[RUNDIR_PATH];
 };
 
 /* What holds without a word; then args_parse fills it with this table and operand. */

@@ -143,6 +143,7 @@ static uint8_t *put_dsdt(struct area *a)
     patch_windows(t, len, cfg);
     patch(t, len, "LPCA", 4, cfg->lpc_slot << 16);
     patch(t, len, "ROTA", 4, cfg->intx_shift);
+    patch(t, len, "LPTP", 4, cfg->lpt);
     for (unsigned i = 0; i < 4; i++)
         patch(t, len, names[i], 4, cfg->pic_irq[i]);
     finish(t);

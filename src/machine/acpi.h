@@ -30,6 +30,7 @@ struct acpi_config {
     uint32_t lpc_slot;   /* device << 16 | function of the bridge to the legacy devices */
     uint32_t intx_shift; /* pin p of slot s drives line (s + p + shift) % 4 */
     bool vga;            /* there may be one: the guest looks */
+    bool lpt;            /* there is a parallel port */
     uint8_t pic_irq[4];  /* what the lines are for the 8259 */
 };
 

@@ -26,6 +26,8 @@ DefinitionBlock ("", "DSDT", 2, "DOPPEL", "DPLPC", 1)
     Name (IRQB, 0x11223344)
     Name (IRQC, 0x11223344)
     Name (IRQD, 0x11223344)
+    /* 1: there is a parallel port */
+    Name (LPTP, 0x11223344)
 
     /* 0: the guest uses the 8259, 1: the I/O APIC */
     Name (PICM, Zero)
@@ -292,6 +294,27 @@ DefinitionBlock ("", "DSDT", 2, "DOPPEL", "DPLPC", 1)
                         IO (Decode16, 0x03F8, 0x03F8, 1, 8)
                         IRQNoFlags () {4}
                     })
+                }
+
+                Device (LPT1)
+                {
+                    Name (_HID, EisaId ("PNP0400"))
+                    Name (_UID, One)
+                    Name (_CRS, ResourceTemplate ()
+                    {
+                        IO (Decode16, 0x0378, 0x0378, 1, 3)
+                        IRQNoFlags () {7}
+                    })
+
+                    Method (_STA, 0, NotSerialized)
+                    {
+                        If (LPTP == Zero)
+                        {
+                            Return (Zero)
+                        }
+
+                        Return (0x0F)
+                    }
                 }
             }
         }

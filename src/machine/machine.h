@@ -130,6 +130,14 @@ int machine_add_net(struct machine *m, const struct machine_net *card,
 /* An AC'97 sound device; `out` is called on the main loop and outlives the machine. */
 int machine_add_sound(struct machine *m, const struct sound_out *out, struct err *e) MUST_CHECK;
 
+/* A parallel port; what is printed is told on the thread of the vCPU that prints. */
+struct machine_printer {
+    void *opaque;
+    void (*print)(void *opaque, const uint8_t *buf, size_t len);
+};
+int machine_add_parallel(struct machine *m, const struct machine_printer *p,
+                         struct err *e) MUST_CHECK;
+
 /* A watchdog, the 6300ESB's. It tells machine_hooks.watchdog. */
 int machine_add_watchdog(struct machine *m, struct err *e) MUST_CHECK;
 

@@ -95,6 +95,7 @@ struct machine {
     void *disk[MACHINE_MAX_DISKS]; /* the virtio disks */
     void *console;                 /* the virtio console, or NULL */
     void *tablet;                  /* the virtio tablet, or NULL */
+    bool parallel;                 /* there is a parallel port */
     unsigned optional;             /* functions of the optional devices' slot that are taken */
     void *usb;                     /* the USB controller, or NULL */
     struct video video;            /* self NULL: there is no screen */

@@ -76,6 +76,7 @@ static int query_chardev(struct vm *vm, json_t *args, json_t **ret, struct err *
 {
     *ret = json_array();
     add_chardev(*ret, "serial0", &vm->cfg.serial, vm_serial_where(vm));
+    add_chardev(*ret, "parallel0", &vm->cfg.parallel, vm_parallel_where(vm));
     add_chardev(*ret, "console0", &vm->cfg.console, vm_console_where(vm));
     return qmp_args_only(args, no_args, e);
 }

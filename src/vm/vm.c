@@ -328,6 +328,7 @@ void vm_destroy(struct vm *vm)
     vm_close_devices(vm);
     chardev_destroy(vm->serial);
     chardev_destroy(vm->console);
+    chardev_destroy(vm->parallel);
     loop_unwatch(vm->timeout_watch);
     if (vm->timeout_fd >= 0)
         close(vm->timeout_fd);

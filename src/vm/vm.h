@@ -69,6 +69,7 @@ struct vm_config {
     struct net_options nets[MACHINE_MAX_NETS]; /* the kind is not NET_NONE */
     unsigned net_count;
     struct chardev_options serial, console;
+    struct chardev_options parallel; /* not stdio */
     uint16_t cols, rows; /* of the terminal, for the console if that is stdio; 0: unknown */
     /* See struct chardev_config; for the one of serial and console that is stdio. */
     size_t (*filter)(void *opaque, uint8_t *buf, size_t len);
@@ -140,7 +141,8 @@ struct machine *vm_machine(struct vm *vm);
 /* Where a person finds the serial port or the console, or NULL. */
 const char *vm_serial_where(const struct vm *vm);
 const char *vm_console_where(const struct vm *vm);
-const char *vm_vnc_where(const struct vm *vm); /* where viewers connect, or NULL */
-const char *vm_gdb_where(const struct vm *vm); /* where debuggers connect, or NULL */
+const char *vm_parallel_where(const struct vm *vm); /* likewise */
+const char *vm_vnc_where(const struct vm *vm);      /* where viewers connect, or NULL */
+const char *vm_gdb_where(const struct vm *vm);      /* where debuggers connect, or NULL */
 
 #endif

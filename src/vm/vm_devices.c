@@ -276,6 +276,8 @@ int vm_attach_devices(struct vm *vm, struct err *e)
         rc = attach_nets(vm, e);
     if (rc == 0)
         rc = attach_sound(vm, e);
+    if (rc == 0)
+        rc = vm_attach_parallel(vm, e);
     if (rc == 0 && vm->cfg.watchdog != VM_WATCHDOG_ABSENT)
         rc = machine_add_watchdog(vm->machine, e);
     return rc == 0 ? attach_console(vm, e) : rc;

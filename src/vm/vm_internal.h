@@ -54,6 +54,7 @@ struct vm {
     struct machine *machine;
     struct vcpu vcpu[MACHINE_MAX_CPUS];
     struct chardev *serial, *console;
+    struct chardev *parallel; /* NULL: there is no such port */
 
     struct vm_io disk_io, net_io;
     struct block_backend *disks[MACHINE_MAX_DISKS];
@@ -136,6 +137,8 @@ int vm_change_medium(struct vm *vm, unsigned i, const char *path, bool force,
 /* vm_stats.c */
 void vm_stats_start(struct vm *vm);
 void vm_stats_end(struct vm *vm);
+
+int vm_attach_parallel(struct vm *vm, struct err *e) MUST_CHECK; /* vm_parallel.c */
 
 /* vm_devices.c: disks, network, sound, watchdog and console, their back ends and I/O threads. */
 int vm_attach_devices(struct vm *vm, struct err *e) MUST_CHECK;

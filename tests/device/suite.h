@@ -59,6 +59,7 @@
     X(xhci)              \
     X(ac97)              \
     X(i6300esb)          \
+    X(parallel)          \
     X(ahci)
 
 #define SUITE_RAM_SIZE (4u << 20) /* guest RAM from address 0 */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Devices at fixed ports and lines that a machine has only if it is asked to. */
+#include <errno.h>
+#include <string.h>
+
+#include "dev/parallel.h"
+#include "machine/machine_internal.h"
+
+int machine_add_parallel(struct machine *m, const struct machine_printer *p, struct err *e)
+{
+    const struct parallel_config cfg = {
+        .irq = gsi_pin(&m->gsi, PARALLEL_LPT1_IRQ), .print = p->print, .opaque = p->opaque};
+    struct device d;
+    int rc = parallel_create(&cfg, m->ports, PARALLEL_LPT1_PORT, &d);
+
+    if (rc < 0)
+        return err_set(e, -rc, "cannot create the parallel port: %s", strerror(-rc));
+    m->parallel = true;
+    return machine_own(m, d, e);
+}
