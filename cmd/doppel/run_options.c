@@ -237,8 +237,7 @@ static int set_sound(void *opaque, const char *option, char *value, struct err *
 {
     struct vm_config *c = &((struct run_options *)opaque)->cfg;
 
-    c->sound = true;
-    return option_sound(option, value, &c->wav, e);
+    return option_sound(option, value, &c->sound, &c->wav, e);
 }
 
 static int set_watchdog(void *opaque, const char *option, char *value, struct err *e)
@@ -351,7 +350,7 @@ const struct arg_option run_options_table[] = {
     {"display", 0, "none|vnc=unix:F|vnc=HOST:PORT[,password-file=F]",
      "who is shown the screen (default none)", set_display},
     {"usb", 0, "keyboard,tablet", "a USB controller with one of these or both", set_usb},
-    {"sound", 0, "ac97[,wav=FILE]", "sound, and a file of what is played", set_sound},
+    {"sound", 0, "ac97|sb16[,wav=FILE]", "sound, and a file of what is played", set_sound},
     {"watchdog", 0, "reset|poweroff|pause|none", "watchdog, and what it does", set_watchdog},
     {"name", 0, "NAME", "name of the machine, for the guest and for 'doppel list'", set_name},
     {"control", 0, "SOCKET", "path of the control socket (default by --name)", set_control},

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dev/parallel.h"
+#include "dev/sound/sb16.h"
 #include "machine/machine_internal.h"
 
 int machine_add_parallel(struct machine *m, const struct machine_printer *p, struct err *e)
@@ -16,5 +17,20 @@ int machine_add_parallel(struct machine *m, const struct machine_printer *p, str
     if (rc < 0)
         return err_set(e, -rc, "cannot create the parallel port: %s", strerror(-rc));
     m->parallel = true;
+    return machine_own(m, d, e);
+}
+
+int machine_add_sb16(struct machine *m, const struct sound_out *out, struct err *e)
+{
+    const struct sb16_config cfg = {.lines = gsi_pin(&m->gsi, 0),
+                                    .dma = m->dma,
+                                    .loop = m->cfg.loop,
+                                    .clock = m->clock,
+                                    .out = *out};
+    struct device d;
+    int rc = sb16_create(&cfg, m->ports, &d);
+
+    if (rc < 0)
+        return err_set(e, -rc, "cannot create the Sound Blaster: %s", strerror(-rc));
     return machine_own(m, d, e);
 }

@@ -127,8 +127,10 @@ struct machine_net {
 int machine_add_net(struct machine *m, const struct machine_net *card,
                     const struct net_backend *backend, struct loop *io, struct err *e) MUST_CHECK;
 
-/* An AC'97 sound device; `out` is called on the main loop and outlives the machine. */
+/* An AC'97 sound device, or a Sound Blaster 16; `out` is called on the main loop and outlives the
+ * machine. */
 int machine_add_sound(struct machine *m, const struct sound_out *out, struct err *e) MUST_CHECK;
+int machine_add_sb16(struct machine *m, const struct sound_out *out, struct err *e) MUST_CHECK;
 
 /* A parallel port; what is printed is told on the thread of the vCPU that prints. */
 struct machine_printer {

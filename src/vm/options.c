@@ -322,12 +322,17 @@ int option_usb(const char *option, char *text, bool *keyboard, bool *tablet, str
     return 0;
 }
 
-int option_sound(const char *option, char *text, const char **wav, struct err *e)
+int option_sound(const char *option, char *text, enum vm_sound *kind, const char **wav,
+                 struct err *e)
 {
     char *next = cut(text);
 
-    if (strcmp(text, "ac97") != 0)
-        return err_usage(e, "%s: '%s' is unknown; use ac97", option, text);
+    if (strcmp(text, "ac97") == 0)
+        *kind = VM_SOUND_AC97;
+    else if (strcmp(text, "sb16") == 0)
+        *kind = VM_SOUND_SB16;
+    else
+        return err_usage(e, "%s: '%s' is unknown; use ac97 or sb16", option, text);
     *wav = NULL;
     if (next == NULL)
         return 0;

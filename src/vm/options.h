@@ -58,8 +58,9 @@ int option_display(const char *option, char *text, struct display_options *out,
 int option_usb(const char *option, char *text, bool *keyboard, bool *tablet,
                struct err *e) MUST_CHECK;
 
-/* "ac97[,wav=FILE]". Edits `text`, to which *wav points. */
-int option_sound(const char *option, char *text, const char **wav, struct err *e) MUST_CHECK;
+/* "ac97" or "sb16", and perhaps ",wav=FILE". Edits `text`, to which *wav points. */
+int option_sound(const char *option, char *text, enum vm_sound *kind, const char **wav,
+                 struct err *e) MUST_CHECK;
 
 /* "reset", "poweroff", "pause" or "none". */
 int option_watchdog(const char *option, const char *text, enum vm_watchdog *out,

@@ -34,6 +34,8 @@ struct vm_disk {
     enum vm_disk_bus bus;
 };
 
+enum vm_sound { VM_SOUND_NONE, VM_SOUND_AC97, VM_SOUND_SB16 };
+
 /* What happens when the guest does not feed its watchdog. */
 enum vm_watchdog {
     VM_WATCHDOG_ABSENT, /* it has no watchdog */
@@ -77,7 +79,7 @@ struct vm_config {
     enum machine_vga vga; /* the screen's card */
     bool usb_keyboard, usb_tablet;
     enum vm_watchdog watchdog;
-    bool sound;
+    enum vm_sound sound;
     const char *wav; /* a file of what it plays; NULL: none */
     struct display_options display;
     bool no_reboot;      /* a reset by the guest ends the machine */

@@ -235,7 +235,7 @@ static int attach_sound(struct vm *vm, struct err *e)
     struct sound_out out = {0};
     int rc;
 
-    if (!vm->cfg.sound)
+    if (vm->cfg.sound == VM_SOUND_NONE)
         return 0;
     if (vm->cfg.wav != NULL) {
         rc = wav_create("--sound", vm->cfg.wav, &vm->wav, e);
@@ -243,7 +243,8 @@ static int attach_sound(struct vm *vm, struct err *e)
             return rc;
         out = wav_sound(vm->wav);
     }
-    return machine_add_sound(vm->machine, &out, e);
+    return vm->cfg.sound == VM_SOUND_SB16 ? machine_add_sb16(vm->machine, &out, e)
+                                          : machine_add_sound(vm->machine, &out, e);
 }
 
 /* --- watchdog --- */

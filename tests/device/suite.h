@@ -58,6 +58,7 @@
     X(nvme)              \
     X(xhci)              \
     X(ac97)              \
+    X(sb16)              \
     X(i6300esb)          \
     X(parallel)          \
     X(ahci)

@@ -283,16 +283,22 @@ static void test_usb(void **state)
 static void test_sound(void **state)
 {
     const char *wav = NULL;
-    char plain[] = "ac97", file[] = "ac97,wav=a,,b.wav", wrong[] = "sb16", empty[] = "ac97,wav=";
+    char plain[] = "ac97", file[] = "ac97,wav=a,,b.wav", wrong[] = "gus", empty[] = "ac97,wav=";
+    char blaster[] = "sb16,wav=c";
+    enum vm_sound kind = VM_SOUND_NONE;
     struct err e = {0};
 
-    assert_int_equal(option_sound("--sound", file, &wav, &e), 0);
+    assert_int_equal(option_sound("--sound", file, &kind, &wav, &e), 0);
+    assert_int_equal(kind, VM_SOUND_AC97);
     assert_string_equal(wav, "a,b.wav");
-    assert_int_equal(option_sound("--sound", plain, &wav, &e), 0);
+    assert_int_equal(option_sound("--sound", plain, &kind, &wav, &e), 0);
     assert_null(wav);
-    assert_true(option_sound("--sound", wrong, &wav, &e) < 0);
-    assert_string_equal(e.text, "--sound: 'sb16' is unknown; use ac97");
-    assert_true(option_sound("--sound", empty, &wav, &e) < 0);
+    assert_int_equal(option_sound("--sound", blaster, &kind, &wav, &e), 0);
+    assert_int_equal(kind, VM_SOUND_SB16);
+    assert_string_equal(wav, "c");
+    assert_true(option_sound("--sound", wrong, &kind, &wav, &e) < 0);
+    assert_string_equal(e.text, "--sound: 'gus' is unknown; use ac97 or sb16");
+    assert_true(option_sound("--sound", empty, &kind, &wav, &e) < 0);
     assert_true(e.usage);
 }
 

@@ -32,8 +32,7 @@ uint8_t lpt_read(struct lpt_chip *c, unsigned reg)
 static unsigned strobe(struct lpt_chip *c, uint8_t *byte)
 {
     bool on = (c->control & LPT_CONTROL_STROBE) != 0;
-    bool listens =
-        (c->control & LPT_CONTROL_NINIT) != 0 && (c->control & LPT_CONTROL_SELECT) != 0;
+    bool listens = (c->control & LPT_CONTROL_NINIT) != 0 && (c->control & LPT_CONTROL_SELECT) != 0;
 
     if (on && !c->busy && listens) {
         c->busy = true;
@@ -65,8 +64,11 @@ unsigned lpt_write(struct lpt_chip *c, unsigned reg, uint8_t value, uint8_t *byt
 }
 
 static const struct state_field fields[] = {
-    STATE_U8_F(struct lpt_chip, data),    STATE_MAX_F(struct lpt_chip, control, STATE_U8, 0x3f),
-    STATE_BOOL_F(struct lpt_chip, busy),  STATE_U8_F(struct lpt_chip, byte),
-    STATE_BOOL_F(struct lpt_chip, interrupted), STATE_END_F,
+    STATE_U8_F(struct lpt_chip, data),
+    STATE_MAX_F(struct lpt_chip, control, STATE_U8, 0x3f),
+    STATE_BOOL_F(struct lpt_chip, busy),
+    STATE_U8_F(struct lpt_chip, byte),
+    STATE_BOOL_F(struct lpt_chip, interrupted),
+    STATE_END_F,
 };
 const struct state_table lpt_chip_state = {.name = "lpt", .version = 1, .fields = fields};
