@@ -80,6 +80,8 @@ static void port_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     unlock_and_flush(p);
     if (sleep == ACPI_PM_SLP_TYP_S5 || sleep == ACPI_PM_SLP_TYP_UEFI)
         p->cfg.power_off(p->cfg.opaque);
+    else if (sleep == ACPI_PM_SLP_TYP_S3)
+        p->cfg.sleep(p->cfg.opaque);
     else if (sleep >= 0)
         log_guest("acpi: there is no sleep state of type %d", sleep);
 }
@@ -93,6 +95,16 @@ void acpi_pm_power_button(struct acpi_pm *p)
     acpi_chip_power_button(&p->chip);
     if (p->paused)
         lock_drop(&p->lock); /* the SCI comes with the resume */
+    else
+        unlock_and_flush(p);
+}
+
+void acpi_pm_wake(struct acpi_pm *p, enum acpi_pm_wake why)
+{
+    lock_take(&p->lock);
+    acpi_chip_wake(&p->chip, why == ACPI_PM_WAKE_RTC);
+    if (p->paused)
+        lock_drop(&p->lock);
     else
         unlock_and_flush(p);
 }

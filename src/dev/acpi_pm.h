@@ -26,6 +26,7 @@
 #define ACPI_PM_GPE0_LEN 16
 #define ACPI_PM_SCI 9          /* IRQ of the SCI: level, active high in the MADT's override */
 #define ACPI_PM_SLP_TYP_UEFI 0 /* S5, too: what UEFI takes on these boards, without tables */
+#define ACPI_PM_SLP_TYP_S3 1   /* the DSDT's \_S3 is Package { 1, 1, 0, 0 } */
 #define ACPI_PM_SLP_TYP_S5 5   /* the DSDT's \_S5 is Package { 5, 5, 0, 0 } */
 #define ACPI_PM_TIMER_HZ 3579545
 
@@ -36,6 +37,7 @@ struct acpi_pm_config {
     bool timer_32bit; /* FADT flag TMR_VAL_EXT */
     /* The guest entered S5. On the vCPU's thread, no lock held. */
     void (*power_off)(void *opaque);
+    void (*sleep)(void *opaque); /* S3, likewise */
     void *opaque;
 };
 
@@ -47,6 +49,9 @@ int acpi_pm_map(struct acpi_pm *p, struct bus *ports, uint16_t base) MUST_CHECK;
 
 /* Presses the power button (once, shortly). Any thread. */
 void acpi_pm_power_button(struct acpi_pm *p);
+/* The machine wakes from S3, by what. Any thread. */
+enum acpi_pm_wake { ACPI_PM_WAKE_OTHER, ACPI_PM_WAKE_RTC };
+void acpi_pm_wake(struct acpi_pm *p, enum acpi_pm_wake why);
 /* A general-purpose event 0 - 63 happened (hot plug). Any thread. */
 void acpi_pm_gpe(struct acpi_pm *p, unsigned event);
 

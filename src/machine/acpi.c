@@ -191,6 +191,7 @@ static void put_gas(uint8_t *p, uint16_t port, uint8_t bits, uint8_t access)
     st_le64(p + 4, port);
 }
 
+/* It comes first: ACPI_FACS_ADDR. */
 static uint8_t *put_facs(struct area *a)
 {
     uint8_t *t = take(a, 64, 64);
@@ -224,7 +225,6 @@ static uint8_t *put_fadt(struct area *a, const uint8_t *facs, const uint8_t *dsd
         WBINVD = 1 << 0,
         PROC_C1 = 1 << 2,
         NO_SLEEP_BUTTON = 1 << 5,
-        NO_RTC_WAKE = 1 << 6,
         TMR_VAL_EXT = 1 << 8,
         RESET_REG_SUP = 1 << 10,
     };
@@ -240,8 +240,7 @@ static uint8_t *put_fadt(struct area *a, const uint8_t *facs, const uint8_t *dsd
     st_le16(t + FADT_C3_LATENCY, 0xfff); /* no C3 */
     t[FADT_CENTURY] = RTC_CENTURY;
     st_le16(t + FADT_BOOT_ARCH, (uint16_t)(LEGACY_DEVICES | KBD_8042 | (a->cfg->vga ? 0 : NO_VGA)));
-    st_le32(t + FADT_FLAGS,
-            WBINVD | PROC_C1 | NO_SLEEP_BUTTON | NO_RTC_WAKE | TMR_VAL_EXT | RESET_REG_SUP);
+    st_le32(t + FADT_FLAGS, WBINVD | PROC_C1 | NO_SLEEP_BUTTON | TMR_VAL_EXT | RESET_REG_SUP);
     put_gas(t + FADT_RESET_REG, 0xcf9, 8, 1);
     t[FADT_RESET_VALUE] = 6;
     t[FADT_MINOR] = 4;

@@ -16,6 +16,7 @@
 #define ACPI_RSDP_ADDR LAYOUT_ACPI_BASE
 #define ACPI_RSDP_SIZE 36
 #define ACPI_RSDP_ROOM 64
+#define ACPI_FACS_ADDR (LAYOUT_ACPI_BASE + ACPI_RSDP_ROOM) /* without firmware */
 
 #define ACPI_FILE_RSDP "etc/acpi/rsdp"
 #define ACPI_FILE_TABLES "etc/acpi/tables"

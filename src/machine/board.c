@@ -161,7 +161,7 @@ static int create_rtc(struct machine *m, struct err *e)
     const struct rtc_config cfg = {
         .loop = m->cfg.loop,
         .clock = m->clock,
-        .irq = {.set = hpet_isa_in, .opaque = m->hpet, .line = RTC_IRQ},
+        .irq = {.set = board_rtc_pin, .opaque = m, .line = RTC_IRQ},
     };
     int rc = rtc_create(&cfg, &m->rtc);
 
@@ -179,6 +179,13 @@ static void guest_power_off(void *opaque)
     struct machine *m = opaque;
 
     m->cfg.hooks.power_off(m->cfg.hooks.opaque);
+}
+
+static void guest_sleep(void *opaque)
+{
+    struct machine *m = opaque;
+
+    m->cfg.hooks.sleep(m->cfg.hooks.opaque);
 }
 
 static void guest_reset(void *opaque)
@@ -202,6 +209,7 @@ static int create_pm(struct machine *m, struct err *e)
                                        .sci = gsi_pin(&m->gsi, ACPI_PM_SCI),
                                        .timer_32bit = true,
                                        .power_off = guest_power_off,
+                                       .sleep = guest_sleep,
                                        .opaque = m};
     int rc = acpi_pm_create(&cfg, &m->pm);
 

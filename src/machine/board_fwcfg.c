@@ -116,6 +116,15 @@ static int add_number(struct machine *m, const char *name, uint64_t value)
     return fwcfg_add_file(m->fwcfg, name, v, sizeof(v), false);
 }
 
+/* A byte for each state from S0: bit 7 that it is there, and its SLP_TYP. */
+static int add_sleep_states(struct machine *m)
+{
+    static const uint8_t states[6] = {
+        0x80, 0, 0, 0x80 | ACPI_PM_SLP_TYP_S3, 0, 0x80 | ACPI_PM_SLP_TYP_UEFI};
+
+    return fwcfg_add_file(m->fwcfg, "etc/system-states", states, sizeof(states), false);
+}
+
 static int add_roms(struct machine *m, struct err *e)
 {
     int rc = 0;
@@ -163,6 +172,8 @@ int board_create_fwcfg_files(struct machine *m, struct err *e)
         rc = add_number(m, "etc/boot-menu-wait", MENU_WAIT_MS);
     if (rc == 0) /* the BIOS speaks through COM1, too: there may be no screen */
         rc = add_number(m, "etc/sercon-port", SERIAL_COM1_PORT);
+    if (rc == 0)
+        rc = add_sleep_states(m);
     return rc == 0 ? add_roms(m, e) : rc;
 }
 

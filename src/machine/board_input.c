@@ -31,8 +31,11 @@ int board_create_usb(struct machine *m, struct err *e)
  * there. */
 int machine_key(struct machine *m, unsigned key, bool down)
 {
-    int rc = m->usb != NULL ? xhci_key(m->usb, key, down) : -ENODEV;
+    int rc;
 
+    if (machine_wake_request(m))
+        return 0;
+    rc = m->usb != NULL ? xhci_key(m->usb, key, down) : -ENODEV;
     return rc == -ENODEV ? i8042_key(m->i8042, key, down) : rc;
 }
 

@@ -36,6 +36,7 @@ DefinitionBlock ("", "DSDT", 2, "DOPPEL", "DPLPC", 1)
         PICM = Arg0
     }
 
+    Name (_S3, Package () { 1, 1, 0, 0 })
     Name (_S5, Package () { 5, 5, 0, 0 })
 
     Scope (_SB)

@@ -239,14 +239,19 @@ static int write_tables(struct machine *m, struct err *e)
     return rc == 0 ? write_rom(m, e) : rc;
 }
 
-static int set_cpus(struct machine *m, struct x86_cpu *boot, struct err *e)
+void machine_firmware_cpu(const struct machine *m, struct x86_cpu *c)
+{
+    set_mtrrs(m, c);
+    set_fpu(c);
+}
+
+int machine_set_cpus(struct machine *m, struct x86_cpu *boot, struct err *e)
 {
     int rc = m->cfg.engine->set_state(m->vcpu[0], boot, e);
 
     for (unsigned i = 1; i < m->cfg.vcpus && rc == 0; i++) {
         x86_cpu_reset(boot);
-        set_mtrrs(m, boot);
-        set_fpu(boot);
+        machine_firmware_cpu(m, boot);
         boot->mp_state = X86_MP_INIT;
         rc = m->cfg.engine->set_state(m->vcpu[i], boot, e);
     }
@@ -268,11 +273,10 @@ static int boot(struct machine *m, struct err *e)
         return err_set(e, ENOMEM, "out of memory");
     memcpy(cfg.modules, m->cfg.modules, sizeof(cfg.modules));
     x86_cpu_reset(cpu);
-    set_mtrrs(m, cpu);
-    set_fpu(cpu);
+    machine_firmware_cpu(m, cpu);
     rc = boot_load(&cfg, &m->layout, m->ram, cpu, &bios, e);
     if (rc == 0)
-        rc = set_cpus(m, cpu, e);
+        rc = machine_set_cpus(m, cpu, e);
     if (rc == 0 && bios)
         board_bios_chips(m);
     free(cpu);
@@ -288,7 +292,7 @@ static int boot_firmware(struct machine *m, struct err *e)
     if (cpu == NULL)
         return err_set(e, ENOMEM, "out of memory");
     x86_cpu_reset(cpu);
-    rc = set_cpus(m, cpu, e);
+    rc = machine_set_cpus(m, cpu, e);
     free(cpu);
     return rc;
 }
@@ -302,20 +306,32 @@ static int boot_direct(struct machine *m, struct err *e)
     return rc == 0 ? boot(m, e) : rc;
 }
 
-int machine_reset(struct machine *m, struct err *e)
+void machine_reset_parts(struct machine *m, void (*reset_devices)(struct machine *m))
 {
     bool amd = (m->cpuid.leaf[0].ebx != 0x756e6547u); /* not "Genu"ineIntel */
-    int rc = board_boot_order(m, e);
 
-    if (rc < 0)
-        return rc;
-    for (unsigned i = 0; i < m->device_count; i++)
-        m->devices[i].ops->reset(m->devices[i].self);
+    reset_devices(m);
     board_reset_a20(m);
     for (unsigned i = 0; i < m->cfg.vcpus; i++) {
         msr_reset(&m->msr[i], amd);
         m->kvmclock[i] = (struct kvmclock){0};
     }
+}
+
+static void reset_all(struct machine *m)
+{
+    for (unsigned i = 0; i < m->device_count; i++)
+        m->devices[i].ops->reset(m->devices[i].self);
+}
+
+int machine_reset(struct machine *m, struct err *e)
+{
+    int rc = board_boot_order(m, e);
+
+    if (rc < 0)
+        return rc;
+    atomic_store(&m->asleep, false);
+    machine_reset_parts(m, reset_all);
     rc = m->layout.rom_size != 0 ? boot_firmware(m, e) : boot_direct(m, e);
     if (rc == 0)
         platform_clock_begin(m);
@@ -377,9 +393,4 @@ struct serial *machine_serial(struct machine *m)
 struct vclock *machine_clock(struct machine *m)
 {
     return m->clock;
-}
-
-void machine_power_button(struct machine *m)
-{
-    acpi_pm_power_button(m->pm);
 }

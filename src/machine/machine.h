@@ -37,6 +37,8 @@ struct machine_hooks {
     void (*wake)(void *opaque, unsigned vcpu); /* out of HLT: it has to look at interrupts */
     void (*power_off)(void *opaque);
     void (*reset)(void *opaque);
+    void (*sleep)(void *opaque); /* then comes machine_sleep; no vCPU executes until machine_wake */
+    void (*wake_up)(void *opaque); /* something wakes the sleeping machine: machine_wake is due */
     void (*debug_exit)(void *opaque, uint32_t status);
     void (*watchdog)(void *opaque);                /* it has expired; NULL where there is none */
     void (*ejected)(void *opaque, unsigned cdrom); /* the guest opened a tray; may be NULL */
@@ -159,6 +161,10 @@ void machine_console_resize(struct machine *m, uint16_t cols, uint16_t rows);
 /* Power-on: resets every device, writes the tables, loads the kernel and sets the CPUs up. */
 int machine_reset(struct machine *m, struct err *e) MUST_CHECK;
 
+/* Suspend to RAM, and its end: see machine_sleep.c. After an error it can only be reset. */
+void machine_sleep(struct machine *m);
+int machine_wake(struct machine *m, struct err *e) MUST_CHECK;
+
 void machine_pause(struct machine *m);  /* idempotent */
 void machine_resume(struct machine *m); /* idempotent */
 
@@ -179,7 +185,9 @@ int machine_tablet(struct machine *m, unsigned x, unsigned y, int wheel,
                    unsigned buttons) MUST_CHECK;
 bool machine_has_tablet(struct machine *m); /* and the guest a driver for it */
 uint8_t machine_leds(struct machine *m);
-void machine_power_button(struct machine *m); /* any thread */
+/* Both wake a sleeping machine. Any thread. */
+void machine_power_button(struct machine *m);
+bool machine_wake_request(struct machine *m); /* false: it does not sleep */
 /* What the engine counts, and with `stats` the accesses to devices. Any thread, while vCPUs run or
  * not. */
 void machine_counters(struct machine *m, counter_fn *fn, void *opaque);

@@ -102,8 +102,18 @@ struct machine {
 
     struct device devices[MACHINE_DEVICES]; /* in the order of creation */
     unsigned device_count;
+    _Atomic bool asleep;                   /* S3; machine_sleep.c */
+    _Atomic bool rtc_line;                 /* the level of its interrupt */
     _Atomic bool a20_port92, a20_keyboard; /* what the gates of address bit 20 let pass */
 };
+
+/* The state in which firmware leaves a processor, beyond that of reset. */
+void machine_firmware_cpu(const struct machine *m, struct x86_cpu *c);
+/* Starts the boot processor in that state, `boot`, which is used up; the others wait for it. */
+int machine_set_cpus(struct machine *m, struct x86_cpu *boot, struct err *e) MUST_CHECK;
+/* Resets devices as the function does it, and what the board has beside them. */
+void machine_reset_parts(struct machine *m, void (*reset_devices)(struct machine *m));
+void board_rtc_pin(void *opaque, unsigned line, bool level); /* machine_sleep.c */
 
 /* Notes a device for reset, pause and destroy. */
 int machine_own(struct machine *m, struct device d, struct err *e) MUST_CHECK;

@@ -43,12 +43,13 @@ static int do_reset(struct vm *vm, json_t *args, json_t **ret, struct err *e)
     return rc;
 }
 
-/* The board has no sleep state that keeps the machine. */
 static int do_wakeup(struct vm *vm, json_t *args, json_t **ret, struct err *e)
 {
     int rc = qmp_args_only(args, no_args, e);
 
-    return rc == 0 ? err_set(e, EINVAL, "Unable to wake up: guest is not in suspended state") : rc;
+    if (rc == 0 && !vm_wake_up(vm))
+        rc = err_set(e, EINVAL, "Unable to wake up: guest is not in suspended state");
+    return rc;
 }
 
 static int do_quit(struct vm *vm, json_t *args, json_t **ret, struct err *e)

@@ -10,11 +10,10 @@ static const char *const no_args[] = {NULL};
 
 static int query_status(struct vm *vm, json_t *args, json_t **ret, struct err *e)
 {
-    static const char *const name[] = {[VM_STATUS_PRELAUNCH] = "prelaunch",
-                                       [VM_STATUS_RUNNING] = "running",
-                                       [VM_STATUS_PAUSED] = "paused",
-                                       [VM_STATUS_DEBUG] = "debug",
-                                       [VM_STATUS_ENDED] = "shutdown"};
+    static const char *const name[] = {
+        [VM_STATUS_PRELAUNCH] = "prelaunch", [VM_STATUS_RUNNING] = "running",
+        [VM_STATUS_PAUSED] = "paused",       [VM_STATUS_DEBUG] = "debug",
+        [VM_STATUS_SUSPENDED] = "suspended", [VM_STATUS_ENDED] = "shutdown"};
     enum vm_status status = vm_status(vm);
 
     *ret = json_pack("{s:s,s:b,s:b}", "status", name[status], "singlestep", 0, "running",

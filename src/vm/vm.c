@@ -50,6 +50,8 @@ static void end(struct vm *vm, enum vm_end how)
 static void start_all(struct vm *vm)
 {
     vm->launched = true;
+    if (vm->asleep)
+        return;
     for (unsigned i = 0; i < vm->cfg.cpus; i++)
         if (!vm->vcpu[i].frozen)
             vcpu_continue(&vm->vcpu[i]);
@@ -63,6 +65,7 @@ void vm_restart(struct vm *vm, bool by_host)
     }
     for (unsigned i = 0; i < vm->cfg.cpus; i++)
         vcpu_stop(&vm->vcpu[i]);
+    vm->asleep = false;
     if (machine_reset(vm->machine, &vm->err) < 0) {
         end(vm, VM_FAILED);
         return;
@@ -73,6 +76,33 @@ void vm_restart(struct vm *vm, bool by_host)
                                by_host ? "host-qmp-system-reset" : "guest-reset"));
     if (vm->pauses == 0)
         start_all(vm);
+}
+
+static void fall_asleep(struct vm *vm)
+{
+    if (vm->asleep)
+        return;
+    for (unsigned i = 0; i < vm->cfg.cpus; i++)
+        vcpu_stop(&vm->vcpu[i]);
+    vm->asleep = true;
+    machine_sleep(vm->machine);
+    vm_control_event(vm, "SUSPEND", NULL);
+}
+
+static void wake_up(struct vm *vm)
+{
+    struct err e;
+
+    if (!vm->asleep)
+        return;
+    vm->asleep = false;
+    vm_control_event(vm, "WAKEUP", NULL);
+    if (machine_wake(vm->machine, &e) < 0) {
+        log_info("the machine cannot wake and resets: %s", e.text);
+        vm_restart(vm, false);
+    } else if (vm->pauses == 0) {
+        start_all(vm);
+    }
 }
 
 static void handle_events(void *opaque)
@@ -94,6 +124,10 @@ static void handle_events(void *opaque)
         vm_control_event(vm, "POWERDOWN", NULL);
     if ((events & EVENT_RESET) && !vm->ended)
         vm_restart(vm, events & EVENT_HOST_RESET);
+    else if ((events & EVENT_SLEEP) && !vm->ended)
+        fall_asleep(vm);
+    if ((events & EVENT_WAKE_UP) && !vm->ended)
+        wake_up(vm);
     if ((events & EVENT_WATCHDOG) && !vm->ended)
         vm_watchdog_event(vm);
     if (events & EVENT_TRAY)
@@ -125,6 +159,17 @@ static void on_reset(void *opaque)
 {
     hold_all(opaque);
     vm_raise_event(opaque, EVENT_RESET);
+}
+
+static void on_sleep(void *opaque)
+{
+    hold_all(opaque);
+    vm_raise_event(opaque, EVENT_SLEEP);
+}
+
+static void on_wake_up(void *opaque)
+{
+    vm_raise_event(opaque, EVENT_WAKE_UP);
 }
 
 static void on_watchdog(void *opaque)
@@ -204,6 +249,8 @@ static int create_machine(struct vm *vm, struct err *e)
                   .wake = on_wake,
                   .power_off = on_power_off,
                   .reset = on_reset,
+                  .sleep = on_sleep,
+                  .wake_up = on_wake_up,
                   .debug_exit = on_debug_exit,
                   .watchdog = on_watchdog,
                   .ejected = vm_tray_opened},
@@ -417,6 +464,11 @@ void vm_power_button(struct vm *vm)
     machine_power_button(vm->machine);
 }
 
+bool vm_wake_up(struct vm *vm)
+{
+    return machine_wake_request(vm->machine);
+}
+
 void vm_pause_for(struct vm *vm, unsigned why)
 {
     bool was = vm->pauses != 0;
@@ -458,7 +510,7 @@ enum vm_status vm_status(const struct vm *vm)
     if (vm->ended)
         return VM_STATUS_ENDED;
     if (vm->pauses == 0)
-        return VM_STATUS_RUNNING;
+        return vm->asleep ? VM_STATUS_SUSPENDED : VM_STATUS_RUNNING;
     if (vm->pauses & PAUSE_DEBUG)
         return VM_STATUS_DEBUG;
     return vm->launched ? VM_STATUS_PAUSED : VM_STATUS_PRELAUNCH;

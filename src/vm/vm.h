@@ -117,6 +117,7 @@ enum vm_end vm_run(struct vm *vm, uint32_t *status, struct err *e);
 void vm_quit(struct vm *vm);
 void vm_reset(struct vm *vm);
 void vm_power_button(struct vm *vm);
+bool vm_wake_up(struct vm *vm); /* a guest that sleeps; false: it does not */
 
 /* Main thread. Idempotent. A machine that a debugger has stopped goes on when that lets it, too. */
 void vm_pause(struct vm *vm);
@@ -126,7 +127,8 @@ enum vm_status {
     VM_STATUS_PRELAUNCH, /* paused before its first instruction */
     VM_STATUS_RUNNING,
     VM_STATUS_PAUSED,
-    VM_STATUS_DEBUG, /* stopped by a debugger */
+    VM_STATUS_DEBUG,     /* stopped by a debugger */
+    VM_STATUS_SUSPENDED, /* the guest sleeps (S3) */
     VM_STATUS_ENDED,
 };
 enum vm_status vm_status(const struct vm *vm);

@@ -27,6 +27,8 @@ enum vm_event {
     EVENT_HOST_RESET = 256, /* with EVENT_RESET: not the guest's */
     EVENT_TRAY = 512,       /* the guest opened one of `trays` */
     EVENT_WATCHDOG = 1024,  /* it has expired */
+    EVENT_SLEEP = 2048,
+    EVENT_WAKE_UP = 4096,
 };
 
 /* Why a machine is paused; it runs when there is no reason. */
@@ -75,6 +77,7 @@ struct vm {
     /* The main thread's. */
     bool ended;
     bool launched;           /* it has run */
+    bool asleep;             /* S3: no vCPU runs */
     unsigned pauses;         /* PAUSE_* */
     bool console_used;       /* by the guest, since the last reset */
     struct vm_motion script; /* what scripts did last to the pointer */

@@ -231,6 +231,22 @@ static void test_acpi_sleep(void **state)
     assert_int_equal(acpi_chip_read(&c, ACPI_CHIP_CONTROL, 2, 100), 5 << 10 | 1);
 }
 
+static void test_acpi_wake(void **state)
+{
+    struct acpi_chip c = acpi();
+
+    (void)state;
+    acpi_chip_wake(&c, false);
+    assert_int_equal(acpi_chip_read(&c, ACPI_CHIP_STATUS, 2, 100), ACPI_WAK);
+    assert_false(acpi_chip_sci(&c));
+    acpi_chip_write(&c, ACPI_CHIP_ENABLE, ACPI_RTC, 2, 100);
+    acpi_chip_wake(&c, true);
+    assert_int_equal(acpi_chip_read(&c, ACPI_CHIP_STATUS, 2, 100), ACPI_WAK | ACPI_RTC);
+    assert_true(acpi_chip_sci(&c));
+    acpi_chip_write(&c, ACPI_CHIP_STATUS, ACPI_WAK | ACPI_RTC, 2, 100);
+    assert_false(acpi_chip_sci(&c));
+}
+
 static void test_acpi_timer(void **state)
 {
     struct acpi_chip c = acpi();
@@ -269,8 +285,8 @@ int main(void)
         cmocka_unit_test(test_rtc_time),           cmocka_unit_test(test_rtc_set),
         cmocka_unit_test(test_rtc_update_and_uip), cmocka_unit_test(test_rtc_alarm),
         cmocka_unit_test(test_rtc_periodic),       cmocka_unit_test(test_acpi_button),
-        cmocka_unit_test(test_acpi_sleep),         cmocka_unit_test(test_acpi_timer),
-        cmocka_unit_test(test_acpi_gpe),
+        cmocka_unit_test(test_acpi_sleep),         cmocka_unit_test(test_acpi_wake),
+        cmocka_unit_test(test_acpi_timer),         cmocka_unit_test(test_acpi_gpe),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -290,6 +290,7 @@ static int create_acpi_pm(struct suite_env *env, struct device *dev)
         .clock = env->clock,
         .sci = suite_pin(env, ACPI_PM_SCI),
         .power_off = on_event,
+        .sleep = on_event,
         .opaque = env,
     };
     struct acpi_pm *p;

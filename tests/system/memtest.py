@@ -17,7 +17,8 @@ VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 IMAGE = {"bios": "/boot/memtest86+x64.bin", "uefi": "/boot/memtest86+x64.efi"}
 MEMORY = {"bios": "32M", "uefi": "64M"}
 LAST_TEST = r"#10 +\[Bit fade"
-WHOLE_PASS = r"Pass: +1 +Errors: +\d"
+WHOLE_PASS = r"Pass: +1 +Errors: +"
+BUSY = "it measured its clock while the host was too busy: the last test would take hours"
 
 
 def start(firmware, cpus):
@@ -33,14 +34,20 @@ def errors(machine):
     return int(counts[-1]) if counts else None
 
 
+def clock(machine):
+    """The frequency that it has measured, in MHz: its seconds are as long as that is right."""
+    machine.expect("CLK/Temp: +", 60)
+    return int(machine.expect(r"(\d+)MHz", 20).group(1))
+
+
 def test(firmware, cpus, until, limit):
     """Sentence about what went wrong, or nothing."""
     with start(firmware, cpus) as machine:
         try:
-            machine.expect("SMP: ", 60)
+            if clock(machine) > 10000 and until == WHOLE_PASS:
+                return BUSY
             machine.expect(until, limit)
-            machine.expect("Errors: ", 20)
-            machine.expect(r"\d", 20)
+            machine.expect(r"Errors: +\d" if until == LAST_TEST else r"\d", 20)
         except vm.VmError as error:
             return str(error)
         found = errors(machine)

@@ -161,7 +161,8 @@ static void acpi_tables(void **state)
     assert_non_null(t);
     assert_int_equal(ld_le32(t + 4), 276);
     assert_memory_equal(at(f, ld_le32(t + 36), 64), "FACS", 4);
-    assert_true(is_aligned(ld_le32(t + 36), 64));
+    assert_int_equal(ld_le32(t + 36), ACPI_FACS_ADDR);
+    assert_true(is_aligned(ACPI_FACS_ADDR, 64));
     assert_int_equal(ld_le64(t + 140), ld_le32(t + 40));
     dsdt = check_table(f, ld_le64(t + 140), "DSDT");
     assert_null(memmem(dsdt, ld_le32(dsdt + 4), "\x88\x77\x66\x55", 4)); /* patched */

@@ -17,6 +17,7 @@
 
 #include "dev/acpi_pm.h"
 #include "dev/serial.h"
+#include "machine/acpi.h"
 #include "vm/vm.h"
 
 struct engine {
@@ -449,6 +450,85 @@ static void pause_and_resume(void **state)
     vm_destroy(t.vm);
 }
 
+/* --- suspend to RAM --- */
+
+static void sleep_now(struct engine_vcpu *v)
+{
+    v->host->port_write(v->host->opaque, v->index, ACPI_PM_BASE + ACPI_PM1_CNT,
+                        ACPI_PM_SLP_TYP_S3 << 10 | 1 << 13, 2);
+}
+
+/* The vector is what a guest wrote, or none. */
+static uint32_t vector;
+static struct vm *sleeper;
+static uint8_t woken; /* PM1 status, its upper half */
+
+static enum engine_exit script_sleep(struct engine_vcpu *v)
+{
+    uint8_t word[4] = {(uint8_t)vector, (uint8_t)(vector >> 8), (uint8_t)(vector >> 16)};
+
+    if (v->index == 1)
+        return ENGINE_EXIT_HALT;
+    if (v->sets == 1) {
+        assert_int_equal(ram_write(machine_ram(vm_machine(sleeper)), ACPI_FACS_ADDR + 12, word, 4),
+                         0);
+        sleep_now(v);
+        return ENGINE_EXIT_KICKED;
+    }
+    woken = (uint8_t)v->host->port_read(v->host->opaque, 0, ACPI_PM_BASE + ACPI_PM1_EVT + 1, 1);
+    power_off(v);
+    return ENGINE_EXIT_KICKED;
+}
+
+static void *wake_soon(void *opaque)
+{
+    while (!vm_wake_up(opaque))
+        usleep(1000);
+    return NULL;
+}
+
+/* Returns what the boot processor is given to start with. */
+static struct x86_cpu *sleep_and_wake(uint32_t at)
+{
+    static struct x86_cpu cpu;
+    struct vm_config cfg = config();
+    struct err e = {0};
+    pthread_t thread;
+    uint32_t status;
+
+    script = script_sleep;
+    vector = at;
+    cfg.cpus = 2;
+    cfg.timeout_ns = 20000000000;
+    assert_int_equal(vm_create(&cfg, &sleeper, &e), 0);
+    assert_false(vm_wake_up(sleeper));
+    pthread_create(&thread, NULL, wake_soon, sleeper);
+    assert_int_equal(vm_run(sleeper, &status, &e), VM_POWERED_OFF);
+    pthread_join(thread, NULL);
+    cpu = machine_vcpu(vm_machine(sleeper), 0)->cpu;
+    assert_int_equal(machine_vcpu(vm_machine(sleeper), 1)->cpu.mp_state, X86_MP_INIT);
+    vm_destroy(sleeper);
+    return &cpu;
+}
+
+static void guest_sleeps(void **state)
+{
+    struct x86_cpu *c = sleep_and_wake(0x12345);
+
+    assert_int_equal(c->seg[X86_CS].base, 0x12340);
+    assert_int_equal(c->seg[X86_CS].selector, 0x1234);
+    assert_int_equal(c->rip, 5);
+    assert_int_equal(c->cr0 & 1, 0);
+    assert_int_equal(woken, 0x80);
+}
+
+/* Where there is nothing to wake at, the machine resets. */
+static void guest_forgets_the_vector(void **state)
+{
+    assert_int_equal(sleep_and_wake(0)->rip, 0x100000);
+    assert_int_equal(woken, 0);
+}
+
 /* --- character back ends --- */
 
 /* Sends back what it gets, and powers off at 'q'. */
@@ -580,11 +660,22 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(guest_powers_off),   T(guest_resets),       T(triple_fault_resets),
-        T(debug_exit_port),    T(engine_gives_up),    T(timeout),
-        T(interrupt_wakes),    T(power_button),       T(timeout_of_a_busy_guest),
-        T(quit_before_run),    T(pause_and_resume),   T(unix_socket),
-        T(pty_without_reader), T(bad_configurations),
+        T(guest_powers_off),
+        T(guest_resets),
+        T(triple_fault_resets),
+        T(debug_exit_port),
+        T(engine_gives_up),
+        T(timeout),
+        T(interrupt_wakes),
+        T(power_button),
+        T(timeout_of_a_busy_guest),
+        T(quit_before_run),
+        T(pause_and_resume),
+        T(unix_socket),
+        T(guest_sleeps),
+        T(guest_forgets_the_vector),
+        T(pty_without_reader),
+        T(bad_configurations),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

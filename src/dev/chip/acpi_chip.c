@@ -2,8 +2,7 @@
 /* The ACPI fixed hardware; the contract is in the header. */
 #include "dev/chip/acpi_chip.h"
 
-#define EVENTS (ACPI_TMR | ACPI_GBL | ACPI_PWRBTN)
-#define ENABLES (EVENTS | ACPI_RTC)
+#define EVENTS (ACPI_TMR | ACPI_GBL | ACPI_PWRBTN | ACPI_RTC)
 #define CONTROL_SCI_EN 0x0001u
 #define CONTROL_BM_RLD 0x0002u
 #define CONTROL_SLP_TYP 0x1c00u
@@ -11,7 +10,7 @@
 
 static const struct state_field fields[] = {
     STATE_MAX_F(struct acpi_chip, status, STATE_U16, EVENTS | ACPI_WAK),
-    STATE_MAX_F(struct acpi_chip, enable, STATE_U16, ENABLES),
+    STATE_MAX_F(struct acpi_chip, enable, STATE_U16, EVENTS),
     STATE_MAX_F(struct acpi_chip, control, STATE_U16, CONTROL_SLP_TYP | CONTROL_BM_RLD | 1),
     STATE_U64_F(struct acpi_chip, timer_start),
     STATE_U64_F(struct acpi_chip, half),
@@ -53,6 +52,11 @@ bool acpi_chip_sci(const struct acpi_chip *c)
 void acpi_chip_power_button(struct acpi_chip *c)
 {
     c->status |= ACPI_PWRBTN;
+}
+
+void acpi_chip_wake(struct acpi_chip *c, bool by_rtc)
+{
+    c->status |= (uint16_t)(ACPI_WAK | (by_rtc ? ACPI_RTC : 0));
 }
 
 void acpi_chip_gpe(struct acpi_chip *c, unsigned event)
@@ -113,7 +117,7 @@ static int write_byte(struct acpi_chip *c, unsigned offset, uint8_t value)
     if (offset < ACPI_CHIP_ENABLE)
         c->status &= (uint16_t) ~(value << offset * 8);
     else if (offset < ACPI_CHIP_CONTROL)
-        c->enable = (uint16_t)(put_byte(c->enable, offset - ACPI_CHIP_ENABLE, value) & ENABLES);
+        c->enable = (uint16_t)(put_byte(c->enable, offset - ACPI_CHIP_ENABLE, value) & EVENTS);
     else if (offset < ACPI_CHIP_CONTROL + 2)
         return write_control(c, offset - ACPI_CHIP_CONTROL, value);
     else if (offset >= ACPI_CHIP_GPE_STATUS && offset < ACPI_CHIP_GPE_ENABLE)

@@ -27,7 +27,7 @@ enum {
     ACPI_TMR = 1 << 0,
     ACPI_GBL = 1 << 5,
     ACPI_PWRBTN = 1 << 8,
-    ACPI_RTC = 1 << 10, /* enable only: kept, as guests check, though no RTC event ever comes */
+    ACPI_RTC = 1 << 10, /* its alarm has ended a sleep */
     ACPI_WAK = 1 << 15, /* status only */
 };
 
@@ -49,6 +49,7 @@ uint32_t acpi_chip_read(struct acpi_chip *c, unsigned offset, unsigned size, uin
 int acpi_chip_write(struct acpi_chip *c, unsigned offset, uint32_t value, unsigned size,
                     uint64_t tick);
 void acpi_chip_power_button(struct acpi_chip *c);
+void acpi_chip_wake(struct acpi_chip *c, bool by_rtc); /* a sleep ends */
 void acpi_chip_gpe(struct acpi_chip *c, unsigned event);
 
 void acpi_chip_poll(struct acpi_chip *c, uint64_t tick); /* sets the timer's status bit when due */
