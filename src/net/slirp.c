@@ -188,8 +188,7 @@ static void input(void *opaque, uint8_t *frame, size_t len)
     slirp_input(u->slirp, frame, (int)len);
 }
 
-/* The connection ends in libslirp, so the size of the pieces is ours: the guest's may be a byte each.
- */
+/* The connection ends in libslirp: the size of the pieces is ours, a guest's may be a byte each. */
 static void send_gso(struct net_user *u, const struct net_meta *meta, uint8_t *frame, size_t len)
 {
     struct net_meta pieces = *meta;
