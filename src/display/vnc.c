@@ -11,11 +11,15 @@
 #include <pthread.h>
 #include <rfb/rfb.h>
 #include <rfb/rfbregion.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/lock.h"
 #include "display/keys.h"
 #include "loop/loop.h"
 
@@ -27,6 +31,7 @@ enum {
     REST_NS = 50000000,  /* and when it has not for RESTLESS pictures */
     RESTLESS = 50,
     VNC_MAX_VIEWERS = 16,
+    NUDGE_NS = 20000000,
     SIZE_MIN = 64, /* that a viewer can ask for; EDIDs tell no more than this maximum */
     SIZE_LIMIT = 4095,
 };
@@ -47,6 +52,10 @@ struct vnc {
     struct timer *frame;
     pthread_t thread;
     bool started;
+    struct lock lock; /* below: connections that the thread may be waiting for */
+    int fds[VNC_MAX_VIEWERS];
+    unsigned fd_count;
+    bool ending; /* it waits for none any more */
 
     /* The thread's. */
     rfbScreenInfoPtr screen;
@@ -213,12 +222,64 @@ static void on_frame(void *opaque)
 
 /* --- viewers --- */
 
+/* false: the server ends. */
+static bool note_fd(struct vnc *v, int fd)
+{
+    bool ending;
+
+    lock_take(&v->lock);
+    ending = v->ending;
+    if (!ending)
+        v->fds[v->fd_count++] = fd;
+    lock_drop(&v->lock);
+    return !ending;
+}
+
+static void forget_fd(struct vnc *v, int fd)
+{
+    lock_take(&v->lock);
+    for (unsigned i = 0; i < v->fd_count; i++)
+        if (v->fds[i] == fd)
+            v->fds[i] = v->fds[--v->fd_count];
+    lock_drop(&v->lock);
+}
+
+static void on_nudge(int signal)
+{
+}
+
+static int nudge_signal(void)
+{
+    return SIGRTMIN + 2; /* below are libc's and the kvm engine's */
+}
+
+/* Joins the thread, which may be waiting for viewers that take or say nothing: their connections
+ * end, which a select() for room in a Unix socket does not notice before a signal comes. */
+static void join(struct vnc *v)
+{
+    struct timespec until;
+
+    lock_take(&v->lock);
+    v->ending = true;
+    for (unsigned i = 0; i < v->fd_count; i++)
+        shutdown(v->fds[i], SHUT_RDWR);
+    lock_drop(&v->lock);
+    do {
+        pthread_kill(v->thread, nudge_signal());
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += NUDGE_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+    } while (pthread_timedjoin_np(v->thread, NULL, &until) == ETIMEDOUT);
+}
+
 static void gone(struct viewer *w)
 {
     struct vnc *v = w->vnc;
 
     release_keys(w);
     loop_unwatch(w->watch);
+    forget_fd(v, w->fd);
     close(w->fd);
     rfbClientConnectionGone(w->client);
     free(w);
@@ -242,7 +303,7 @@ static void add_viewer(struct vnc *v, int fd)
     struct viewer *w = v->viewers < VNC_MAX_VIEWERS ? calloc(1, sizeof(*w)) : NULL;
     int other = w != NULL ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
 
-    if (other < 0 || other >= FD_SETSIZE) {
+    if (other < 0 || other >= FD_SETSIZE || !note_fd(v, fd)) {
         close(fd);
         if (other >= 0)
             close(other);
@@ -254,6 +315,7 @@ static void add_viewer(struct vnc *v, int fd)
     w->fd = fd;
     w->client = rfbNewClient(v->screen, other); /* closes it if it fails */
     if (w->client == NULL) {
+        forget_fd(v, fd);
         close(fd);
         free(w);
         return;
@@ -336,12 +398,14 @@ static int create_screen(struct vnc *v)
 
 int vnc_create(const struct vnc_config *cfg, struct vnc **out, struct err *e)
 {
+    const struct sigaction nudge = {.sa_handler = on_nudge};
     struct vnc *v = calloc(1, sizeof(*v));
     int rc;
 
     if (v == NULL)
         return err_set(e, ENOMEM, "out of memory");
     v->cfg = *cfg;
+    lock_init(&v->lock, LOCK_CHARDEV);
     video_init(&v->surface);
     rc = loop_create(&v->loop);
     if (rc == 0)
@@ -350,6 +414,8 @@ int vnc_create(const struct vnc_config *cfg, struct vnc **out, struct err *e)
         rc = timer_create_on(v->loop, v->clock, on_frame, v, &v->frame);
     if (rc == 0)
         rc = create_screen(v);
+    if (rc == 0 && sigaction(nudge_signal(), &nudge, NULL) < 0)
+        rc = -errno;
     if (rc == 0)
         rc = -pthread_create(&v->thread, NULL, thread_main, v);
     if (rc < 0) {
@@ -381,7 +447,7 @@ void vnc_destroy(struct vnc *v)
         return;
     if (v->started) {
         loop_stop(v->loop);
-        pthread_join(v->thread, NULL);
+        join(v);
     }
     if (v->screen != NULL) {
         hang_up(v);
@@ -393,5 +459,6 @@ void vnc_destroy(struct vnc *v)
     if (v->loop != NULL)
         loop_destroy(v->loop);
     video_finish(&v->surface);
+    lock_finish(&v->lock);
     free(v);
 }

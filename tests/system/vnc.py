@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import time
 
@@ -85,6 +86,21 @@ class Tests(background.NamedMachine):
             self.check(f"wrong: {words[2:]}", status in (1, 2) and want in out, out)
         self.stop()
 
+    def slow_viewer(self):
+        """One that asks for the whole screen and does not read it."""
+        path = self.path("vnc")
+        self.launch("vnc=unix:" + path)
+        self.wait_text("Press ESC for boot menu")
+        v = rfb.Viewer(path).start()
+        for _ in range(3):
+            v.socket.sendall(b"\x03\0" + struct.pack(">HHHH", 0, 0, *v.size))
+        time.sleep(0.5)
+        before = time.monotonic()
+        self.stop()
+        took = time.monotonic() - before
+        self.check("the machine's end does not wait for a viewer that does not read", took < 2.5, took)
+        v.close()
+
     @staticmethod
     def free_port():
         with socket.socket() as s:
@@ -143,5 +159,5 @@ class Tests(background.NamedMachine):
 
 if __name__ == "__main__":
     checks.require(packages={picture.VGA_ROM: "seabios"})
-    checks.steps(Tests(), Tests.viewer, Tests.scripted, Tests.password, Tests.stock_viewer,
-                 Tests.browser)
+    checks.steps(Tests(), Tests.viewer, Tests.slow_viewer, Tests.scripted, Tests.password,
+                 Tests.stock_viewer, Tests.browser)
