@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "dev/svga.h"
 #include "dev/vga.h"
 #include "dev/virtio/virtio_gpu.h"
 #include "machine/machine_internal.h"
@@ -16,6 +17,7 @@ enum { SLOT_VGA = 28, ROM_MAX = 0x10000, PREFERRED_WIDTH = 1280, PREFERRED_HEIGH
 static const char *const rom_path[] = {
     [MACHINE_VGA_STD] = "/usr/share/seabios/vgabios-stdvga.bin",
     [MACHINE_VGA_VIRTIO] = "/usr/share/seabios/vgabios-virtio.bin",
+    [MACHINE_VGA_VMWARE] = "/usr/share/seabios/vgabios-vmware.bin",
 };
 
 static void vga_placed(void *opaque, uint64_t base)
@@ -23,6 +25,14 @@ static void vga_placed(void *opaque, uint64_t base)
     struct machine *m = opaque;
 
     ram_move(m->ram, m->layout.video_offset, base == PCI_UNMAPPED ? RAM_NOWHERE : base);
+    board_remapped(m);
+}
+
+static void fifo_placed(void *opaque, uint64_t base)
+{
+    struct machine *m = opaque;
+
+    ram_move(m->ram, m->layout.fifo_offset, base == PCI_UNMAPPED ? RAM_NOWHERE : base);
     board_remapped(m);
 }
 
@@ -58,17 +68,19 @@ static int load_rom(const struct machine *m, uint8_t **data, size_t *size, struc
     return rc;
 }
 
-/* A kernel that is started directly needs no VGA in front of a driver's card. */
+/* A kernel that is started directly needs no VGA in front of a virtio GPU. */
 static bool with_vga(const struct machine *m)
 {
-    return m->cfg.vga == MACHINE_VGA_STD ||
-           (m->cfg.vga != MACHINE_VGA_NONE && m->layout.rom_size != 0);
+    if (m->cfg.vga == MACHINE_VGA_VIRTIO)
+        return m->layout.rom_size != 0;
+    return m->cfg.vga != MACHINE_VGA_NONE;
 }
 
 void board_size_video(struct machine *m)
 {
     m->layout.video_size = with_vga(m) ? VGA_MEMORY_SIZE : 0;
     m->layout.gpu_size = m->cfg.vga == MACHINE_VGA_VIRTIO ? GPU_POOL_SIZE : 0;
+    m->layout.fifo_size = m->cfg.vga == MACHINE_VGA_VMWARE ? SVGA_FIFO_SIZE : 0;
 }
 
 static int create_std(struct machine *m, const struct vga_config *cfg, struct err *e)
@@ -102,6 +114,23 @@ static int create_virtio(struct machine *m, const struct vga_config *vga, struct
     return rc == 0 ? machine_own(m, virtio_gpu_device(g), e) : rc;
 }
 
+static int create_vmware(struct machine *m, const struct vga_config *vga, struct err *e)
+{
+    const struct svga_config cfg = {.vga = *vga,
+                                    .fifo = ram_backing(m->ram) + m->layout.fifo_offset,
+                                    .loop = m->cfg.loop,
+                                    .fifo_placed = fifo_placed};
+    struct device part;
+    struct svga *s;
+    int rc = svga_create(&cfg, &s, &part, e);
+
+    if (rc < 0)
+        return rc;
+    m->video = svga_video(s);
+    rc = machine_own(m, part, e);
+    return rc == 0 ? machine_own(m, svga_device(s), e) : rc;
+}
+
 int board_create_video(struct machine *m, struct err *e)
 {
     struct vga_config cfg = {.memory_bar = VGA_MEMORY_BAR,
@@ -117,6 +146,12 @@ int board_create_video(struct machine *m, struct err *e)
                              .placed = vga_placed,
                              .window = vga_window,
                              .opaque = m};
+    static int (*const create[])(struct machine * m, const struct vga_config *vga,
+                                 struct err *e) = {
+        [MACHINE_VGA_STD] = create_std,
+        [MACHINE_VGA_VIRTIO] = create_virtio,
+        [MACHINE_VGA_VMWARE] = create_vmware,
+    };
     uint8_t *rom = NULL;
     int rc;
 
@@ -125,7 +160,7 @@ int board_create_video(struct machine *m, struct err *e)
     rc = load_rom(m, &rom, &cfg.rom_size, e);
     cfg.rom = rom;
     if (rc == 0)
-        rc = m->cfg.vga == MACHINE_VGA_VIRTIO ? create_virtio(m, &cfg, e) : create_std(m, &cfg, e);
+        rc = create[m->cfg.vga](m, &cfg, e);
     free(rom);
     return rc;
 }

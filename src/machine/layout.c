@@ -118,7 +118,8 @@ static int add_video(struct layout *l, struct ram *r, struct err *e)
 int layout_create_ram(struct layout *l, enum ram_pages pages, struct ram **out, struct err *e)
 {
     struct ram *r;
-    int rc = ram_create_of(&r, l->memory + l->rom_size + l->video_size + l->gpu_size, pages, e);
+    int rc = ram_create_of(&r, l->memory + l->rom_size + l->video_size + l->gpu_size + l->fifo_size,
+                           pages, e);
 
     if (rc < 0)
         return rc;
@@ -129,6 +130,10 @@ int layout_create_ram(struct layout *l, enum ram_pages pages, struct ram **out, 
         rc = add_video(l, r, e);
     if (rc == 0 && l->gpu_size != 0)
         rc = ram_take(r, l->gpu_size, &l->gpu_offset, e);
+    if (rc == 0 && l->fifo_size != 0)
+        rc = ram_take(r, l->fifo_size, &l->fifo_offset, e);
+    if (rc == 0 && l->fifo_size != 0)
+        rc = ram_map_movable(r, l->fifo_size, l->fifo_offset, e);
     if (rc < 0) {
         ram_destroy(r);
         return rc;

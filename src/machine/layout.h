@@ -73,6 +73,7 @@ struct layout {
     uint64_t rom_offset;          /* of firmware in the backing; layout_create_ram */
     uint64_t video_size, video_offset; /* of a VGA's memory, likewise; size 0: none */
     uint64_t gpu_size, gpu_offset;     /* of what the guest does not see of a card's memory */
+    uint64_t fifo_size, fifo_offset;   /* of a card's commands */
 };
 
 #define LAYOUT_SHADOW_ROM 0x20000u /* of the firmware's end, below 1 MB */

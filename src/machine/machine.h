@@ -55,6 +55,7 @@ enum machine_vga {
     MACHINE_VGA_NONE,
     MACHINE_VGA_STD,    /* dev/vga.h */
     MACHINE_VGA_VIRTIO, /* dev/virtio/virtio_gpu.h; with firmware that and a VGA */
+    MACHINE_VGA_VMWARE, /* dev/svga.h */
 };
 
 struct machine_config {

@@ -354,14 +354,14 @@ int option_watchdog(const char *option, const char *text, enum vm_watchdog *out,
 
 int option_vga(const char *option, const char *value, enum machine_vga *out, struct err *e)
 {
-    static const char *const names[] = {"none", "std", "virtio"};
+    static const char *const names[] = {"none", "std", "virtio", "vmware"};
 
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(value, names[i]) == 0) {
             *out = (enum machine_vga)i;
             return 0;
         }
-    return err_usage(e, "%s: '%s' is unknown; use std, virtio or none", option, value);
+    return err_usage(e, "%s: '%s' is unknown; use std, virtio, vmware or none", option, value);
 }
 
 int option_display(const char *option, char *text, struct display_options *out, struct err *e)

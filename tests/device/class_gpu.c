@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "dev/chip/svga_chip.h"
+#include "dev/svga.h"
 #include "dev/virtio/virtio_gpu.h"
 #include "suite.h"
 #include "virtio_driver.h"
@@ -117,5 +119,110 @@ const struct suite_class suite_virtio_gpu = {
     .busy = gpu_busy,
     .ranges = {{false, 0xcf8, 8},
                {true, SUITE_WINDOW, 0x100000},
+               {true, SUITE_ECAM + (DEVFN << 12), 4096}},
+};
+
+/* --- VMware SVGA II --- */
+
+struct svga_card {
+    struct device vga;
+    uint8_t *vram, *fifo;
+};
+
+static void on_placed(void *opaque, uint64_t base)
+{
+    suite_activity(opaque);
+}
+
+static void on_window(void *opaque, bool direct, uint32_t offset)
+{
+    suite_activity(opaque);
+}
+
+static int card_create(struct suite_env *env, struct device *dev)
+{
+    struct svga_card *card = calloc(1, sizeof(*card));
+    struct svga_config cfg = {.vga = {.pci = suite_pci(env),
+                                      .devfn = DEVFN,
+                                      .ports = env->ports,
+                                      .mmio = env->mmio,
+                                      .clock = env->clock,
+                                      .width = 1280,
+                                      .height = 800,
+                                      .placed = on_placed,
+                                      .window = on_window,
+                                      .opaque = env},
+                              .loop = env->loop,
+                              .fifo_placed = on_placed};
+    struct svga *s;
+    int rc;
+
+    if (card == NULL || (card->vram = calloc(1, VGA_MEMORY_SIZE)) == NULL ||
+        (card->fifo = calloc(1, SVGA_FIFO_SIZE)) == NULL)
+        abort();
+    env->extra = card;
+    cfg.vga.vram = card->vram;
+    cfg.fifo = card->fifo;
+    rc = svga_create(&cfg, &s, &card->vga, NULL);
+    if (rc == 0)
+        *dev = svga_device(s);
+    return rc;
+}
+
+static void card_finish(struct suite_env *env)
+{
+    struct svga_card *card = env->extra;
+
+    card->vga.ops->destroy(card->vga.self);
+    free(card->vram);
+    free(card->fifo);
+    free(card);
+}
+
+uint8_t *suite_svga_fifo(struct suite_env *env)
+{
+    return ((struct svga_card *)env->extra)->fifo;
+}
+
+static void put_reg(struct suite_env *env, uint16_t base, uint32_t index, uint32_t value)
+{
+    bus_write(env->ports, base, index, 4);
+    bus_write(env->ports, base + 1u, value, 4);
+}
+
+/* Commands in the FIFO: a copy, a cursor, a fence, and one that is not complete. */
+static void card_busy(struct suite_env *env, struct device *dev)
+{
+    static const uint32_t words[] = {3, 0, 0,          8,   8, 300, 200, 22, 0, 1, 1,
+                                     2, 2, 0x80ff0000, ~0u, 1, 2,   30,  77, 1, 0};
+    uint32_t *fifo = (uint32_t *)(void *)suite_svga_fifo(env);
+    struct video video = svga_video(dev->self);
+    uint16_t base = SUITE_PORTS;
+
+    suite_place(env, DEVFN);
+    put_reg(env, base, SVGA_ID, 0x90000002);
+    put_reg(env, base, SVGA_WIDTH, 800);
+    put_reg(env, base, SVGA_HEIGHT, 600);
+    put_reg(env, base, SVGA_IRQMASK, 7);
+    put_reg(env, base, SVGA_ENABLE, 1);
+    fifo[FIFO_MIN] = FIFO_REGS * 4;
+    fifo[FIFO_MAX] = SVGA_FIFO_SIZE;
+    fifo[FIFO_STOP] = FIFO_REGS * 4;
+    memcpy(fifo + FIFO_REGS, words, sizeof(words));
+    fifo[FIFO_NEXT_CMD] = FIFO_REGS * 4 + sizeof(words);
+    fifo[FIFO_CURSOR_ON] = 1;
+    put_reg(env, base, SVGA_CONFIG_DONE, 1);
+    put_reg(env, base, SVGA_SYNC, 1);
+    look(&video);
+}
+
+const struct suite_class suite_svga = {
+    .name = "svga",
+    .create = card_create,
+    .finish = card_finish,
+    .busy = card_busy,
+    .ranges = {{false, 0xcf8, 8},
+               {false, SUITE_PORTS, 16},
+               {false, 0x1ce, 3},
                {true, SUITE_ECAM + (DEVFN << 12), 4096}},
 };

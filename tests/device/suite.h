@@ -52,6 +52,7 @@
     X(host_bridge)       \
     X(pflash)            \
     X(vga)               \
+    X(svga)              \
     X(dma)               \
     X(floppy)            \
     X(ide)               \
@@ -83,6 +84,9 @@ struct suite_class {
     struct suite_range ranges[SUITE_RANGES];
     bool battery; /* keeps contents over a reset (the reset test compares two resets only) */
 };
+
+/* The memory of the class svga's FIFO. */
+uint8_t *suite_svga_fifo(struct suite_env *env);
 
 #define SUITE_DECLARE_(n) extern const struct suite_class suite_##n;
 SUITE_CLASSES(SUITE_DECLARE_)

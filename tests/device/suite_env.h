@@ -20,7 +20,7 @@
 /* Where things are that suite_pci and suite_place put somewhere. */
 #define SUITE_ECAM 0xb0000000u
 #define SUITE_WINDOW 0xc0000000u
-#define SUITE_WINDOW_SIZE 0x1000000u
+#define SUITE_WINDOW_SIZE 0x4000000u
 #define SUITE_PORTS 0xc000u
 #define SUITE_PORTS_SIZE 0x100u
 

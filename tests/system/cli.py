@@ -195,7 +195,7 @@ WRONG = [
     ("eject nobody disk.raw", USAGE, ["eject", "disk.raw"]),
     ("eject --control nothing", FAILED, ["nothing"]),
     # screen
-    ("run halt.elf --vga best", USAGE, ["--vga", "best", "std", "virtio"]),
+    ("run halt.elf --vga best", USAGE, ["--vga", "best", "std", "virtio", "vmware"]),
     ("run halt.elf --display sdl", USAGE, ["--display", "sdl", "vnc"]),
     ("run halt.elf --display vnc=x", USAGE, ["--display", "'x'", "ADDRESS:PORT"]),
     ("run halt.elf --display vnc=unix:", USAGE, ["--display", "path"]),

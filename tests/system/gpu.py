@@ -90,6 +90,8 @@ class Card(background.NamedMachine):
         self.say("and goes away", status == b"0" and p.pixel(10, 440) == BLACK, status)
 
     def resize(self):
+        if self.connector is None:
+            return
         modes = f"cat /sys/class/drm/card0-{self.connector}/modes"
         self.viewer.resize(1024, 768)
         end = vm.PATIENCE * 20
@@ -102,7 +104,9 @@ class Card(background.NamedMachine):
         self.say("and the screen's", (p.width, p.height) == (1024, 768), (p.width, p.height))
 
     def end(self):
-        log = self.sh(f"dmesg | grep -iE '{self.driver}.*(fail|error|timed out|unsupported command)'")
+        # vmwgfx would talk with VMware's back door, too, which is no part of the card.
+        log = self.sh(f"dmesg | grep -iE '{self.driver}.*(fail|error|timed out|unsupported command)' "
+                      "| grep -vE 'host log message|unsupported hypervisor|likely broken|Please switch'")
         self.say("the driver has nothing to complain of", log == "", log)
         self.viewer.close()
         self.say("power-off", self.vm.power_off(60) == 0)
@@ -125,7 +129,8 @@ class Card(background.NamedMachine):
             self.stop()
 
 
-CARDS = {"virtio": (["virtio_gpu", "virtio_pci"], "virtio_gpu", "virtio_gpudrmfb", "Virtual-1")}
+CARDS = {"virtio": (["virtio_gpu", "virtio_pci"], "virtio_gpu", "virtio_gpudrmfb", "Virtual-1"),
+         "vmware": (["vmwgfx"], "vmwgfx", "vmwgfxdrmfb", None)}
 
 if __name__ == "__main__":
     checks.require(["generic"], {picture.VGA_ROM: "seabios", "/usr/include/libdrm/drm.h": "libdrm-dev"})
