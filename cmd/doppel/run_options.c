@@ -240,6 +240,11 @@ static int set_sound(void *opaque, const char *option, char *value, struct err *
     return option_sound(option, value, &c->sound, &c->wav, e);
 }
 
+static int set_tpm(void *opaque, const char *option, char *value, struct err *e)
+{
+    return set_path(&((struct run_options *)opaque)->cfg.tpm, option, value, e);
+}
+
 static int set_watchdog(void *opaque, const char *option, char *value, struct err *e)
 {
     return option_watchdog(option, value, &((struct run_options *)opaque)->cfg.watchdog, e);
@@ -352,6 +357,7 @@ const struct arg_option run_options_table[] = {
      "who is shown the screen (default none)", set_display},
     {"usb", 0, "keyboard,tablet", "a USB controller with one of these or both", set_usb},
     {"sound", 0, "ac97|sb16[,wav=FILE]", "sound, and a file of what is played", set_sound},
+    {"tpm", 0, "FOLDER|unix:F", "TPM 2.0 by swtpm: its state, or its socket", set_tpm},
     {"watchdog", 0, "reset|poweroff|pause|none", "watchdog, and what it does", set_watchdog},
     {"name", 0, "NAME", "name of the machine, for the guest and for 'doppel list'", set_name},
     {"control", 0, "SOCKET", "path of the control socket (default by --name)", set_control},

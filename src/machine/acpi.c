@@ -18,7 +18,7 @@
 enum {
     AREA = LAYOUT_ACPI_END - LAYOUT_ACPI_BASE - ACPI_RSDP_ROOM,
     HEADER = 36,
-    TABLES = 4,
+    TABLES = 5,
     POINTERS = 4 + 2 * TABLES,
 };
 
@@ -144,6 +144,7 @@ static uint8_t *put_dsdt(struct area *a)
     patch(t, len, "LPCA", 4, cfg->lpc_slot << 16);
     patch(t, len, "ROTA", 4, cfg->intx_shift);
     patch(t, len, "LPTP", 4, cfg->lpt);
+    patch(t, len, "TPMP", 4, cfg->tpm);
     for (unsigned i = 0; i < 4; i++)
         patch(t, len, names[i], 4, cfg->pic_irq[i]);
     finish(t);
@@ -319,6 +320,18 @@ static uint8_t *put_hpet(struct area *a)
     return t;
 }
 
+/* TCG ACPI Specification 1.2, 7.3: its interface is that of TIS, and there is no log. */
+static uint8_t *put_tpm2(struct area *a)
+{
+    enum { CLIENT = 0, START_TIS = 6 };
+    uint8_t *t = table(a, "TPM2", 4, HEADER + 16);
+
+    st_le16(t + HEADER, CLIENT);
+    st_le32(t + HEADER + 12, START_TIS);
+    finish(t);
+    return t;
+}
+
 /* 5.2.5.3, without checksums. */
 static void put_rsdp(uint8_t *rsdp, gpa_t rsdt, gpa_t xsdt)
 {
@@ -347,6 +360,8 @@ static struct tables build(struct area *a)
     list[n++] = put_hpet(a);
     if (a->cfg->ecam_base != 0)
         list[n++] = put_mcfg(a);
+    if (a->cfg->tpm)
+        list[n++] = put_tpm2(a);
     t.rsdt = table(a, "RSDT", 1, HEADER + n * 4);
     t.xsdt = table(a, "XSDT", 1, HEADER + n * 8);
     for (unsigned i = 0; i < n; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The ACPI tables of the board (ACPI 6.4): RSDP, RSDT, XSDT, FADT with FACS and DSDT, MADT, HPET,
- * and MCFG where there is ECAM.
+ * MCFG where there is ECAM and TPM2 where there is one.
  *
  * Without firmware they are written to [LAYOUT_ACPI_BASE, LAYOUT_ACPI_END); the RSDP comes first,
  * where a guest that scans for it looks. Firmware gets them through fw_cfg as blobs whose addresses
@@ -31,6 +31,7 @@ struct acpi_config {
     uint32_t lpc_slot;   /* device << 16 | function of the bridge to the legacy devices */
     uint32_t intx_shift; /* pin p of slot s drives line (s + p + shift) % 4 */
     bool vga;            /* there may be one: the guest looks */
+    bool tpm;            /* there is a TPM */
     bool lpt;            /* there is a parallel port */
     uint8_t pic_irq[4];  /* what the lines are for the 8259 */
 };

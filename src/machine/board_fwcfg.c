@@ -30,6 +30,7 @@ struct acpi_config board_acpi(struct machine *m)
                             .pci64_size = l->pci64_size,
                             .vga = m->layout.video_size != 0,
                             .lpt = m->parallel,
+                            .tpm = m->cfg.tpm,
                             .lpc_slot = m->lpc_devfn >> 3,
                             .intx_shift = m->intx_shift};
 

@@ -34,3 +34,17 @@ int machine_add_sb16(struct machine *m, const struct sound_out *out, struct err 
         return err_set(e, -rc, "cannot create the Sound Blaster: %s", strerror(-rc));
     return machine_own(m, d, e);
 }
+
+int machine_add_tpm(struct machine *m, const struct tpm_backend *b, struct err *e)
+{
+    int rc = tpm_create(b, m->mmio, &m->tpm);
+
+    if (rc < 0)
+        return err_set(e, -rc, "cannot create the TPM: %s", strerror(-rc));
+    return machine_own(m, tpm_device(m->tpm), e);
+}
+
+void machine_tpm_answer(struct machine *m, const uint8_t *answer, size_t len)
+{
+    tpm_answer(m->tpm, answer, len);
+}

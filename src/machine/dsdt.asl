@@ -28,6 +28,8 @@ DefinitionBlock ("", "DSDT", 2, "DOPPEL", "DPLPC", 1)
     Name (IRQD, 0x11223344)
     /* 1: there is a parallel port */
     Name (LPTP, 0x11223344)
+    /* 1: there is a TPM */
+    Name (TPMP, 0x11223344)
 
     /* 0: the guest uses the 8259, 1: the I/O APIC */
     Name (PICM, Zero)
@@ -87,6 +89,25 @@ DefinitionBlock ("", "DSDT", 2, "DOPPEL", "DPLPC", 1)
             {
                 Memory32Fixed (ReadWrite, 0xFED00000, 0x00000400)
             })
+        }
+
+        Device (TPM)
+        {
+            Name (_HID, "MSFT0101")
+            Name (_CRS, ResourceTemplate ()
+            {
+                Memory32Fixed (ReadWrite, 0xFED40000, 0x00005000)
+            })
+
+            Method (_STA, 0, NotSerialized)
+            {
+                If (TPMP == Zero)
+                {
+                    Return (Zero)
+                }
+
+                Return (0x0F)
+            }
         }
 
         Device (FWCF)

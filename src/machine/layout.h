@@ -6,7 +6,8 @@
  *   ....        PCI memory window
  *   b000 0000   PCI configuration space (ECAM), 256 buses
  *   c000 0000   PCI memory window
- *   fec0 0000   I/O APIC        fed0 0000  HPET        fee0 0000  local APICs
+ *   fec0 0000   I/O APIC        fed0 0000  HPET        fed4 0000  TPM
+ *   fee0 0000   local APICs
  *   fffe 0000   boot ROM, or firmware below 1 0000 0000: variables first, then code
  *   1 0000 0000 high RAM, then the 64-bit PCI window
  *

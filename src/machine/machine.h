@@ -17,6 +17,7 @@
 #include "block/block.h"
 #include "dev/serial.h"
 #include "dev/sound/sound.h"
+#include "dev/tpm.h"
 #include "dev/video.h"
 #include "engine/engine.h"
 #include "loop/loop.h"
@@ -82,6 +83,7 @@ struct machine_config {
     enum machine_vga vga;
     bool usb_keyboard, usb_tablet; /* with a controller */
     bool debug_exit;               /* a port 0xf4 device */
+    bool tpm;                      /* there will be one; firmware's tables say so */
     bool test_device;              /* the ports of dev/test_device.h */
     bool stats;                    /* count what costs time to count, too */
     struct engine_trace trace;
@@ -142,6 +144,11 @@ struct machine_printer {
 };
 int machine_add_parallel(struct machine *m, const struct machine_printer *p,
                          struct err *e) MUST_CHECK;
+
+/* A TPM 2.0, with machine_config.tpm; its back end outlives the machine. Answers: main thread, also
+ * while vCPUs run. */
+int machine_add_tpm(struct machine *m, const struct tpm_backend *b, struct err *e) MUST_CHECK;
+void machine_tpm_answer(struct machine *m, const uint8_t *answer, size_t len);
 
 /* A watchdog, the 6300ESB's. It tells machine_hooks.watchdog. */
 int machine_add_watchdog(struct machine *m, struct err *e) MUST_CHECK;

@@ -21,6 +21,7 @@
 #include "dev/pit.h"
 #include "dev/reset_ports.h"
 #include "dev/rtc.h"
+#include "dev/tpm.h"
 #include "dev/video.h"
 #include "machine/acpi.h"
 #include "machine/firmware.h"
@@ -95,6 +96,7 @@ struct machine {
     void *disk[MACHINE_MAX_DISKS]; /* the virtio disks */
     void *console;                 /* the virtio console, or NULL */
     void *tablet;                  /* the virtio tablet, or NULL */
+    struct tpm *tpm;               /* NULL: none */
     bool parallel;                 /* there is a parallel port */
     unsigned optional;             /* functions of the optional devices' slot that are taken */
     void *usb;                     /* the USB controller, or NULL */

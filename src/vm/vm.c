@@ -267,6 +267,7 @@ static int create_machine(struct vm *vm, struct err *e)
         .usb_tablet = c->usb_tablet,
         .debug_exit = c->debug_exit,
         .test_device = c->test_device,
+        .tpm = c->tpm != NULL,
         .module_count = c->module_count,
         .stats = c->stats,
         .trace = c->trace,

@@ -80,6 +80,7 @@ struct vm_config {
     bool usb_keyboard, usb_tablet;
     enum vm_watchdog watchdog;
     enum vm_sound sound;
+    const char *tpm; /* where swtpm is, as swtpm_create says; NULL: no TPM */
     const char *wav; /* a file of what it plays; NULL: none */
     struct display_options display;
     bool no_reboot;      /* a reset by the guest ends the machine */

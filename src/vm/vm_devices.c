@@ -10,6 +10,7 @@
 
 #include "net/slirp.h"
 #include "net/tap.h"
+#include "vm/swtpm.h"
 #include "vm/vm_internal.h"
 #include "vm/wav.h"
 
@@ -279,6 +280,8 @@ int vm_attach_devices(struct vm *vm, struct err *e)
         rc = attach_sound(vm, e);
     if (rc == 0)
         rc = vm_attach_parallel(vm, e);
+    if (rc == 0)
+        rc = vm_attach_tpm(vm, e);
     if (rc == 0 && vm->cfg.watchdog != VM_WATCHDOG_ABSENT)
         rc = machine_add_watchdog(vm->machine, e);
     return rc == 0 ? attach_console(vm, e) : rc;
@@ -300,6 +303,7 @@ void vm_stop_io(struct vm *vm)
 void vm_close_devices(struct vm *vm)
 {
     wav_destroy(vm->wav);
+    swtpm_destroy(vm->tpm);
     for (unsigned i = 0; i < vm->cfg.net_count; i++)
         if (vm->nets[i].ops != NULL)
             vm->nets[i].ops->destroy(vm->nets[i].self);

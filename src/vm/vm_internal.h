@@ -65,6 +65,7 @@ struct vm {
     const char *quit_by;        /* why vm_quit was called, for the event; NULL: a signal */
     struct vm_debug *debug;     /* NULL: no --gdb */
     struct vm_input *input;
+    struct swtpm *tpm;          /* NULL: none */
     struct wav *wav;            /* NULL: none */
     struct vm_display *display; /* NULL: nobody is shown the screen */
 
@@ -142,6 +143,8 @@ void vm_stats_start(struct vm *vm);
 void vm_stats_end(struct vm *vm);
 
 int vm_attach_parallel(struct vm *vm, struct err *e) MUST_CHECK; /* vm_parallel.c */
+
+int vm_attach_tpm(struct vm *vm, struct err *e) MUST_CHECK; /* vm_tpm.c */
 
 /* vm_devices.c: disks, network, sound, watchdog and console, their back ends and I/O threads. */
 int vm_attach_devices(struct vm *vm, struct err *e) MUST_CHECK;

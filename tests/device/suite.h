@@ -62,6 +62,7 @@
     X(sb16)              \
     X(i6300esb)          \
     X(parallel)          \
+    X(tpm)               \
     X(ahci)
 
 #define SUITE_RAM_SIZE (4u << 20) /* guest RAM from address 0 */
