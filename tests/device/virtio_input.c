@@ -141,11 +141,33 @@ static void test_events(void **state)
     expect(v, 9, 0, 0, 0);
 }
 
+/* A click that is over before the guest looks is a click. */
+static void test_click(void **state)
+{
+    struct vm_env *v = *state;
+
+    vm_start(v, 2, UINT64_MAX);
+    virtio_tablet_event(v->dev.self, 0, 0, 0, 1);
+    virtio_tablet_event(v->dev.self, 0, 0, 0, 0);
+    memset(v->mem + VM_DATA, 0xff, 8000);
+    give(v, 4);
+    take(v, 4);
+    const uint8_t *p = v->mem + VM_DATA;
+    while (ld_le16(p) == 0xffff)
+        p += 8;
+    unsigned at = (unsigned)(p - v->mem - VM_DATA) / 8;
+    expect(v, at, 1, 0x110, 1);
+    expect(v, at + 1, 0, 0, 0);
+    expect(v, at + 2, 1, 0x110, 0);
+    expect(v, at + 3, 0, 0, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_config, setup, teardown),
         cmocka_unit_test_setup_teardown(test_events, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_click, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

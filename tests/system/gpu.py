@@ -80,7 +80,7 @@ class Card(background.NamedMachine):
         self.sh("printf '\\033[H\\033[2J' > /dev/tty0")
         self.vm.send("/more/cursor " + " ".join(f"{x} {y}" for x, y in places) + "; echo END''ED $?\n")
         for x, y in places:
-            self.vm.expect(rf"at {x} {y}")
+            self.vm.expect(rf"at {x} {y}\r?\n")
             p = self.wait(lambda p: self.has_cursor(p, x, y), 10)
             self.say(f"the cursor is at {x}, {y}", self.has_cursor(p, x, y),
                      [p.pixel(max(x, 0) + i, y + i) for i in (0, 31, 32, 63) if x + i < WIDTH])

@@ -210,11 +210,11 @@ class Tests(background.NamedMachine):
 
     def input(self):
         self.browser.click(30, 50)
-        at = self.vm.expect(r"button (\d+) at (\d+) (\d+)", 20).groups()
+        at = self.vm.expect(r"button (\d+) at (\d+) (\d+)\r?\n", 20).groups()
         self.check("clicks arrive where they were made", at[0] == b"1" and
                    abs(int(at[1]) - 30) <= 1 and abs(int(at[2]) - 50) <= 1, at)
         self.browser.value("type('a')")
-        key = int(self.vm.expect(r"key (\d+)", 20).group(1))
+        key = int(self.vm.expect(r"key (\d+)\r?\n", 20).group(1))
         self.check("keys arrive", key == 38, key)  # evdev's KEY_A and 8
 
     def close(self):

@@ -43,7 +43,9 @@ struct virtio_input {
     struct lock lock; /* all below */
     uint8_t select, subsel;
     struct pointer now, told;
-    bool group; /* events went out that no report has closed yet */
+    uint32_t clicks; /* buttons that went down since the guest was told of them, even if up again */
+    uint32_t pressed; /* in the open group: a button goes up in a later one */
+    bool group;       /* events went out that no report has closed yet */
 };
 
 struct event {
@@ -60,16 +62,15 @@ static const uint16_t button_code[] = {BTN_LEFT, BTN_RIGHT, BTN_MIDDLE};
 static bool next_event(const struct virtio_input *in, struct event *ev)
 {
     const struct pointer *now = &in->now, *told = &in->told;
-    uint32_t buttons = now->buttons ^ told->buttons;
+    uint32_t buttons = (now->buttons | in->clicks) ^ told->buttons;
+    unsigned i = buttons != 0 ? (unsigned)__builtin_ctz(buttons) : 0;
 
     if (now->x != told->x) {
         *ev = (struct event){EV_ABS, ABS_X, now->x};
     } else if (now->y != told->y) {
         *ev = (struct event){EV_ABS, ABS_Y, now->y};
-    } else if (buttons != 0) {
-        unsigned i = (unsigned)__builtin_ctz(buttons);
-
-        *ev = (struct event){EV_KEY, button_code[i], now->buttons >> i & 1};
+    } else if (buttons != 0 && !(in->pressed >> i & 1)) {
+        *ev = (struct event){EV_KEY, button_code[i], !(told->buttons >> i & 1)};
     } else if (now->wheel != 0) {
         *ev = (struct event){EV_REL, REL_WHEEL, (uint32_t)now->wheel};
     } else {
@@ -83,13 +84,18 @@ static bool next_event(const struct virtio_input *in, struct event *ev)
 static void note_told(struct virtio_input *in, const struct event *ev)
 {
     in->group = ev->type != EV_SYN;
+    if (ev->type == EV_SYN)
+        in->pressed = 0;
     if (ev->type == EV_REL)
         in->now.wheel -= (int32_t)ev->value;
     else if (ev->type == EV_ABS)
         *(ev->code == ABS_X ? &in->told.x : &in->told.y) = ev->value;
     for (unsigned i = 0; ev->type == EV_KEY && i < 3; i++)
-        if (button_code[i] == ev->code)
+        if (button_code[i] == ev->code) {
             in->told.buttons = (in->told.buttons & ~(1u << i)) | ev->value << i;
+            in->clicks &= ~(1u << i);
+            in->pressed |= ev->value << i;
+        }
 }
 
 static void write_event(struct virtq *q, const struct virtq_req *r, const struct event *ev)
@@ -176,6 +182,7 @@ void virtio_tablet_event(void *self, unsigned x, unsigned y, int wheel, unsigned
     in->now.x = x < VIRTIO_TABLET_MAX ? x : VIRTIO_TABLET_MAX;
     in->now.y = y < VIRTIO_TABLET_MAX ? y : VIRTIO_TABLET_MAX;
     in->now.buttons = buttons & 7;
+    in->clicks |= in->now.buttons & ~in->told.buttons;
     if (in->now.wheel > -1000 && in->now.wheel < 1000)
         in->now.wheel += wheel < -8 ? -8 : wheel > 8 ? 8 : wheel;
     lock_drop(&in->lock);
@@ -270,6 +277,7 @@ static void input_virtio_reset(void *self)
     lock_take(&in->lock);
     in->select = in->subsel = 0;
     in->now = in->told = (struct pointer){0};
+    in->clicks = in->pressed = 0;
     in->group = false;
     lock_drop(&in->lock);
 }
@@ -352,6 +360,8 @@ static const struct state_field fields[] = {
     STATE_U8_F(struct virtio_input, subsel),
     STATE_STRUCT_F(struct virtio_input, now, 1, &pointer_state),
     STATE_STRUCT_F(struct virtio_input, told, 1, &pointer_state),
+    STATE_MAX_F(struct virtio_input, clicks, STATE_U32, 7),
+    STATE_MAX_F(struct virtio_input, pressed, STATE_U32, 7),
     STATE_BOOL_F(struct virtio_input, group),
     STATE_END_F,
 };
