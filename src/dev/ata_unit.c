@@ -122,7 +122,7 @@ static enum next prepare(struct ata_unit *u)
             u->cfg.ops->next != NULL ? u->cfg.ops->next(u->cfg.opaque, u) : ATA_UNIT_NONE;
 
         if (next != ATA_UNIT_GIVEN)
-            return next == ATA_UNIT_TELL || u->cfg.drive->eject ? FAILED : NOTHING;
+            return next == ATA_UNIT_TELL || u->cfg.drive->mmc.eject ? FAILED : NOTHING;
         if (u->cfg.drive->phase == ATA_IDLE) /* done at once */
             return FAILED;
     }
@@ -164,8 +164,8 @@ static void settle(struct ata_unit *u)
     bool eject;
 
     lock_take(u->cfg.lock);
-    eject = u->cfg.drive->eject;
-    u->cfg.drive->eject = false;
+    eject = u->cfg.drive->mmc.eject;
+    u->cfg.drive->mmc.eject = false;
     lock_drop(u->cfg.lock);
     u->cfg.ops->changed(u->cfg.opaque, u);
     if (eject)
@@ -251,7 +251,7 @@ void ata_unit_kick(struct ata_unit *u)
         return;
     lock_take(u->cfg.lock);
     post = !u->posted && !u->busy && !u->paused &&
-           (wanted(u, &io) || u->cfg.drive->eject ||
+           (wanted(u, &io) || u->cfg.drive->mmc.eject ||
             (u->cfg.ops->waiting != NULL && u->cfg.ops->waiting(u->cfg.opaque, u)));
     u->posted |= post;
     lock_drop(u->cfg.lock);
@@ -326,7 +326,7 @@ static int open_channel(struct ata_unit *u, struct block_backend *b)
 
 static uint64_t cd_sectors(struct block_backend *b)
 {
-    return b != NULL ? block_size(b) / ATA_CD_SECTOR : 0;
+    return b != NULL ? block_size(b) / MMC_SECTOR : 0;
 }
 
 void ata_unit_measure(struct ata_unit *u)
@@ -357,7 +357,7 @@ int ata_unit_init(struct ata_unit *u, const struct ata_unit_config *cfg, enum at
     }
     ata_init(cfg->drive, &id);
     if (kind == ATA_CDROM)
-        cfg->drive->cd_sectors = cd_sectors(backend);
+        cfg->drive->mmc.sectors = cd_sectors(backend);
     return 0;
 }
 
@@ -397,7 +397,7 @@ int ata_unit_change(struct ata_unit *u, struct block_backend *backend)
     lock_take(u->cfg.lock);
     if (ata_io(u->cfg.drive, &u->io)) /* of the old one */
         ata_io_done(u->cfg.drive, -EIO, 0);
-    ata_medium(u->cfg.drive, cd_sectors(u->backend));
+    mmc_medium(&u->cfg.drive->mmc, cd_sectors(u->backend));
     lock_drop(u->cfg.lock);
     u->cfg.ops->changed(u->cfg.opaque, u);
     if (ran)
@@ -410,7 +410,7 @@ bool ata_unit_locked(struct ata_unit *u)
     bool locked;
 
     lock_take(u->cfg.lock);
-    locked = u->cfg.drive->locked;
+    locked = u->cfg.drive->mmc.locked;
     lock_drop(u->cfg.lock);
     return locked;
 }
@@ -418,6 +418,6 @@ bool ata_unit_locked(struct ata_unit *u)
 void ata_unit_request_eject(struct ata_unit *u)
 {
     lock_take(u->cfg.lock);
-    ata_request_eject(u->cfg.drive);
+    mmc_request_eject(&u->cfg.drive->mmc);
     lock_drop(u->cfg.lock);
 }

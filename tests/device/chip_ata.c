@@ -20,8 +20,8 @@ static int set_up(void **state)
 
     channel = calloc(1, sizeof(*channel));
     ide_init(channel, id);
-    channel->drive[1].cd_sectors = 1000;
-    channel->drive[1].attention = false;
+    channel->drive[1].mmc.sectors = 1000;
+    channel->drive[1].mmc.attention = false;
     return 0;
 }
 
@@ -346,14 +346,14 @@ static void media(void **state)
     expect_sense(5, 0x53);
     PACKET(8, 0x1e, 0, 0, 0, 0);
     PACKET(8, 0x1b, 0, 0, 0, 2);
-    assert_true(d->eject);
+    assert_true(d->mmc.eject);
     PACKET(8, 0x00);
     expect_sense(2, 0x3a);
     PACKET(8, 0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8);
     take(e, 8);
     assert_int_equal(e[4], 3); /* gone */
     assert_int_equal(e[5], 1); /* the tray is open */
-    ata_medium(d, 500);
+    mmc_medium(&d->mmc, 500);
     PACKET(8, 0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8);
     take(e, 8);
     assert_int_equal(e[4], 2); /* new */
@@ -362,7 +362,7 @@ static void media(void **state)
     expect_sense(6, 0x28);
     PACKET(8, 0x00);
     assert_int_equal(status(), ATA_DRDY | ATA_DSC);
-    ata_medium(d, 0);
+    mmc_medium(&d->mmc, 0);
     PACKET(8, 0x25);
     expect_sense(2, 0x3a);
 }

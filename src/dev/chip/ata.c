@@ -33,14 +33,7 @@ static const struct state_field fields[] = {
     STATE_MAX_F(struct ata_drive, end, STATE_U32, ATA_DATA),
     STATE_U16_F(struct ata_drive, byte_limit),
     STATE_BYTES_F(struct ata_drive, packet),
-    STATE_U8_F(struct ata_drive, sense),
-    STATE_U8_F(struct ata_drive, asc),
-    STATE_U8_F(struct ata_drive, ascq),
-    STATE_BOOL_F(struct ata_drive, attention),
-    STATE_U8_F(struct ata_drive, event),
-    STATE_BOOL_F(struct ata_drive, open),
-    STATE_BOOL_F(struct ata_drive, locked),
-    STATE_BOOL_F(struct ata_drive, eject),
+    STATE_STRUCT_F(struct ata_drive, mmc, 1, &mmc_state),
     STATE_MAX_F(struct ata_drive, queue_tag, STATE_U8, 31),
     STATE_U8_F(struct ata_drive, queue_status),
     STATE_U8_F(struct ata_drive, queue_error),
@@ -51,8 +44,8 @@ static const struct state_field fields[] = {
 
 static bool inside(const struct ata_drive *d)
 {
-    uint64_t size = d->id.kind == ATA_DISK ? d->id.sectors * ATA_SECTOR
-                                           : d->cd_sectors * (uint64_t)ATA_CD_SECTOR;
+    uint64_t size =
+        d->id.kind == ATA_DISK ? d->id.sectors * ATA_SECTOR : d->mmc.sectors * MMC_SECTOR;
 
     return d->offset <= size && d->left <= size - d->offset;
 }
@@ -361,9 +354,7 @@ void ata_reset(struct ata_drive *d, bool soft)
     d->write_cache = d->look_ahead = d->smart = true;
     d->byte_limit = 0;
     memset(d->packet, 0, sizeof(d->packet));
-    d->sense = d->asc = d->ascq = d->event = 0;
-    d->attention = d->id.kind == ATA_CDROM;
-    d->open = d->locked = d->eject = false;
+    mmc_reset(&d->mmc);
     d->queue_tag = d->queue_status = d->queue_error = 0;
     memset(d->data, 0, sizeof(d->data));
 }

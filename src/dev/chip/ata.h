@@ -20,10 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dev/chip/mmc.h"
 #include "state/state.h"
 
 #define ATA_SECTOR 512u
-#define ATA_CD_SECTOR 2048u
 #define ATA_DATA 65536u /* bytes of the drive's buffer */
 #define ATA_CDB 12u
 #define ATA_MULTIPLE 16u /* most sectors of a block of READ or WRITE MULTIPLE */
@@ -80,7 +80,6 @@ struct ata_identity {
 
 struct ata_drive {
     struct ata_identity id;
-    uint64_t cd_sectors; /* of the medium, each of ATA_CD_SECTOR bytes; 0: there is none */
 
     /* The adapter's: what `ata_io` told is under way. A reset waits for it. */
     bool io, reset_after;
@@ -100,12 +99,8 @@ struct ata_drive {
     uint32_t block, end;   /* bytes for each DRQ, and where this one ends in `data` */
     uint16_t byte_limit;   /* of a packet command */
     uint8_t packet[ATA_CDB + 4];
-    uint8_t sense, asc, ascq; /* of the last packet command */
-    bool attention;           /* the medium is another one */
-    uint8_t event;            /* of the medium that was not told: MMC-6 table 242 */
-    bool open, locked;        /* the tray */
-    bool eject;               /* the host's wish, which the adapter takes */
-    uint8_t queue_tag;        /* of the queued command that failed: log 10h */
+    struct mmc mmc;    /* of a CD-ROM drive */
+    uint8_t queue_tag; /* of the queued command that failed: log 10h */
     uint8_t queue_status, queue_error;
     bool queue_failed;
     uint8_t data[ATA_DATA];
@@ -147,11 +142,5 @@ void ata_io_done(struct ata_drive *d, int result, uint64_t bytes);
 
 /* Is [lba, lba + count) on the disk? */
 bool ata_on_disk(const struct ata_drive *d, uint64_t lba, uint64_t count);
-
-/* Another medium in a CD-ROM drive, 0 sectors: none. Open trays are closed by one. */
-void ata_medium(struct ata_drive *d, uint64_t sectors);
-
-/* A person wants the tray open; the guest hears of it when it asks for events. */
-void ata_request_eject(struct ata_drive *d);
 
 #endif

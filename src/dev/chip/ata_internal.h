@@ -35,24 +35,5 @@ void atapi_command(struct ata_drive *d, uint8_t command);
 void atapi_packet(struct ata_drive *d);
 void atapi_done(struct ata_drive *d);
 void atapi_fail(struct ata_drive *d, uint8_t sense, uint8_t asc, uint8_t ascq);
-/* atapi_info.c: answers about drive and medium in `data`; their length, or -1 for a field of the
- * packet that is not right. */
-int atapi_inquiry(struct ata_drive *d);
-int atapi_mode_sense(struct ata_drive *d, bool ten);
-int atapi_toc(struct ata_drive *d);
-int atapi_configuration(struct ata_drive *d);
-int atapi_event(struct ata_drive *d);
-int atapi_disc_information(struct ata_drive *d);
-int atapi_track_information(struct ata_drive *d);
-int atapi_dvd_structure(struct ata_drive *d);
-bool atapi_is_dvd(const struct ata_drive *d);
-
-enum {
-    SENSE_NONE = 0,
-    SENSE_NOT_READY = 2,
-    SENSE_MEDIUM = 3,
-    SENSE_ILLEGAL = 5,
-    SENSE_ATTENTION = 6
-};
 
 #endif

@@ -3,21 +3,21 @@
 #include <string.h>
 
 #include "base/bits.h"
-#include "dev/chip/ata_internal.h"
+#include "dev/chip/mmc_internal.h"
 
 enum { LEAD_OUT = 0xaa, MSF_PREGAP = 150, PROFILE_CD = 0x08, PROFILE_DVD = 0x10 };
 
 /* More than 80 minutes with some room: no CD. */
-bool atapi_is_dvd(const struct ata_drive *d)
+static bool is_dvd(const struct mmc *m)
 {
-    return d->cd_sectors > 90 * 60 * 75;
+    return m->sectors > 90 * 60 * 75;
 }
 
-int atapi_inquiry(struct ata_drive *d)
+int mmc_inquiry(struct mmc *m)
 {
-    uint8_t *p = d->data;
+    uint8_t *p = m->data;
 
-    if (d->packet[1] & 1)
+    if (m->cdb[1] & 1)
         return -1; /* vital product data */
     memset(p, 0, 36);
     p[0] = 5;    /* CD/DVD */
@@ -46,40 +46,40 @@ static unsigned page_power(uint8_t *p)
 }
 
 /* MMC-3 5.5.10; Linux' sr_mod reads it. */
-static unsigned page_capabilities(const struct ata_drive *d, uint8_t *p)
+static unsigned page_capabilities(const struct mmc *m, uint8_t *p)
 {
     p[0] = 0x2a;
     p[1] = 20;
     p[2] = 0x3b;                                  /* reads CD-R, CD-RW, DVD-ROM, DVD-R */
     p[4] = 0x70;                                  /* mode 2, several sessions */
-    p[6] = (uint8_t)(0x29 | (d->locked ? 2 : 0)); /* tray, can eject and lock */
+    p[6] = (uint8_t)(0x29 | (m->locked ? 2 : 0)); /* tray, can eject and lock */
     st_be16(p + 8, 8468);                         /* KB/s */
     st_be16(p + 12, 512);                         /* KB of buffer */
     st_be16(p + 14, 8468);
     return 22;
 }
 
-int atapi_mode_sense(struct ata_drive *d, bool ten)
+int mmc_mode_sense(struct mmc *m, bool ten)
 {
-    unsigned page = d->packet[2] & 0x3f, control = d->packet[2] >> 6, header = ten ? 8 : 4;
+    unsigned page = m->cdb[2] & 0x3f, control = m->cdb[2] >> 6, header = ten ? 8 : 4;
     unsigned n = header;
 
     if (control == 3)
         return -1; /* nothing is saved */
-    memset(d->data, 0, 64);
+    memset(m->data, 0, 64);
     if (page == 0x01 || page == 0x3f)
-        n += page_errors(d->data + n);
+        n += page_errors(m->data + n);
     if (page == 0x1a || page == 0x3f)
-        n += page_power(d->data + n);
+        n += page_power(m->data + n);
     if (page == 0x2a || page == 0x3f)
-        n += page_capabilities(d, d->data + n);
+        n += page_capabilities(m, m->data + n);
     if (n == header)
         return -1;
     if (ten)
-        st_be16(d->data, (uint16_t)(n - 2));
+        st_be16(m->data, (uint16_t)(n - 2));
     else
-        d->data[0] = (uint8_t)(n - 1);
-    d->data[ten ? 2 : 1] = d->open ? 0x71 : d->cd_sectors != 0 ? 0x01 : 0x70;
+        m->data[0] = (uint8_t)(n - 1);
+    m->data[ten ? 2 : 1] = m->open ? 0x71 : m->sectors != 0 ? 0x01 : 0x70;
     return (int)n;
 }
 
@@ -108,25 +108,25 @@ static uint8_t *track(uint8_t *p, uint8_t number, uint32_t lba, bool msf)
 }
 
 /* One track of one session. */
-static int toc_tracks(struct ata_drive *d, bool msf)
+static int toc_tracks(struct mmc *m, bool msf)
 {
-    uint8_t from = d->packet[6], *p = d->data + 4;
+    uint8_t from = m->cdb[6], *p = m->data + 4;
 
     if (from > 1 && from != LEAD_OUT)
         return -1;
-    d->data[2] = d->data[3] = 1;
+    m->data[2] = m->data[3] = 1;
     if (from <= 1)
         p = track(p, 1, 0, msf);
-    p = track(p, LEAD_OUT, (uint32_t)d->cd_sectors, msf);
-    st_be16(d->data, (uint16_t)(p - d->data - 2));
-    return (int)(p - d->data);
+    p = track(p, LEAD_OUT, (uint32_t)m->sectors, msf);
+    st_be16(m->data, (uint16_t)(p - m->data - 2));
+    return (int)(p - m->data);
 }
 
-static int toc_sessions(struct ata_drive *d, bool msf)
+static int toc_sessions(struct mmc *m, bool msf)
 {
-    d->data[2] = d->data[3] = 1;
-    track(d->data + 4, 1, 0, msf);
-    st_be16(d->data, 10);
+    m->data[2] = m->data[3] = 1;
+    track(m->data + 4, 1, 0, msf);
+    st_be16(m->data, 10);
     return 12;
 }
 
@@ -143,33 +143,33 @@ static uint8_t *full_entry(uint8_t *p, uint8_t point, uint32_t lba, bool msf)
     return p + 11;
 }
 
-static int toc_full(struct ata_drive *d, bool msf)
+static int toc_full(struct mmc *m, bool msf)
 {
-    uint8_t *p = d->data + 4;
+    uint8_t *p = m->data + 4;
 
-    d->data[2] = d->data[3] = 1;
+    m->data[2] = m->data[3] = 1;
     p = full_entry(p, 0xa0, 0, true);
     p = full_entry(p, 0xa1, 0, true);
-    p = full_entry(p, 0xa2, (uint32_t)d->cd_sectors, msf);
+    p = full_entry(p, 0xa2, (uint32_t)m->sectors, msf);
     p = full_entry(p, 1, 0, msf);
-    st_be16(d->data, (uint16_t)(p - d->data - 2));
-    return (int)(p - d->data);
+    st_be16(m->data, (uint16_t)(p - m->data - 2));
+    return (int)(p - m->data);
 }
 
-int atapi_toc(struct ata_drive *d)
+int mmc_toc(struct mmc *m)
 {
-    bool msf = d->packet[1] & 2;
-    unsigned format = d->packet[2] & 15;
+    bool msf = m->cdb[1] & 2;
+    unsigned format = m->cdb[2] & 15;
 
     if (format == 0) /* SFF-8020i: in the last byte */
-        format = d->packet[9] >> 6;
+        format = m->cdb[9] >> 6;
     switch (format) {
     case 0:
-        return toc_tracks(d, msf);
+        return toc_tracks(m, msf);
     case 1:
-        return toc_sessions(d, msf);
+        return toc_sessions(m, msf);
     case 2:
-        return toc_full(d, msf);
+        return toc_full(m, msf);
     default:
         return -1;
     }
@@ -197,14 +197,14 @@ static const struct feature features[] = {
 };
 #define FEATURES (sizeof(features) / sizeof(features[0]))
 
-static uint16_t profile(const struct ata_drive *d)
+static uint16_t profile(const struct mmc *m)
 {
-    if (d->cd_sectors == 0 || d->open)
+    if (m->sectors == 0 || m->open)
         return 0;
-    return atapi_is_dvd(d) ? PROFILE_DVD : PROFILE_CD;
+    return is_dvd(m) ? PROFILE_DVD : PROFILE_CD;
 }
 
-static uint8_t *profiles(const struct ata_drive *d, uint8_t *p)
+static uint8_t *profiles(const struct mmc *m, uint8_t *p)
 {
     static const uint16_t known[] = {PROFILE_DVD, PROFILE_CD};
 
@@ -214,41 +214,41 @@ static uint8_t *profiles(const struct ata_drive *d, uint8_t *p)
     p += 4;
     for (unsigned i = 0; i < 2; i++, p += 4) {
         st_be16(p, known[i]);
-        p[2] = profile(d) == known[i];
+        p[2] = profile(m) == known[i];
         p[3] = 0;
     }
     return p;
 }
 
 /* Those that are about the medium are current if there is one of their kind. */
-static bool is_current(const struct ata_drive *d, const struct feature *f)
+static bool is_current(const struct mmc *m, const struct feature *f)
 {
     switch (f->code) {
     case 0x0010:
-        return profile(d) != 0;
+        return profile(m) != 0;
     case 0x001e:
-        return profile(d) == PROFILE_CD;
+        return profile(m) == PROFILE_CD;
     case 0x001f:
-        return profile(d) == PROFILE_DVD;
+        return profile(m) == PROFILE_DVD;
     default:
         return f->flags & 1;
     }
 }
 
-int atapi_configuration(struct ata_drive *d)
+int mmc_configuration(struct mmc *m)
 {
-    unsigned how = d->packet[1] & 3, from = ld_be16(d->packet + 2);
-    uint8_t *p = d->data + 8;
+    unsigned how = m->cdb[1] & 3, from = ld_be16(m->cdb + 2);
+    uint8_t *p = m->data + 8;
 
     if (how == 3)
         return -1;
-    memset(d->data, 0, 8);
-    st_be16(d->data + 6, profile(d));
+    memset(m->data, 0, 8);
+    st_be16(m->data + 6, profile(m));
     if (from == 0)
-        p = profiles(d, p);
+        p = profiles(m, p);
     for (unsigned i = 0; i < FEATURES; i++) {
         const struct feature *f = &features[i];
-        bool current = is_current(d, f);
+        bool current = is_current(m, f);
 
         if (f->code < from || (how == 1 && !current) || (how == 2 && f->code != from))
             continue;
@@ -258,18 +258,18 @@ int atapi_configuration(struct ata_drive *d)
         memcpy(p + 4, f->body, f->len);
         p += 4 + f->len;
     }
-    st_be32(d->data, (uint32_t)(p - d->data) - 4);
-    return (int)(p - d->data);
+    st_be32(m->data, (uint32_t)(p - m->data) - 4);
+    return (int)(p - m->data);
 }
 
 /* --- GET EVENT STATUS NOTIFICATION: MMC-6 6.6; of the medium only --- */
 
-int atapi_event(struct ata_drive *d)
+int mmc_event(struct mmc *m)
 {
-    uint8_t *p = d->data;
-    bool media = d->packet[4] & 0x10;
+    uint8_t *p = m->data;
+    bool media = m->cdb[4] & 0x10;
 
-    if ((d->packet[1] & 1) == 0)
+    if ((m->cdb[1] & 1) == 0)
         return -1; /* asynchronous */
     memset(p, 0, 8);
     p[3] = 0x10; /* the classes that there are */
@@ -280,19 +280,19 @@ int atapi_event(struct ata_drive *d)
     }
     st_be16(p, 6);
     p[2] = 4;
-    p[4] = d->event;
-    p[5] = (uint8_t)((d->open ? 1 : 0) | (d->cd_sectors != 0 && !d->open ? 2 : 0));
-    d->event = 0;
+    p[4] = m->event;
+    p[5] = (uint8_t)((m->open ? 1 : 0) | (m->sectors != 0 && !m->open ? 2 : 0));
+    m->event = 0;
     return 8;
 }
 
 /* --- disc, track, DVD structures: MMC-6 6.22, 6.27, 6.23 --- */
 
-int atapi_disc_information(struct ata_drive *d)
+int mmc_disc_information(struct mmc *m)
 {
-    uint8_t *p = d->data;
+    uint8_t *p = m->data;
 
-    if (d->packet[1] & 7)
+    if (m->cdb[1] & 7)
         return -1;
     memset(p, 0, 34);
     st_be16(p, 32);
@@ -303,28 +303,28 @@ int atapi_disc_information(struct ata_drive *d)
     return 34;
 }
 
-int atapi_track_information(struct ata_drive *d)
+int mmc_track_information(struct mmc *m)
 {
-    uint8_t *p = d->data;
-    uint32_t at = ld_be32(d->packet + 2);
-    unsigned type = d->packet[1] & 3;
+    uint8_t *p = m->data;
+    uint32_t at = ld_be32(m->cdb + 2);
+    unsigned type = m->cdb[1] & 3;
 
-    if ((type == 0 && at >= d->cd_sectors) || (type != 0 && at != 1))
+    if ((type == 0 && at >= m->sectors) || (type != 0 && at != 1))
         return -1;
     memset(p, 0, 36);
     st_be16(p, 34);
     p[2] = p[3] = 1;
     p[5] = 4;
     p[6] = 1;
-    st_be32(p + 24, (uint32_t)d->cd_sectors);
+    st_be32(p + 24, (uint32_t)m->sectors);
     return 36;
 }
 
-int atapi_dvd_structure(struct ata_drive *d)
+int mmc_dvd_structure(struct mmc *m)
 {
-    uint8_t *p = d->data;
+    uint8_t *p = m->data;
 
-    if (!atapi_is_dvd(d) || d->packet[7] != 0)
+    if (!is_dvd(m) || m->cdb[7] != 0)
         return -1;
     memset(p, 0, 2052); /* physical format: DVD-ROM, one layer */
     st_be16(p, 2050);
@@ -332,6 +332,6 @@ int atapi_dvd_structure(struct ata_drive *d)
     p[5] = 0x0f;
     p[6] = 1;
     st_be32(p + 8, 0x30000);
-    st_be32(p + 12, 0x30000 + (uint32_t)d->cd_sectors - 1);
+    st_be32(p + 12, 0x30000 + (uint32_t)m->sectors - 1);
     return 2052;
 }
