@@ -335,9 +335,9 @@ const struct arg_option run_options_table[] = {
     {"initrd", 0, "FILE", "initial RAM disk", set_initrd},
     {"module", 0, "FILE[,TEXT]", "module for a multiboot kernel; may be repeated", add_module},
     {"append", 0, "TEXT", "kernel command line (default console=ttyS0)", set_append},
-    {"disk", 0, "FILE[,format=F][,readonly][,snapshot][,bus=virtio|ide|ahci|nvme]",
+    {"disk", 0, "FILE[,format=F][,readonly][,snapshot][,bus=virtio|ide|ahci|nvme|scsi]",
      "disk, virtio by default; may be repeated", set_disk},
-    {"cdrom", 0, "FILE|none", "CD-ROM drive; may be repeated", set_cdrom},
+    {"cdrom", 0, "FILE|none[,bus=scsi]", "CD-ROM drive; may be repeated", set_cdrom},
     {"floppy", 0, "FILE|none[,readonly][,snapshot]", "floppy drive; up to two", set_floppy},
     {"firmware", 0, "bios|uefi[,vars=FILE]|FILE", "boot from the disks by firmware", set_firmware},
     {"machine", 0, "pc|q35", "board: 440FX and PIIX, or Q35 and ICH9", set_machine},
@@ -409,7 +409,7 @@ static int use_image(struct run_options *r, struct err *e)
         break;
     }
     if (kind == IMAGE_ISO)
-        d = (struct vm_disk){r->image, "raw", true, false, VM_DISK_CDROM};
+        d = (struct vm_disk){r->image, "raw", true, false, VM_DISK_CDROM, MACHINE_ADAPTER_BOARD};
     if (r->cfg.kernel == NULL) {
         if (r->cfg.firmware.kind == FIRMWARE_NONE)
             r->cfg.firmware.kind = FIRMWARE_BIOS;

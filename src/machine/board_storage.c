@@ -12,13 +12,21 @@
 
 enum { FN_IDE = 1, FN_AHCI = 2 };
 
+static void tell_ejected(struct machine *m, const void *unit)
+{
+    for (unsigned i = 0; i < m->cdroms; i++)
+        if ((m->cdrom[i].ata == unit || m->cdrom[i].scsi == unit) && m->cfg.hooks.ejected != NULL)
+            m->cfg.hooks.ejected(m->cfg.hooks.opaque, i);
+}
+
 static void ejected(void *opaque, const struct ata_unit *u)
 {
-    struct machine *m = opaque;
+    tell_ejected(opaque, u);
+}
 
-    for (unsigned i = 0; i < m->cdroms; i++)
-        if (m->cdrom[i] == u && m->cfg.hooks.ejected != NULL)
-            m->cfg.hooks.ejected(m->cfg.hooks.opaque, i);
+void board_scsi_ejected(void *opaque, const struct scsi_unit *u)
+{
+    tell_ejected(opaque, u);
 }
 
 static int create_ide(struct machine *m, struct loop *io, struct err *e)
@@ -97,14 +105,14 @@ static int create_adapter(struct machine *m, struct loop *io, struct err *e)
 }
 
 static int add(struct machine *m, enum ata_kind kind, struct block_backend *b, struct loop *io,
-               struct err *e)
+               struct ata_unit **unit, struct err *e)
 {
     int rc = create_adapter(m, io, e), at;
 
     if (rc < 0)
         return rc;
     at = find_place(m, kind);
-    if (at < 0 || (kind == ATA_CDROM && m->cdroms == MACHINE_MAX_CDROMS))
+    if (at < 0)
         return err_set(e, ENOSPC, "%s: the board has no place for another drive",
                        kind == ATA_CDROM ? "--cdrom" : "--disk");
     rc = is_ide(m) ? ide_add(&m->ata, (unsigned)at, kind, b, e)
@@ -112,34 +120,53 @@ static int add(struct machine *m, enum ata_kind kind, struct block_backend *b, s
     if (rc < 0)
         return rc;
     bootable(m, (unsigned)at, kind == ATA_CDROM ? 'd' : 'c');
-    if (kind == ATA_CDROM)
-        m->cdrom[m->cdroms++] = unit_at(m, (unsigned)at);
+    if (unit != NULL)
+        *unit = unit_at(m, (unsigned)at);
     return 0;
 }
 
 int machine_add_ata_disk(struct machine *m, struct block_backend *b, struct loop *io, struct err *e)
 {
-    return add(m, ATA_DISK, b, io, e);
+    return add(m, ATA_DISK, b, io, NULL, e);
 }
 
-int machine_add_cdrom(struct machine *m, struct block_backend *b, struct loop *io, struct err *e)
+int machine_add_cdrom(struct machine *m, enum machine_adapter adapter, struct block_backend *b,
+                      struct loop *io, struct err *e)
 {
-    return add(m, ATA_CDROM, b, io, e);
+    struct machine_cdrom *c = &m->cdrom[m->cdroms];
+    int rc;
+
+    if (m->cdroms == MACHINE_MAX_CDROMS)
+        return err_set(e, ENOSPC, "--cdrom: the board has no place for another drive");
+    rc = adapter == MACHINE_ADAPTER_BOARD
+             ? add(m, ATA_CDROM, b, io, &c->ata, e)
+             : board_add_scsi(m, adapter, SCSI_CDROM, b, io, &c->scsi, e);
+    m->cdroms += rc == 0;
+    return rc;
 }
 
 int machine_change_cdrom(struct machine *m, unsigned cdrom, struct block_backend *b)
 {
-    return ata_unit_change(m->cdrom[cdrom], b);
+    const struct machine_cdrom *c = &m->cdrom[cdrom];
+
+    return c->ata != NULL ? ata_unit_change(c->ata, b) : scsi_unit_change(c->scsi, b);
 }
 
 bool machine_cdrom_locked(struct machine *m, unsigned cdrom)
 {
-    return ata_unit_locked(m->cdrom[cdrom]);
+    const struct machine_cdrom *c = &m->cdrom[cdrom];
+
+    return c->ata != NULL ? ata_unit_locked(c->ata) : scsi_unit_locked(c->scsi);
 }
 
 void machine_cdrom_request(struct machine *m, unsigned cdrom)
 {
-    ata_unit_request_eject(m->cdrom[cdrom]);
+    const struct machine_cdrom *c = &m->cdrom[cdrom];
+
+    if (c->ata != NULL)
+        ata_unit_request_eject(c->ata);
+    else
+        scsi_unit_request_eject(c->scsi);
 }
 
 void board_storage_program(struct machine *m)

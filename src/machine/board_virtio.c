@@ -125,6 +125,7 @@ void machine_disk_resized(struct machine *m, const struct block_backend *b)
     for (unsigned i = 0; i < m->disks; i++)
         if (m->disk[i] != NULL)
             virtio_blk_resized(m->disk[i], b);
+    board_scsi_resized(m, b);
 }
 
 int machine_add_console(struct machine *m, const struct machine_console *c, struct err *e)

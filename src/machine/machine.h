@@ -49,6 +49,11 @@ enum machine_board {
     MACHINE_Q35, /* Q35 and ICH9 */
     MACHINE_PC,  /* 440FX and PIIX */
 };
+/* What drives sit at. */
+enum machine_adapter {
+    MACHINE_ADAPTER_BOARD, /* IDE or AHCI */
+    MACHINE_ADAPTER_VIRTIO_SCSI,
+};
 #define MACHINE_MAX_ROMS 8
 
 /* The card whose screen the machine has. */
@@ -108,9 +113,12 @@ void machine_disk_resized(struct machine *m, const struct block_backend *b);
 /* The same at the board's own adapter: IDE or AHCI. All of them with one loop. */
 int machine_add_ata_disk(struct machine *m, struct block_backend *b, struct loop *io,
                          struct err *e) MUST_CHECK;
+/* The same at a SCSI adapter, which is made for the first drive; all of them with one loop. */
+int machine_add_scsi_disk(struct machine *m, enum machine_adapter adapter, struct block_backend *b,
+                          struct loop *io, struct err *e) MUST_CHECK;
 /* A CD-ROM drive, numbered from 0; without a medium if `b` is NULL. */
-int machine_add_cdrom(struct machine *m, struct block_backend *b, struct loop *io,
-                      struct err *e) MUST_CHECK;
+int machine_add_cdrom(struct machine *m, enum machine_adapter adapter, struct block_backend *b,
+                      struct loop *io, struct err *e) MUST_CHECK;
 /* Another medium, or none; also while vCPUs run. The old back end is not used any more then; after
  * an error the drive is empty. */
 int machine_change_cdrom(struct machine *m, unsigned cdrom, struct block_backend *b) MUST_CHECK;

@@ -21,6 +21,7 @@
 #include "dev/pit.h"
 #include "dev/reset_ports.h"
 #include "dev/rtc.h"
+#include "dev/scsi/scsi_unit.h"
 #include "dev/tpm.h"
 #include "dev/video.h"
 #include "machine/acpi.h"
@@ -39,6 +40,12 @@
 struct machine_boot {
     char kind; /* as in machine_config.boot_order */
     char path[56];
+};
+
+/* A CD-ROM drive is one of these. */
+struct machine_cdrom {
+    struct ata_unit *ata;
+    struct scsi_unit *scsi;
 };
 
 struct machine {
@@ -87,8 +94,10 @@ struct machine {
     unsigned boot_count;
     bool boot_ordered; /* the firmware's list is made */
     unsigned disks, nets;
-    struct device ata; /* the adapter for ATA drives; ops NULL: none */
-    struct ata_unit *cdrom[MACHINE_MAX_CDROMS];
+    struct device ata;  /* the adapter for ATA drives; ops NULL: none */
+    struct device scsi; /* the virtio SCSI adapter; ops NULL: none */
+    unsigned scsi_targets;
+    struct machine_cdrom cdrom[MACHINE_MAX_CDROMS];
     unsigned cdroms;
     struct floppy *floppy; /* the controller; NULL: none */
     unsigned floppies;
@@ -167,6 +176,12 @@ int board_boot_order(struct machine *m, struct err *e) MUST_CHECK;
 int board_create_dma(struct machine *m, struct err *e) MUST_CHECK; /* board_floppy.c */
 void board_dma_program(struct machine *m);
 void board_storage_program(struct machine *m); /* board_storage.c */
+/* board_scsi.c */
+int board_add_scsi(struct machine *m, enum machine_adapter adapter, enum scsi_kind kind,
+                   struct block_backend *b, struct loop *io, struct scsi_unit **out,
+                   struct err *e) MUST_CHECK;
+void board_scsi_ejected(void *opaque, const struct scsi_unit *u); /* board_storage.c */
+void board_scsi_resized(struct machine *m, const struct block_backend *b);
 
 /* platform.c: struct engine_host, and the callbacks of the local APICs. */
 void platform_init(struct machine *m);

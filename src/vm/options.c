@@ -138,6 +138,32 @@ static bool disk_access(const char *word, struct vm_disk *out)
     return strcmp(word, "readonly") == 0 || strcmp(word, "snapshot") == 0;
 }
 
+struct disk_bus {
+    const char *word;
+    enum vm_disk_bus bus;
+    enum machine_adapter adapter;
+};
+static const struct disk_bus disk_buses[] = {
+    {"bus=virtio", VM_DISK_VIRTIO, MACHINE_ADAPTER_BOARD},
+    {"bus=ide", VM_DISK_ATA, MACHINE_ADAPTER_BOARD},
+    {"bus=ahci", VM_DISK_ATA, MACHINE_ADAPTER_BOARD},
+    {"bus=nvme", VM_DISK_NVME, MACHINE_ADAPTER_BOARD},
+    {"bus=scsi", VM_DISK_SCSI, MACHINE_ADAPTER_VIRTIO_SCSI},
+};
+
+/* "bus=..."? *on is the name of the board's own adapter, or NULL for others. */
+static bool disk_bus(const char *word, struct vm_disk *out, const char **on)
+{
+    for (unsigned i = 0; i < sizeof(disk_buses) / sizeof(disk_buses[0]); i++)
+        if (strcmp(word, disk_buses[i].word) == 0) {
+            out->bus = disk_buses[i].bus;
+            out->adapter = disk_buses[i].adapter;
+            *on = out->bus == VM_DISK_ATA ? word + 4 : NULL;
+            return true;
+        }
+    return false;
+}
+
 static int check_access(const char *option, const struct vm_disk *d, struct err *e)
 {
     if (d->readonly && d->snapshot)
@@ -147,9 +173,9 @@ static int check_access(const char *option, const struct vm_disk *d, struct err 
 
 int option_disk(const char *option, char *text, struct vm_disk *out, const char **on, struct err *e)
 {
-    const char *bus = NULL;
     char *next = cut(text);
 
+    *on = NULL;
     *out = (struct vm_disk){.path = text};
     if (*text == '\0')
         return err_usage(e, "%s: the path of the image is missing", option);
@@ -161,31 +187,33 @@ int option_disk(const char *option, char *text, struct vm_disk *out, const char 
             continue;
         if (strcmp(word, "format=raw") == 0 || strcmp(word, "format=qcow2") == 0)
             out->format = word + 7;
-        else if (strcmp(word, "bus=virtio") == 0 || strcmp(word, "bus=ide") == 0 ||
-                 strcmp(word, "bus=ahci") == 0 || strcmp(word, "bus=nvme") == 0)
-            bus = word + 4;
+        else if (disk_bus(word, out, on))
+            continue;
         else
             return err_usage(e,
                              "%s: '%s' is not a suboption; use readonly, snapshot, "
-                             "format=raw|qcow2 or bus=virtio|ide|ahci|nvme",
+                             "format=raw|qcow2 or bus=virtio|ide|ahci|nvme|scsi",
                              option, word);
-    }
-    if (bus != NULL && strcmp(bus, "nvme") == 0) {
-        out->bus = VM_DISK_NVME;
-    } else if (bus != NULL && strcmp(bus, "virtio") != 0) {
-        out->bus = VM_DISK_ATA;
-        *on = bus;
     }
     return check_access(option, out, e);
 }
 
 int option_cdrom(const char *option, char *text, struct vm_disk *out, struct err *e)
 {
+    char *bus = cut(text);
+
     *out = (struct vm_disk){.path = strcmp(text, "none") != 0 ? text : NULL,
                             .format = "raw",
                             .readonly = true,
                             .bus = VM_DISK_CDROM};
-    return *text == '\0' ? err_usage(e, "%s: the path is empty", option) : 0;
+    if (*text == '\0')
+        return err_usage(e, "%s: the path is empty", option);
+    if (bus == NULL)
+        return 0;
+    if (strcmp(bus, "bus=scsi") != 0)
+        return err_usage(e, "%s: '%s' is not a suboption; use bus=scsi", option, bus);
+    out->adapter = MACHINE_ADAPTER_VIRTIO_SCSI;
+    return 0;
 }
 
 int option_floppy(const char *option, char *text, struct vm_disk *out, struct err *e)

@@ -25,13 +25,21 @@ struct display_options {
     const char *password_file; /* its first line; NULL: no password is asked for */
 };
 
-enum vm_disk_bus { VM_DISK_VIRTIO, VM_DISK_ATA, VM_DISK_CDROM, VM_DISK_NVME, VM_DISK_FLOPPY };
+enum vm_disk_bus {
+    VM_DISK_VIRTIO,
+    VM_DISK_ATA,
+    VM_DISK_CDROM,
+    VM_DISK_NVME,
+    VM_DISK_FLOPPY,
+    VM_DISK_SCSI
+};
 
 struct vm_disk {
     const char *path;   /* NULL: a drive without a medium */
     const char *format; /* raw or qcow2; NULL: told by the content */
     bool readonly, snapshot;
     enum vm_disk_bus bus;
+    enum machine_adapter adapter; /* of CD-ROM drives and SCSI disks */
 };
 
 enum vm_sound { VM_SOUND_NONE, VM_SOUND_AC97, VM_SOUND_SB16 };

@@ -77,7 +77,9 @@ static int attach_disk(struct vm *vm, unsigned i, struct err *e)
     case VM_DISK_NVME:
         return machine_add_nvme(vm->machine, vm->disks[i], io, e);
     case VM_DISK_CDROM:
-        return machine_add_cdrom(vm->machine, vm->disks[i], io, e);
+        return machine_add_cdrom(vm->machine, d->adapter, vm->disks[i], io, e);
+    case VM_DISK_SCSI:
+        return machine_add_scsi_disk(vm->machine, d->adapter, vm->disks[i], io, e);
     case VM_DISK_FLOPPY:
         return machine_add_floppy(vm->machine, vm->disks[i], io, e);
     default:
@@ -117,6 +119,8 @@ void vm_disk_name(const struct vm *vm, unsigned i, char name[VM_DISK_NAME])
         snprintf(name, VM_DISK_NAME, "cd%u", n);
     else if (vm->cfg.disks[i].bus == VM_DISK_FLOPPY)
         snprintf(name, VM_DISK_NAME, "floppy%u", n);
+    else if (vm->cfg.disks[i].bus == VM_DISK_SCSI)
+        snprintf(name, VM_DISK_NAME, "scsi%u", n);
     else if (vm->cfg.disks[i].bus == VM_DISK_NVME)
         snprintf(name, VM_DISK_NAME, "nvme%un1", n);
     else

@@ -43,6 +43,7 @@
     X(virtio_blk)        \
     X(virtio_console)    \
     X(virtio_rng)        \
+    X(virtio_scsi)       \
     X(virtio_tablet)     \
     X(virtio_gpu)        \
     X(virtio_net)        \

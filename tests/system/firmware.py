@@ -94,6 +94,8 @@ class Tests(checks.Checks):
         self.boots("an image file as firmware", "--firmware", BIOS, "--machine", "pc", "--disk",
                    image)
         self.boots("memory above 4 GB", "-m", "4G", image)
+        self.boots("a disk at the SCSI adapter boots", "--firmware", "bios", "--disk",
+                   image + ",bus=scsi")
         self.boots("the first of two disks boots", image, "--disk", other)
         self.boots("and so the other way round", other, "--disk", image, expect="another disk")
         out = self.boots("a boot menu is offered", "--boot", "menu=on", image)

@@ -114,7 +114,7 @@ static void disks(void **state)
                                       "a,readonly,",
                                       "a,snapshot=on",
                                       "a,readonly,snapshot",
-                                      "a,bus=scsi"};
+                                      "a,bus=sata"};
     const char *bus;
     struct err e = {0};
     struct vm_disk d;
@@ -130,6 +130,11 @@ static void disks(void **state)
         assert_int_equal(d.readonly, good[i].readonly);
         assert_int_equal(d.snapshot, good[i].snapshot);
     }
+    strcpy(text, "a,bus=scsi");
+    assert_int_equal(option_disk("--disk", text, &d, &bus, &e), 0);
+    assert_int_equal(d.bus, VM_DISK_SCSI);
+    assert_int_equal(d.adapter, MACHINE_ADAPTER_VIRTIO_SCSI);
+    assert_null(bus);
     strcpy(text, "a,format=qcow2");
     assert_int_equal(option_disk("--disk", text, &d, &bus, &e), 0);
     assert_string_equal(d.format, "qcow2");

@@ -41,6 +41,7 @@ enum virtio_id {
     VIRTIO_DEV_BLOCK = 2,
     VIRTIO_DEV_CONSOLE = 3,
     VIRTIO_DEV_ENTROPY = 4,
+    VIRTIO_DEV_SCSI = 8,
     VIRTIO_DEV_GPU = 16,
     VIRTIO_DEV_INPUT = 18,
 };

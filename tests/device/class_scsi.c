@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SCSI adapters in the generic suite: a disk and a CD-ROM drive each, with commands under way. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "dev/virtio/virtio_scsi.h"
+#include "suite.h"
+#include "temp_disk.h"
+#include "virtio_driver.h"
+
+#define DEVFN PCI_DEVFN(3, 0)
+#define DISK_SIZE (256 << 10)
+
+struct extra {
+    struct block_backend *disk, *cd;
+};
+
+static struct extra *make_drives(struct suite_env *env)
+{
+    struct extra *x = calloc(1, sizeof(*x));
+
+    if (x == NULL)
+        abort();
+    x->disk = temp_disk(DISK_SIZE);
+    x->cd = temp_disk(DISK_SIZE);
+    env->extra = x;
+    return x;
+}
+
+static void finish(struct suite_env *env)
+{
+    struct extra *x = env->extra;
+
+    block_close(x->disk);
+    block_close(x->cd);
+    free(x);
+}
+
+static void on_eject(void *opaque, const struct scsi_unit *u)
+{
+    suite_activity(opaque);
+}
+
+/* --- virtio --- */
+
+#define RINGS 0x10000u
+#define BUFFERS 0x100000u
+#define COUNT 16u
+#define BARS_SIZE 0x100000u
+
+static int create_virtio(struct suite_env *env, struct device *dev)
+{
+    struct extra *x = make_drives(env);
+    const struct virtio_scsi_config cfg = {
+        .place = {.bus = suite_pci(env), .devfn = DEVFN, .ram = env->ram, .loop = env->loop},
+        .queues = 2,
+        .ejected = on_eject,
+        .opaque = env};
+    int rc = virtio_scsi_create(&cfg, dev, NULL);
+
+    if (rc == 0)
+        rc = virtio_scsi_add(dev->self, 0, SCSI_DISK, x->disk, NULL);
+    return rc == 0 ? virtio_scsi_add(dev->self, 1, SCSI_CDROM, x->cd, NULL) : rc;
+}
+
+static void add_requests(struct suite_env *env, struct drv_ring *r, unsigned queue)
+{
+    bool kick;
+
+    for (unsigned i = 0; i < COUNT / 2; i++) {
+        uint32_t at = BUFFERS + queue * 0x20000 + i * 0x2000;
+        const struct drv_seg s[] = {
+            {at, 51, false}, {at + 0x100, 108, true}, {at + 0x1000, 2048, true}};
+        uint8_t request[51] = {1, i % 2};
+
+        request[19] = 0x28;
+        request[19 + 5] = (uint8_t)i;
+        request[19 + 8] = i % 2 ? 1 : 4;
+        if (ram_write(env->ram, at, request, sizeof(request)) < 0)
+            abort();
+        drv_add(r, s, 3, &kick);
+    }
+}
+
+/* Reads in both request queues, a reset in the control queue, room for an event. */
+static void busy_virtio(struct suite_env *env, struct device *dev)
+{
+    static const struct drv_seg control[] = {{BUFFERS, 24, false}, {BUFFERS + 0x40, 1, true}};
+    static const struct drv_seg event = {BUFFERS + 0x80, 16, true};
+    uint8_t *mem = ram_ptr(env->ram, 0, SUITE_RAM_SIZE, true);
+    struct drv_ring rings[4];
+    struct drv_dev d;
+    gpa_t at = RINGS;
+    bool kick;
+
+    suite_place(env, DEVFN);
+    drv_find(&d, env->ports, env->mmio, DEVFN);
+    drv_reset(&d);
+    drv_negotiate(&d, ~(UINT64_C(1) << 34 | UINT64_C(1) << 29));
+    drv_msix_vector(&d, 0, 0xfee00000, 0x40);
+    for (unsigned q = 0; q < 4; q++) {
+        at = drv_ring_init(&rings[q], mem, at, COUNT, false, false, true);
+        drv_enable_queue(&d, q, &rings[q], 0);
+    }
+    memset(mem + BUFFERS, 0, 24);
+    mem[BUFFERS + 4] = 5; /* reset unit 0 of target 0 */
+    mem[BUFFERS + 8] = 1;
+    drv_add(&rings[0], control, 2, &kick);
+    drv_add(&rings[1], &event, 1, &kick);
+    add_requests(env, &rings[2], 2);
+    add_requests(env, &rings[3], 3);
+    drv_ok(&d);
+    for (unsigned q = 4; q-- > 0;)
+        drv_kick(&d, q);
+    virtio_scsi_resized(dev->self, ((struct extra *)env->extra)->disk);
+}
+
+const struct suite_class suite_virtio_scsi = {
+    .name = "virtio-scsi",
+    .create = create_virtio,
+    .finish = finish,
+    .busy = busy_virtio,
+    .ranges = {{false, 0xcf8, 8},
+               {true, SUITE_WINDOW, BARS_SIZE},
+               {true, SUITE_WINDOW, 0x40},
+               {true, SUITE_ECAM + (DEVFN << 12), 4096}},
+};

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Disks and CD-ROM drives at SCSI adapters: Debian's generic kernel finds them with its own drivers,
+data are compared by checksum, media and sizes change.
+"""
+
+import os
+
+import checks
+import generic
+import qmp
+import storage
+import vm
+
+DISK_SIZE = 24 << 20
+
+
+class Scsi:
+    """One adapter with two disks and a CD-ROM drive."""
+
+    def __init__(self, bus, modules, driver, directory):
+        self.bus, self.driver, self.dir = bus, driver, directory
+        self.disks = [storage.random_file(os.path.join(directory, f"{bus}{i}.raw"), DISK_SIZE)
+                      for i in range(2)]
+        self.iso = os.path.join(directory, bus + ".iso")
+        self.file = storage.iso(self.iso, directory, bus, 3 << 20)
+        self.socket = os.path.join(directory, bus + ".control")
+        initrd = os.path.join(directory, bus + ".initrd")
+        generic.make_initrd(initrd, [*modules, "sd_mod", "sr_mod", "isofs"])
+        extra = ["--cdrom", f"{self.iso},bus={bus}", "--control", self.socket]
+        for disk in self.disks:
+            extra += ["--disk", f"{disk},bus={bus}"]
+        self.vm = generic.machine(initrd=initrd, memory="512M", cpus=2, extra=extra)
+
+    def step(self, work):
+        return lambda checks: work()
+
+    def sh(self, command, timeout=120):
+        out, status = self.vm.run(command, timeout)
+        assert status == 0, f"{command}: {status}\n{out}"
+        return out
+
+    def drivers(self):
+        self.vm.prompt(180)
+        self.sh("/more/load")
+        self.sh("for i in $(seq 600); do [ -e /dev/sdb -a -e /dev/sr0 ] && break; usleep 50000; done")
+        bound = self.sh(f"ls {self.driver}; cat /sys/block/sd?/device/vendor "
+                        "/sys/block/sd?/device/model /sys/block/sr?/device/model")
+        assert "0000:00:" in bound or "virtio" in bound, bound
+        assert bound.count("DOPPEL") == 2 and bound.count("HARDDISK") == 2 and "DVD-ROM" in bound, bound
+
+    def reads(self):
+        for name, disk in zip(("sda", "sdb"), self.disks):
+            assert storage.sha(disk) in self.sh(f"sha256sum /dev/{name}")
+        self.sh("mount -t iso9660 /dev/sr0 /mnt")
+        assert self.file in self.sh("sha256sum /mnt/file")
+        self.sh("umount /mnt")
+
+    def writes(self):
+        """Both disks at once; what the guest wrote and flushed is in the images."""
+        self.sh("for d in sda sdb; do dd if=/dev/urandom of=/dev/$d bs=64k seek=37 count=100 "
+                "conv=fsync 2>/dev/null & done; wait")
+        self.sh("dd if=/dev/urandom of=/dev/sda bs=512 seek=3 count=5 conv=fsync 2>/dev/null")
+        self.sh("echo 3 >/proc/sys/vm/drop_caches")
+        for name, disk in zip(("sda", "sdb"), self.disks):
+            assert storage.sha(disk) in self.sh(f"sha256sum /dev/{name}")
+
+    def doppel(self, command, *words):
+        return vm.doppel(command, "--control", self.socket, *words)
+
+    def media(self):
+        other = os.path.join(self.dir, self.bus + "2.iso")
+        file = storage.iso(other, self.dir, self.bus + "2", 1 << 20)
+        status, out = self.doppel("insert", other)
+        assert status == 0, out
+        self.sh("mount -t iso9660 /dev/sr0 /mnt")
+        assert file in self.sh("sha256sum /mnt/file")
+        status, out = self.doppel("eject")
+        assert status == 1 and "locked" in out, out
+        self.sh("umount /mnt")
+        status, out = self.doppel("eject")
+        assert status == 0, out
+        assert "No medium" in self.sh("dd if=/dev/sr0 count=1 of=/dev/null 2>&1 || true")
+
+    def grows(self):
+        """The guest has the new size at once or when it looks again."""
+        qmp.Qmp(self.socket).do("block_resize", device=self.bus + "1", size=2 * DISK_SIZE)
+        is_there = f"[ $(cat /sys/block/sdb/size) = {2 * DISK_SIZE // 512} ]"
+        self.sh(f"for i in $(seq 100); do {is_there} && break; usleep 50000; done; {is_there}")
+
+    def discards(self):
+        """A hole where the guest discards, zeros where it wants zeros."""
+        before = os.stat(self.disks[0]).st_blocks
+        self.sh("blkdiscard -o 8388608 -l 8388608 /dev/sda")
+        assert before - os.stat(self.disks[0]).st_blocks >= 15000
+        assert storage.sha(self.disks[0]) in self.sh("sha256sum /dev/sda")
+
+    def quiet(self):
+        bad = self.sh("dmesg | grep -i -E '(sd|sr|scsi).*(error|failed|timeout|abort)' || true")
+        assert not bad, bad
+
+    def end(self):
+        assert self.vm.power_off() == 0
+
+
+def virtio(t):
+    s = Scsi("scsi", ["virtio_scsi"], "/sys/bus/virtio/drivers/virtio_scsi", t.dir)
+    with s.vm:
+        if not t.run("virtio-scsi: the kernel's drivers find disks and drive", s.step(s.drivers)):
+            return
+        t.run("virtio-scsi: what is read has the image's checksum", s.step(s.reads))
+        t.run("virtio-scsi: what is written is in the image", s.step(s.writes))
+        t.run("virtio-scsi: discards make holes", s.step(s.discards))
+        t.run("virtio-scsi: the guest hears of a larger disk", s.step(s.grows))
+        t.run("virtio-scsi: media are changed and ejected", s.step(s.media))
+        t.run("virtio-scsi: the kernel complains of nothing", s.step(s.quiet))
+        t.run("virtio-scsi: power-off", s.step(s.end))
+
+
+if __name__ == "__main__":
+    checks.require(["generic"], {"xorriso": "xorriso"})
+    checks.steps(checks.Checks(), virtio)
