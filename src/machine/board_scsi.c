@@ -3,10 +3,14 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "dev/chip/buslogic_chip.h"
+#include "dev/scsi/buslogic.h"
 #include "dev/virtio/virtio_scsi.h"
 #include "machine/machine_internal.h"
 
-enum { SLOT_VIRTIO_SCSI = 25 };
+enum { SLOT_VIRTIO_SCSI = 25, SLOT_BUSLOGIC = 30 };
+
+/* --- virtio --- */
 
 static int create_virtio(struct machine *m, struct loop *io, struct err *e)
 {
@@ -49,9 +53,47 @@ static int add_virtio(struct machine *m, enum scsi_kind kind, struct block_backe
     return 0;
 }
 
+/* --- BusLogic; firmware has no driver for it --- */
+
+static int create_buslogic(struct machine *m, struct loop *io, struct err *e)
+{
+    const struct buslogic_config cfg = {.bus = m->pci,
+                                        .devfn = PCI_DEVFN(SLOT_BUSLOGIC, 0),
+                                        .ram = m->ram,
+                                        .loop = io,
+                                        .ejected = board_scsi_ejected,
+                                        .opaque = m};
+    int rc = buslogic_create(&cfg, &m->buslogic, e);
+
+    return rc == 0 ? machine_own(m, m->buslogic, e) : rc;
+}
+
+static int add_buslogic(struct machine *m, enum scsi_kind kind, struct block_backend *b,
+                        struct loop *io, struct scsi_unit **out, struct err *e)
+{
+    unsigned target = m->buslogic_targets;
+    int rc = m->buslogic.ops == NULL ? create_buslogic(m, io, e) : 0;
+
+    if (rc < 0)
+        return rc;
+    if (target == BUSLOGIC_ID)
+        target++;
+    if (target == BUSLOGIC_TARGETS)
+        return err_set(e, ENOSPC, "bus=buslogic: the adapter has room for %u drives",
+                       BUSLOGIC_TARGETS - 1);
+    rc = buslogic_add(m->buslogic.self, target, kind, b, e);
+    if (rc < 0)
+        return rc;
+    m->buslogic_targets = target + 1;
+    *out = buslogic_unit(m->buslogic.self, target);
+    return 0;
+}
+
 int board_add_scsi(struct machine *m, enum machine_adapter adapter, enum scsi_kind kind,
                    struct block_backend *b, struct loop *io, struct scsi_unit **out, struct err *e)
 {
+    if (adapter == MACHINE_ADAPTER_BUSLOGIC)
+        return add_buslogic(m, kind, b, io, out, e);
     return add_virtio(m, kind, b, io, out, e);
 }
 
@@ -67,4 +109,6 @@ void board_scsi_resized(struct machine *m, const struct block_backend *b)
 {
     if (m->scsi.ops != NULL)
         virtio_scsi_resized(m->scsi.self, b);
+    if (m->buslogic.ops != NULL)
+        buslogic_resized(m->buslogic.self, b);
 }

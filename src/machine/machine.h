@@ -53,6 +53,7 @@ enum machine_board {
 enum machine_adapter {
     MACHINE_ADAPTER_BOARD, /* IDE or AHCI */
     MACHINE_ADAPTER_VIRTIO_SCSI,
+    MACHINE_ADAPTER_BUSLOGIC,
 };
 #define MACHINE_MAX_ROMS 8
 

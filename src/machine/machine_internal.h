@@ -94,9 +94,9 @@ struct machine {
     unsigned boot_count;
     bool boot_ordered; /* the firmware's list is made */
     unsigned disks, nets;
-    struct device ata;  /* the adapter for ATA drives; ops NULL: none */
-    struct device scsi; /* the virtio SCSI adapter; ops NULL: none */
-    unsigned scsi_targets;
+    struct device ata;            /* the adapter for ATA drives; ops NULL: none */
+    struct device scsi, buslogic; /* SCSI adapters; ops NULL: none */
+    unsigned scsi_targets, buslogic_targets;
     struct machine_cdrom cdrom[MACHINE_MAX_CDROMS];
     unsigned cdroms;
     struct floppy *floppy; /* the controller; NULL: none */

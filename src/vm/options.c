@@ -149,6 +149,7 @@ static const struct disk_bus disk_buses[] = {
     {"bus=ahci", VM_DISK_ATA, MACHINE_ADAPTER_BOARD},
     {"bus=nvme", VM_DISK_NVME, MACHINE_ADAPTER_BOARD},
     {"bus=scsi", VM_DISK_SCSI, MACHINE_ADAPTER_VIRTIO_SCSI},
+    {"bus=buslogic", VM_DISK_SCSI, MACHINE_ADAPTER_BUSLOGIC},
 };
 
 /* "bus=..."? *on is the name of the board's own adapter, or NULL for others. */
@@ -192,7 +193,7 @@ int option_disk(const char *option, char *text, struct vm_disk *out, const char 
         else
             return err_usage(e,
                              "%s: '%s' is not a suboption; use readonly, snapshot, "
-                             "format=raw|qcow2 or bus=virtio|ide|ahci|nvme|scsi",
+                             "format=raw|qcow2 or bus=virtio|ide|ahci|nvme|scsi|buslogic",
                              option, word);
     }
     return check_access(option, out, e);
@@ -210,9 +211,12 @@ int option_cdrom(const char *option, char *text, struct vm_disk *out, struct err
         return err_usage(e, "%s: the path is empty", option);
     if (bus == NULL)
         return 0;
-    if (strcmp(bus, "bus=scsi") != 0)
-        return err_usage(e, "%s: '%s' is not a suboption; use bus=scsi", option, bus);
-    out->adapter = MACHINE_ADAPTER_VIRTIO_SCSI;
+    if (strcmp(bus, "bus=scsi") == 0)
+        out->adapter = MACHINE_ADAPTER_VIRTIO_SCSI;
+    else if (strcmp(bus, "bus=buslogic") == 0)
+        out->adapter = MACHINE_ADAPTER_BUSLOGIC;
+    else
+        return err_usage(e, "%s: '%s' is not a suboption; use bus=scsi|buslogic", option, bus);
     return 0;
 }
 

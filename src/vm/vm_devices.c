@@ -99,10 +99,12 @@ static int attach_disks(struct vm *vm, struct err *e)
 /* How many of its kind come before it. */
 unsigned vm_drive_number(const struct vm *vm, unsigned i)
 {
+    enum vm_disk_bus bus = vm->cfg.disks[i].bus;
     unsigned n = 0;
 
     for (unsigned k = 0; k < i; k++)
-        n += vm->cfg.disks[k].bus == vm->cfg.disks[i].bus;
+        n += vm->cfg.disks[k].bus == bus &&
+             (bus != VM_DISK_SCSI || vm->cfg.disks[k].adapter == vm->cfg.disks[i].adapter);
     return n;
 }
 
@@ -120,7 +122,8 @@ void vm_disk_name(const struct vm *vm, unsigned i, char name[VM_DISK_NAME])
     else if (vm->cfg.disks[i].bus == VM_DISK_FLOPPY)
         snprintf(name, VM_DISK_NAME, "floppy%u", n);
     else if (vm->cfg.disks[i].bus == VM_DISK_SCSI)
-        snprintf(name, VM_DISK_NAME, "scsi%u", n);
+        snprintf(name, VM_DISK_NAME, "%s%u",
+                 vm->cfg.disks[i].adapter == MACHINE_ADAPTER_BUSLOGIC ? "buslogic" : "scsi", n);
     else if (vm->cfg.disks[i].bus == VM_DISK_NVME)
         snprintf(name, VM_DISK_NAME, "nvme%un1", n);
     else

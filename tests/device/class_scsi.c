@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "buslogic_driver.h"
+#include "dev/scsi/buslogic.h"
 #include "dev/virtio/virtio_scsi.h"
 #include "suite.h"
 #include "temp_disk.h"
@@ -124,5 +126,53 @@ const struct suite_class suite_virtio_scsi = {
     .ranges = {{false, 0xcf8, 8},
                {true, SUITE_WINDOW, BARS_SIZE},
                {true, SUITE_WINDOW, 0x40},
+               {true, SUITE_ECAM + (DEVFN << 12), 4096}},
+};
+
+/* --- BusLogic --- */
+
+static int create_buslogic(struct suite_env *env, struct device *dev)
+{
+    struct extra *x = make_drives(env);
+    const struct buslogic_config cfg = {.bus = suite_pci(env),
+                                        .devfn = DEVFN,
+                                        .ram = env->ram,
+                                        .loop = env->loop,
+                                        .ejected = on_eject,
+                                        .opaque = env};
+    int rc = buslogic_create(&cfg, dev, NULL);
+
+    if (rc == 0)
+        rc = buslogic_add(dev->self, 0, SCSI_DISK, x->disk, NULL);
+    return rc == 0 ? buslogic_add(dev->self, 1, SCSI_CDROM, x->cd, NULL) : rc;
+}
+
+/* Reads of both drives in all mailboxes, more than there is room to tell of. */
+static void busy_buslogic(struct suite_env *env, struct device *dev)
+{
+    struct bld d;
+
+    bld_find(&d, env, DEVFN);
+    bld_start(&d, true, 8);
+    for (unsigned i = 0; i < 8; i++) {
+        struct bld_ccb c = {.opcode = 3,
+                            .target = (uint8_t)(i % 2),
+                            .data = BUFFERS + i * 0x2000,
+                            .len = 2048,
+                            .cdb_len = 10,
+                            .cdb = {0x28, 0, 0, 0, 0, (uint8_t)i, 0, 0, i % 2 ? 1 : 4}};
+
+        bld_submit(&d, &c);
+    }
+}
+
+const struct suite_class suite_buslogic = {
+    .name = "buslogic",
+    .create = create_buslogic,
+    .finish = finish,
+    .busy = busy_buslogic,
+    .ranges = {{false, 0xcf8, 8},
+               {false, SUITE_PORTS, 32},
+               {true, SUITE_WINDOW, 32},
                {true, SUITE_ECAM + (DEVFN << 12), 4096}},
 };

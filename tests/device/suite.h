@@ -44,6 +44,7 @@
     X(virtio_console)    \
     X(virtio_rng)        \
     X(virtio_scsi)       \
+    X(buslogic)          \
     X(virtio_tablet)     \
     X(virtio_gpu)        \
     X(virtio_net)        \

@@ -135,6 +135,16 @@ static void disks(void **state)
     assert_int_equal(d.bus, VM_DISK_SCSI);
     assert_int_equal(d.adapter, MACHINE_ADAPTER_VIRTIO_SCSI);
     assert_null(bus);
+    strcpy(text, "a,bus=buslogic");
+    assert_int_equal(option_disk("--disk", text, &d, &bus, &e), 0);
+    assert_int_equal(d.adapter, MACHINE_ADAPTER_BUSLOGIC);
+    strcpy(text, "none,bus=scsi");
+    assert_int_equal(option_cdrom("--cdrom", text, &d, &e), 0);
+    assert_null(d.path);
+    assert_int_equal(d.adapter, MACHINE_ADAPTER_VIRTIO_SCSI);
+    strcpy(text, "a,bus=ahci");
+    assert_true(option_cdrom("--cdrom", text, &d, &e) < 0);
+    e = (struct err){0};
     strcpy(text, "a,format=qcow2");
     assert_int_equal(option_disk("--disk", text, &d, &bus, &e), 0);
     assert_string_equal(d.format, "qcow2");
