@@ -13,6 +13,12 @@ enum { GENERIC_RECORDS = 8, GENERIC_REPEATS = 4, MODE_SIGNED = 0x10, MODE_STEREO
 static const char copyright[] = "COPYRIGHT (C) CREATIVE TECHNOLOGY LTD, 1992.";
 _Static_assert(sizeof(copyright) <= SB16_DSP_OUT, "it can be read");
 
+/* Bytes of a sample. */
+static unsigned width(unsigned way)
+{
+    return way == SB16_WAY_16 ? 2 : 1;
+}
+
 static void give(struct sb16_dsp *d, uint8_t value)
 {
     if (d->out_count < SB16_DSP_OUT)
@@ -68,7 +74,7 @@ static void begin(struct sb16_dsp *d, unsigned way, uint16_t samples_minus_1, st
 {
     w.epoch = d->way[way].epoch + 1;
     w.on = true;
-    w.block = (samples_minus_1 + 1u) << way;
+    w.block = (samples_minus_1 + 1u) * width(way);
     w.left = w.block;
     w.rate = w.records ? d->in_rate : d->out_rate;
     if (d->by_constant && w.stereo)
@@ -353,7 +359,7 @@ bool sb16_dsp_runs(const struct sb16_dsp *d, unsigned way)
 
 unsigned sb16_dsp_frame(const struct sb16_dsp *d, unsigned way)
 {
-    return (d->way[way].stereo ? 2u : 1u) << way;
+    return (d->way[way].stereo ? 2u : 1u) * width(way);
 }
 
 uint32_t sb16_dsp_wants(const struct sb16_dsp *d, unsigned way)
@@ -368,7 +374,7 @@ void sb16_dsp_moved(struct sb16_dsp *d, unsigned way, uint32_t bytes)
     w->left -= bytes < w->left ? bytes : w->left;
     if (w->left != 0 || !w->on)
         return;
-    d->interrupts |= (uint8_t)(1 << way);
+    d->interrupts |= way == SB16_WAY_16 ? 2 : 1;
     w->left = w->block;
     if (w->repeats && !w->ends)
         return;
@@ -387,7 +393,7 @@ static int16_t value_of(const struct sb16_dsp *d, unsigned way, const uint8_t *r
 void sb16_dsp_decode(const struct sb16_dsp *d, unsigned way, const uint8_t *raw, int16_t out[2])
 {
     out[0] = value_of(d, way, raw);
-    out[1] = d->way[way].stereo ? value_of(d, way, raw + (1u << way)) : out[0];
+    out[1] = d->way[way].stereo ? value_of(d, way, raw + width(way)) : out[0];
 }
 
 uint16_t sb16_dsp_silence(const struct sb16_dsp *d, unsigned way)
