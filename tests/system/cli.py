@@ -152,7 +152,7 @@ WRONG = [
     ("run halt.elf --disk directory", FAILED, ["directory"]),
     ("run halt.elf --disk empty", FAILED, ["empty"]),
     ("run halt.elf --disk disk.raw --disk disk.raw", FAILED, ["disk.raw"]),
-    ("run halt.elf --disk disk.raw,bus=scsi", USAGE, ["--disk", "bus=scsi", "nvme"]),
+    ("run halt.elf --disk disk.raw,bus=sata", USAGE, ["--disk", "bus=sata", "nvme"]),
     ("run halt.elf --disk disk.raw,format=vmdk", USAGE, ["--disk", "format=vmdk", "qcow2"]),
     ("run halt.elf --disk disk.raw,format=qcow2", FAILED, ["disk.raw", "not a qcow2 image"]),
     ("run halt.elf --machine pc --disk disk.raw,bus=ahci", USAGE, ["bus=ahci", "q35"]),
