@@ -64,6 +64,15 @@ def moving(t):
     assert output == "0", t.vm.run("cat /tmp/code")[0][:2000]
 
 
+def memory_order(t):
+    """Litmus tests: what no processor shows is not seen, what real ones do is."""
+    output, status = t.vm.run("/opt/litmus 20", 180)
+    assert status == 0, output
+    relaxed = sum(int(n) for n in re.findall(r"(\d+) relaxed", output))
+    t.note(f"litmus tests: {relaxed} relaxed outcomes")
+    assert output.count(" 0 forbidden") == 11 and "exact" in output, output
+
+
 def responsive(t):
     """The console while more processes than CPUs compute."""
     t.vm.run("for i in 1 2 3 4 5 6 7 8; do timeout 10 sh -c 'while :; do :; done' & done")
@@ -149,6 +158,7 @@ if __name__ == "__main__":
         ("sockets, cores, threads", topology), ("each CPU runs what is bound to it", each_runs),
         ("all CPUs at once", all_at_once),
         ("a process moves while its code changes", moving),
+        ("memory order", memory_order),
         ("the console answers under load", responsive),
         ("paravirtual features", paravirtual), ("stolen time", stolen),
         ("CPUs go offline and come back", offline_and_back), ("clocks agree", clocks),
