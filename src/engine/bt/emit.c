@@ -173,14 +173,8 @@ void x_mov_imm(struct xlate *x, unsigned reg, uint64_t v)
     }
 }
 
-/* The rel32 stays inside one cache line, so that it can be patched while another CPU executes it.
- */
 uint8_t *x_jcc(struct xlate *x, unsigned cc)
 {
-    unsigned head = cc == CC_JMP ? 1 : 2;
-
-    while ((((uintptr_t)x->out + head) & 63) > 60)
-        e8(x, 0x90);
     if (cc == CC_JMP) {
         e8(x, 0xe9);
     } else {
@@ -193,8 +187,6 @@ uint8_t *x_jcc(struct xlate *x, unsigned cc)
 
 uint8_t *x_call(struct xlate *x)
 {
-    while ((((uintptr_t)x->out + 1) & 63) > 60)
-        e8(x, 0x90);
     e8(x, 0xe8);
     x->out += 4;
     return x->out - 4;
