@@ -7,8 +7,6 @@
  * table is full everything goes at once.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -27,7 +25,7 @@
 #define GROW_SECONDS 20
 
 #define CODE_SIZE (128u << 20)
-#define COLD_START (60u << 20) /* of large pages, too */
+#define COLD_START (60u << 20)
 #define MAX_BLOCKS (1u << 18)
 #define HASH_SIZE (1u << 19)
 #define MAX_RECORDS (8u << 20)
@@ -47,51 +45,8 @@ static void set_limits(struct translator *en, uint32_t hot, uint32_t cold)
     en->cold_limit = COLD_START + (cold < CODE_SIZE - COLD_START ? cold : CODE_SIZE - COLD_START);
 }
 
-#define LARGE_PAGE (2u << 20)
-#define LARGE_PAGES "/sys/kernel/mm/transparent_hugepage/enabled"
-
-static bool have_large_pages(void)
-{
-    char text[64];
-    const char *way = getenv("DOPPEL_CODE");
-    int fd = open(LARGE_PAGES, O_RDONLY | O_CLOEXEC);
-
-    if (way != NULL && strcmp(way, "twice") == 0) {
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    if (fd < 0)
-        return true; /* there may be nothing to ask in a container */
-    ssize_t n = read(fd, text, sizeof(text) - 1);
-    close(fd);
-    text[n > 0 ? n : 0] = 0;
-    return strstr(text, "[never]") == NULL;
-}
-
-/* In large pages. The host has them for private memory only, which cannot be mapped twice: it is
- * writable and executable at one address. NULL: that cannot be had. */
-static uint8_t *map_large(void)
-{
-    const int prot = PROT_READ | PROT_WRITE | PROT_EXEC;
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    size_t room = CODE_SIZE + LARGE_PAGE;
-    uint8_t *p = have_large_pages() ? mmap(NULL, room, prot, flags, -1, 0) : MAP_FAILED;
-
-    if (p == MAP_FAILED)
-        return NULL;
-    size_t before = -(uintptr_t)p & (LARGE_PAGE - 1);
-    if (before > 0)
-        munmap(p, before);
-    munmap(p + before + CODE_SIZE, LARGE_PAGE - before);
-    if (madvise(p + before, CODE_SIZE, MADV_HUGEPAGE) == 0)
-        return p + before;
-    munmap(p + before, CODE_SIZE);
-    return NULL;
-}
-
-/* Small pages, mapped twice so that none is writable and executable at one address. */
-static int map_twice(uint8_t **rw, uint8_t **rx, struct err *e)
+/* The cache is mapped twice so that no page is writable and executable at one address. */
+static int map_code(struct translator *en, struct err *e)
 {
     int fd = memfd_create("doppel-code", MFD_CLOEXEC);
 
@@ -101,22 +56,12 @@ static int map_twice(uint8_t **rw, uint8_t **rx, struct err *e)
             close(fd);
         return err_set(e, n, "cannot make the translation cache (memfd_create: %s)", strerror(n));
     }
-    *rw = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    *rx = mmap(NULL, CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    void *rw = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *rx = mmap(NULL, CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
     int n = errno;
     close(fd);
-    if (*rw == MAP_FAILED || *rx == MAP_FAILED)
+    if (rw == MAP_FAILED || rx == MAP_FAILED)
         return err_set(e, n, "cannot map the translation cache executable: %s", strerror(n));
-    return 0;
-}
-
-static int map_code(struct translator *en, struct err *e)
-{
-    uint8_t *rw = map_large(), *rx = rw;
-    int r = rw != NULL ? 0 : map_twice(&rw, &rx, e);
-
-    if (r < 0)
-        return r;
     en->code_rw = rw;
     en->code_rx = rx;
     en->code_size = CODE_SIZE;
@@ -195,11 +140,10 @@ void bt_cache_destroy(struct translator *en)
 {
     bt_views_destroy(en);
     bt_branch_destroy(en);
+    release(en->code_rw, CODE_SIZE);
     if (en->code_rx != NULL)
         bt_signal_forget((uint64_t)en->code_rx);
-    if (en->code_rx != en->code_rw)
-        release(en->code_rx, CODE_SIZE);
-    release(en->code_rw, CODE_SIZE);
+    release(en->code_rx, CODE_SIZE);
     release(en->block, sizeof(*en->block) * MAX_BLOCKS);
     release(en->block_hash, sizeof(*en->block_hash) * HASH_SIZE);
     release(en->rec, sizeof(*en->rec) * MAX_RECORDS);
@@ -219,16 +163,13 @@ bool bt_cache_grow(struct translator *en)
     return true;
 }
 
-/* Gives the pages of [from, to) of the code back. What follows holds nothing. */
+/* Gives the pages of [from, to) of the code back. */
 static void give_back(struct translator *en, uint32_t from, uint32_t to)
 {
-    bool large = en->code_rw == en->code_rx;
-    uint32_t page = large ? LARGE_PAGE : BT_PAGE_SIZE;
-
-    from = (from + page - 1) & ~(page - 1);
-    to = (to + page - 1) & ~(page - 1);
+    from = (from + BT_PAGE_SIZE - 1) & ~(BT_PAGE_SIZE - 1);
+    to = (to + BT_PAGE_SIZE - 1) & ~(BT_PAGE_SIZE - 1);
     if (from < to)
-        madvise(en->code_rw + from, to - from, large ? MADV_DONTNEED : MADV_REMOVE);
+        madvise(en->code_rw + from, to - from, MADV_REMOVE);
 }
 
 void bt_cache_trim(struct translator *en)
