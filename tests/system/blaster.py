@@ -49,7 +49,7 @@ class Blaster(sound.Sound):
             self.check(f"{name}: and not on the right", sound.level(right[4800:14400], 1000) < 30)
             self.check(f"{name}: with interrupts", self.interrupts() > before)
 
-    def note(self, modulation):
+    def fm_levels(self, modulation):
         before = len(self.samples()[0])
         out, status = self.sh(f"/more/fm $(ls /dev/snd/hwC0D* | head -1) 500 {modulation}")
         self.check(f"FM, modulated by {modulation}: the program ends well", status == 0, out)
@@ -57,10 +57,10 @@ class Blaster(sound.Sound):
         return {n: sound.level(left, n * NOTE) for n in (1, 1.5, 3, 5)}
 
     def fm(self):
-        levels = self.note(0)
+        levels = self.fm_levels(0)
         self.check("FM: a sine where nothing modulates",
                    levels[1] > 500 and levels[3] < levels[1] / 10, levels)
-        levels = self.note(50)
+        levels = self.fm_levels(50)
         self.check("FM: a modulator of twice the pitch makes side bands",
                    levels[3] > 100 and levels[5] > 10 and levels[1.5] < levels[3] / 10, levels)
 
