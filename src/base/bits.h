@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Bit fields and little-endian bytes. The load and store functions work at any alignment and are
- * how formats on disk, on the wire and in guest memory are read.
+ * Bit fields, and numbers as bytes of either order. The load and store functions work at any
+ * alignment and are how formats on disk, on the wire and in guest memory are read.
  */
 #ifndef DOPPEL_BASE_BITS_H
 #define DOPPEL_BASE_BITS_H
@@ -89,9 +89,21 @@ static inline uint16_t ld_be16(const void *p)
     return __builtin_bswap16(ld_le16(p));
 }
 
+static inline uint32_t ld_be24(const void *p)
+{
+    const uint8_t *b = p;
+
+    return (uint32_t)b[0] << 16 | (uint32_t)b[1] << 8 | b[2];
+}
+
 static inline uint32_t ld_be32(const void *p)
 {
     return __builtin_bswap32(ld_le32(p));
+}
+
+static inline uint64_t ld_be64(const void *p)
+{
+    return __builtin_bswap64(ld_le64(p));
 }
 
 static inline void st_be16(void *p, uint16_t v)
@@ -99,9 +111,23 @@ static inline void st_be16(void *p, uint16_t v)
     st_le16(p, __builtin_bswap16(v));
 }
 
+static inline void st_be24(void *p, uint32_t v)
+{
+    uint8_t *b = p;
+
+    b[0] = (uint8_t)(v >> 16);
+    b[1] = (uint8_t)(v >> 8);
+    b[2] = (uint8_t)v;
+}
+
 static inline void st_be32(void *p, uint32_t v)
 {
     st_le32(p, __builtin_bswap32(v));
+}
+
+static inline void st_be64(void *p, uint64_t v)
+{
+    st_le64(p, __builtin_bswap64(v));
 }
 
 /* The host is x86: little endian. */

@@ -90,7 +90,7 @@ static int walk_l2(struct check *k, uint64_t host)
     int r = block_file_read(&k->q->image.file, k->buf, k->q->cluster, host);
 
     for (uint64_t i = 0; i < BIT(k->q->l2_bits) && r == 0; i++)
-        walk_entry(k, be64toh(ld_le64(k->buf + i * 8)));
+        walk_entry(k, ld_be64(k->buf + i * 8));
     return r;
 }
 

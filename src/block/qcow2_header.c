@@ -21,26 +21,6 @@ enum {
     EXT_DATA_FILE = 0x44415441,
 };
 
-static uint32_t get32(const uint8_t *p)
-{
-    return be32toh(ld_le32(p));
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-    return be64toh(ld_le64(p));
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-    st_le32(p, htobe32(v));
-}
-
-static void put64(uint8_t *p, uint64_t v)
-{
-    st_le64(p, htobe64(v));
-}
-
 static int damaged(const char *path, const char *what, struct err *e)
 {
     return err_set(e, EINVAL, "qcow2 image '%s' is damaged: %s", path, what);
@@ -57,25 +37,25 @@ uint64_t q2_l1_needed(unsigned cluster_bits, uint64_t size)
 
 static void parse_fixed(const uint8_t *p, struct q2_header *h)
 {
-    h->version = get32(p + 4);
-    h->cluster_bits = get32(p + 20);
-    h->size = get64(p + 24);
-    h->crypt = get32(p + 32);
-    h->l1_size = get32(p + 36);
-    h->l1_offset = get64(p + 40);
-    h->reftable_offset = get64(p + 48);
-    h->reftable_clusters = get32(p + 56);
-    h->snapshot_count = get32(p + 60);
-    h->snapshots_offset = get64(p + 64);
+    h->version = ld_be32(p + 4);
+    h->cluster_bits = ld_be32(p + 20);
+    h->size = ld_be64(p + 24);
+    h->crypt = ld_be32(p + 32);
+    h->l1_size = ld_be32(p + 36);
+    h->l1_offset = ld_be64(p + 40);
+    h->reftable_offset = ld_be64(p + 48);
+    h->reftable_clusters = ld_be32(p + 56);
+    h->snapshot_count = ld_be32(p + 60);
+    h->snapshots_offset = ld_be64(p + 64);
     h->refcount_order = 4;
     h->length = V2_LENGTH;
     if (h->version < 3)
         return;
-    h->incompatible = get64(p + 72);
-    h->compatible = get64(p + 80);
-    h->autoclear = get64(p + 88);
-    h->refcount_order = get32(p + 96);
-    h->length = get32(p + 100);
+    h->incompatible = ld_be64(p + 72);
+    h->compatible = ld_be64(p + 80);
+    h->autoclear = ld_be64(p + 88);
+    h->refcount_order = ld_be32(p + 96);
+    h->length = ld_be32(p + 100);
     if (h->length > V3_LENGTH)
         h->compression = p[104];
 }
@@ -201,7 +181,7 @@ static int read_extensions(const char *path, struct q2_header *h, const uint8_t 
     size_t at = h->length;
 
     while (at + 8 <= end) {
-        uint32_t type = get32(p + at), len = get32(p + at + 4);
+        uint32_t type = ld_be32(p + at), len = ld_be32(p + at + 4);
         int r;
 
         if (type == EXT_END)
@@ -220,8 +200,8 @@ static int read_extensions(const char *path, struct q2_header *h, const uint8_t 
 static int read_rest(const char *path, struct q2_header *h, const uint8_t *p, size_t cluster,
                      struct err *e)
 {
-    uint64_t offset = get64(p + 8);
-    uint32_t len = get32(p + 16);
+    uint64_t offset = ld_be64(p + 8);
+    uint32_t len = ld_be32(p + 16);
     size_t end = cluster;
 
     if (offset != 0) {
@@ -261,7 +241,7 @@ int q2_header_read(struct block_file *f, const char *path, struct q2_header *h, 
         r = block_file_size(f, &size);
     if (r < 0)
         return err_set(e, -r, "cannot read disk '%s': %s", path, strerror(-r));
-    if (get32(p) != MAGIC)
+    if (ld_be32(p) != MAGIC)
         return err_set(e, EINVAL, "'%s' is not a qcow2 image", path);
     parse_fixed(p, h);
     r = check_geometry(path, h, e);
@@ -292,24 +272,24 @@ static size_t length_of(const struct q2_header *h)
 
 static void fill_fixed(uint8_t *p, const struct q2_header *h)
 {
-    put32(p, MAGIC);
-    put32(p + 4, h->version);
-    put32(p + 20, h->cluster_bits);
-    put64(p + 24, h->size);
-    put32(p + 32, h->crypt);
-    put32(p + 36, h->l1_size);
-    put64(p + 40, h->l1_offset);
-    put64(p + 48, h->reftable_offset);
-    put32(p + 56, h->reftable_clusters);
-    put32(p + 60, h->snapshot_count);
-    put64(p + 64, h->snapshots_offset);
+    st_be32(p, MAGIC);
+    st_be32(p + 4, h->version);
+    st_be32(p + 20, h->cluster_bits);
+    st_be64(p + 24, h->size);
+    st_be32(p + 32, h->crypt);
+    st_be32(p + 36, h->l1_size);
+    st_be64(p + 40, h->l1_offset);
+    st_be64(p + 48, h->reftable_offset);
+    st_be32(p + 56, h->reftable_clusters);
+    st_be32(p + 60, h->snapshot_count);
+    st_be64(p + 64, h->snapshots_offset);
     if (h->version < 3)
         return;
-    put64(p + 72, h->incompatible);
-    put64(p + 80, h->compatible);
-    put64(p + 88, h->autoclear);
-    put32(p + 96, h->refcount_order);
-    put32(p + 100, OUR_LENGTH);
+    st_be64(p + 72, h->incompatible);
+    st_be64(p + 80, h->compatible);
+    st_be64(p + 88, h->autoclear);
+    st_be32(p + 96, h->refcount_order);
+    st_be32(p + 100, OUR_LENGTH);
     p[104] = h->compression;
 }
 
@@ -328,15 +308,15 @@ int q2_header_write(struct block_file *f, const struct q2_header *h)
         return -ENOMEM;
     fill_fixed(p, h);
     if (format != 0) {
-        put32(p + at, EXT_BACKING_FORMAT);
-        put32(p + at + 4, (uint32_t)format);
+        st_be32(p + at, EXT_BACKING_FORMAT);
+        st_be32(p + at + 4, (uint32_t)format);
         memcpy(p + at + 8, h->backing_format, format);
     }
     if (h->extra_len != 0)
         memcpy(p + at + padded, h->extra, h->extra_len);
     if (name != 0) {
-        put64(p + 8, total - name);
-        put32(p + 16, (uint32_t)name);
+        st_be64(p + 8, total - name);
+        st_be32(p + 16, (uint32_t)name);
         memcpy(p + total - name, h->backing, name);
     }
     r = block_file_write(f, p, total, 0);

@@ -56,21 +56,6 @@ static char *text(const uint8_t *p, size_t len)
     return s;
 }
 
-static uint16_t get16(const uint8_t *p)
-{
-    return be16toh(ld_le16(p));
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    return be32toh(ld_le32(p));
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-    return be64toh(ld_le64(p));
-}
-
 /* One entry of `left` bytes at most; *used is what it takes. */
 static int parse(const struct qcow2 *q, const uint8_t *p, size_t left, struct q2_snapshot *s,
                  size_t *used)
@@ -79,15 +64,15 @@ static int parse(const struct qcow2 *q, const uint8_t *p, size_t left, struct q2
 
     if (left < ENTRY)
         return -EINVAL;
-    s->l1_offset = get64(p);
-    s->l1_size = get32(p + 8);
-    id = get16(p + 12);
-    name = get16(p + 14);
-    s->seconds = get32(p + 16);
-    s->nanoseconds = get32(p + 20);
-    s->vm_clock = get64(p + 24);
-    s->old_vm_state = get32(p + 32);
-    s->extra_len = get32(p + 36);
+    s->l1_offset = ld_be64(p);
+    s->l1_size = ld_be32(p + 8);
+    id = ld_be16(p + 12);
+    name = ld_be16(p + 14);
+    s->seconds = ld_be32(p + 16);
+    s->nanoseconds = ld_be32(p + 20);
+    s->vm_clock = ld_be64(p + 24);
+    s->old_vm_state = ld_be32(p + 32);
+    s->extra_len = ld_be32(p + 36);
     if (s->extra_len > 1024 || (uint64_t)ENTRY + s->extra_len + id + name > left)
         return -EINVAL;
     s->extra = (uint8_t *)text(p + ENTRY, s->extra_len);
@@ -97,8 +82,8 @@ static int parse(const struct qcow2 *q, const uint8_t *p, size_t left, struct q2
         return -ENOMEM;
     if (strlen(s->id) != id || strlen(s->name) != name)
         return -EINVAL;
-    s->vm_state = s->extra_len >= 8 ? get64(s->extra) : s->old_vm_state;
-    s->disk_size = s->extra_len >= 16 ? get64(s->extra + 8) : q->h.size;
+    s->vm_state = s->extra_len >= 8 ? ld_be64(s->extra) : s->old_vm_state;
+    s->disk_size = s->extra_len >= 16 ? ld_be64(s->extra + 8) : q->h.size;
     *used = (size_t)entry_bytes(s);
     return *used > left + 7 ? -EINVAL : 0;
 }
@@ -182,29 +167,19 @@ int q2_snapshot_note(struct qcow2 *q, const struct q2_snapshot *s, struct err *e
 
 /* --- writing it --- */
 
-static void put32(uint8_t *p, uint32_t v)
-{
-    st_le32(p, htobe32(v));
-}
-
-static void put64(uint8_t *p, uint64_t v)
-{
-    st_le64(p, htobe64(v));
-}
-
 static void format(const struct q2_snapshot *s, uint8_t *p)
 {
     size_t id = strlen(s->id), name = strlen(s->name);
 
-    put64(p, s->l1_offset);
-    put32(p + 8, s->l1_size);
-    st_le16(p + 12, htobe16((uint16_t)id));
-    st_le16(p + 14, htobe16((uint16_t)name));
-    put32(p + 16, s->seconds);
-    put32(p + 20, s->nanoseconds);
-    put64(p + 24, s->vm_clock);
-    put32(p + 32, s->old_vm_state);
-    put32(p + 36, s->extra_len);
+    st_be64(p, s->l1_offset);
+    st_be32(p + 8, s->l1_size);
+    st_be16(p + 12, (uint16_t)id);
+    st_be16(p + 14, (uint16_t)name);
+    st_be32(p + 16, s->seconds);
+    st_be32(p + 20, s->nanoseconds);
+    st_be64(p + 24, s->vm_clock);
+    st_be32(p + 32, s->old_vm_state);
+    st_be32(p + 36, s->extra_len);
     memcpy(p + ENTRY, s->extra, s->extra_len);
     memcpy(p + ENTRY + s->extra_len, s->id, id);
     memcpy(p + ENTRY + s->extra_len + id, s->name, name);
@@ -272,7 +247,7 @@ static int table_add(struct qcow2 *q, uint64_t host, uint8_t *buf, int64_t delta
     int r = block_file_read(&q->image.file, buf, q->cluster, host);
 
     for (uint64_t i = 0; i < BIT(q->l2_bits) && r == 0; i++) {
-        q2_entry_clusters(q, be64toh(ld_le64(buf + i * 8)), &index, &count);
+        q2_entry_clusters(q, ld_be64(buf + i * 8), &index, &count);
         r = cluster_add(q, index, count, delta);
     }
     return r == 0 ? cluster_add(q, host >> q->h.cluster_bits, 1, delta) : r;
@@ -394,8 +369,8 @@ static int describe(struct qcow2 *q, const char *name, struct q2_snapshot *s)
         s->id = NULL;
     if (s->id == NULL || s->name == NULL || s->extra == NULL)
         return -ENOMEM;
-    put64(s->extra + 8, q->h.size);
-    put64(s->extra + 16, UINT64_MAX); /* no count of instructions */
+    st_be64(s->extra + 8, q->h.size);
+    st_be64(s->extra + 16, UINT64_MAX); /* no count of instructions */
     return 0;
 }
 

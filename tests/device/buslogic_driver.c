@@ -8,18 +8,6 @@
 
 enum { SENSE = 64, SEGMENTS = 96, STATUS = 14 };
 
-static void st_be24(uint8_t *p, uint32_t v)
-{
-    p[0] = (uint8_t)(v >> 16);
-    p[1] = (uint8_t)(v >> 8);
-    p[2] = (uint8_t)v;
-}
-
-static uint32_t ld_be24(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
-}
-
 void bld_find(struct bld *d, struct suite_env *env, unsigned devfn)
 {
     suite_place(env, devfn);

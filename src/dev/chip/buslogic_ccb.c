@@ -14,18 +14,6 @@ enum opcode {
 };
 enum { SENSE_DEFAULT = 14, SENSE_NONE_WANTED = 1 };
 
-static uint32_t ld_be24(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
-}
-
-static void st_be24(uint8_t *p, uint32_t v)
-{
-    p[0] = (uint8_t)(v >> 16);
-    p[1] = (uint8_t)(v >> 8);
-    p[2] = (uint8_t)v;
-}
-
 /* --- mailboxes --- */
 
 unsigned buslogic_box_size(const struct buslogic_chip *c)

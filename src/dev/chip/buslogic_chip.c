@@ -316,7 +316,7 @@ static void set_boxes(struct buslogic_chip *c, bool wide)
     }
     c->wide_boxes = wide;
     c->boxes = p[0];
-    c->base = wide ? ld_le32(p + 1) : (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    c->base = wide ? ld_le32(p + 1) : ld_be24(p + 1);
     c->outgoing = c->incoming = 0;
     c->results = 0;
     c->epoch++;

@@ -119,7 +119,7 @@ static struct mmc_step read_sectors(struct mmc *m, uint32_t lba, uint32_t count)
 static struct mmc_step read_cd(struct mmc *m)
 {
     const uint8_t *p = m->cdb;
-    uint32_t count = (uint32_t)p[6] << 16 | ld_be16(p + 7);
+    uint32_t count = ld_be24(p + 6);
     unsigned type = p[1] >> 2 & 7;
 
     if (!is_ready(m))

@@ -14,11 +14,11 @@ static void place(const uint8_t *p, uint64_t *lba, uint64_t *count)
 {
     switch (p[0] >> 5) {
     case 0:
-        *lba = (uint64_t)(p[1] & 0x1f) << 16 | ld_be16(p + 2);
+        *lba = ld_be24(p + 1) & 0x1fffff;
         *count = p[4] != 0 ? p[4] : 256;
         break;
     case 4:
-        *lba = (uint64_t)ld_be32(p + 2) << 32 | ld_be32(p + 6);
+        *lba = ld_be64(p + 2);
         *count = ld_be32(p + 10);
         break;
     case 5:
@@ -178,7 +178,7 @@ static struct scsi_step unmap(struct scsi_lun *l)
 void scsi_range(const uint8_t *data, unsigned i, uint64_t *offset, uint64_t *bytes)
 {
     const uint8_t *p = data + RANGE_HEADER + i * RANGE;
-    uint64_t lba = (uint64_t)ld_be32(p) << 32 | ld_be32(p + 4);
+    uint64_t lba = ld_be64(p);
 
     *offset = lba * SCSI_BLOCK;
     *bytes = (uint64_t)ld_be32(p + 8) * SCSI_BLOCK;
@@ -199,7 +199,7 @@ static struct scsi_step unmap_taken(struct scsi_lun *l, uint32_t len)
     for (uint32_t i = 0; i < list / RANGE; i++) {
         const uint8_t *p = l->data + RANGE_HEADER + i * RANGE;
 
-        if (!inside(l, (uint64_t)ld_be32(p) << 32 | ld_be32(p + 4), ld_be32(p + 8)))
+        if (!inside(l, ld_be64(p), ld_be32(p + 8)))
             return scsi_illegal(ASC_LBA);
     }
     if (list < RANGE)

@@ -172,8 +172,7 @@ struct scsi_step scsi_capacity(struct scsi_lun *l, bool long_form)
         st_be32(p + 4, SCSI_BLOCK);
         return scsi_answer(8, 8);
     }
-    st_be32(p, (uint32_t)(last >> 32));
-    st_be32(p + 4, (uint32_t)last);
+    st_be64(p, last);
     st_be32(p + 8, SCSI_BLOCK);
     p[13] = (uint8_t)__builtin_ctz(l->id.physical / SCSI_BLOCK);
     p[14] = l->id.readonly ? 0 : 0x80; /* LBPME */
