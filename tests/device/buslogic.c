@@ -2,11 +2,14 @@
 /* The BT-958 as a driver sees it: registers, commands, mailboxes of both formats, CCBs, resets. */
 #include "test.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/bits.h"
 #include "buslogic_driver.h"
+#include "dev/chip/buslogic_chip.h"
 #include "dev/scsi/buslogic.h"
 #include "temp_disk.h"
 
@@ -293,6 +296,128 @@ static void full_boxes(void **state)
     assert_false(bld_take(&v->d, &r));
 }
 
+/* --- when there is nothing to do --- */
+
+struct rounds {
+    struct loop *loop;
+    uint64_t end; /* ns */
+    unsigned count;
+};
+
+static uint64_t now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void on_round(void *opaque, int64_t *timeout_ns)
+{
+    struct rounds *r = opaque;
+
+    if (timeout_ns == NULL)
+        return;
+    *timeout_ns = 10000000;
+    r->count++;
+    if (now() >= r->end)
+        loop_stop(r->loop);
+}
+
+/* The loop waits: it does not look again and again at what cannot go on. */
+static void expect_idle(struct env *v)
+{
+    struct rounds r = {.loop = v->s.loop, .end = now() + 50000000};
+
+    assert_int_equal(loop_add_prepare(r.loop, on_round, &r), 0);
+    loop_run(r.loop);
+    loop_remove_prepare(r.loop, on_round, &r);
+    assert_in_range(r.count, 1, 20);
+}
+
+/* The host takes no results: CCBs wait until there is room for theirs. */
+static void no_room(void **state)
+{
+    const unsigned most = 4 + BUSLOGIC_QUEUE;
+    struct env *v = *state;
+    struct bld_ccb c = COMMAND(3, 0, 0, 0x00);
+    struct bld_result r;
+
+    start(v, true);
+    for (unsigned i = 0; i < most + 2; i++) {
+        bld_submit(&v->d, &c);
+        suite_settle(&v->s);
+    }
+    expect_idle(v);
+    for (unsigned i = 0; i < most + 2; i++) {
+        if (!bld_take(&v->d, &r)) {
+            bld_write(&v->d, 0, 0x20);
+            suite_settle(&v->s);
+            assert_true(bld_take(&v->d, &r));
+        }
+        good(r);
+    }
+    assert_false(bld_take(&v->d, &r));
+}
+
+static void no_master(void **state)
+{
+    struct env *v = *state;
+    struct bld_ccb c = COMMAND(3, 0, 0, 0x00);
+    struct bld_result r;
+
+    start(v, true);
+    pci_config_write(v->s.pci, 0, DEVFN, PCI_REG_COMMAND, 2, PCI_CMD_IO | PCI_CMD_MEM);
+    bld_submit(&v->d, &c);
+    suite_settle(&v->s);
+    expect_idle(v);
+    assert_false(bld_take(&v->d, &r));
+    pci_config_write(v->s.pci, 0, DEVFN, PCI_REG_COMMAND, 2,
+                     PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER);
+    suite_settle(&v->s);
+    assert_true(bld_take(&v->d, &r));
+    good(r);
+}
+
+static void *loop_main(void *opaque)
+{
+    loop_run(opaque);
+    return NULL;
+}
+
+static void take_until(struct env *v, uint64_t end)
+{
+    struct bld_result r = {0};
+
+    while (!bld_take(&v->d, &r) && now() < end)
+        ;
+    good(r);
+}
+
+/* A command that comes while the card looks at empty mailboxes is not lost: the second one of a
+ * pair comes at any time after the first. Where the order is free it looks at all of them. */
+static void at_the_last_moment(void **state)
+{
+    struct env *v = *state;
+    struct bld_ccb c = COMMAND(3, 0, 0, 0x00);
+    uint64_t end = now() + 20000000000u;
+    pthread_t thread;
+
+    start(v, false);
+    bld_start(&v->d, false, 255);
+    assert_int_equal(pthread_create(&thread, NULL, loop_main, v->s.loop), 0);
+    for (unsigned i = 0; i < 4000; i++) {
+        bld_submit(&v->d, &c);
+        for (uint64_t from = now(); now() - from < i % 200 * 100;)
+            ;
+        bld_submit(&v->d, &c);
+        take_until(v, end);
+        take_until(v, end);
+    }
+    loop_stop(v->s.loop);
+    pthread_join(thread, NULL);
+}
+
 static void resets(void **state)
 {
     struct env *v = *state;
@@ -354,8 +479,17 @@ static void growth(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(probe),    TEST(commands),   TEST(wide_transfers), TEST(narrow_transfers),
-        TEST(failures), TEST(full_boxes), TEST(resets),         TEST(pauses),
+        TEST(probe),
+        TEST(commands),
+        TEST(wide_transfers),
+        TEST(narrow_transfers),
+        TEST(failures),
+        TEST(full_boxes),
+        TEST(no_room),
+        TEST(no_master),
+        TEST(at_the_last_moment),
+        TEST(resets),
+        TEST(pauses),
         TEST(growth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

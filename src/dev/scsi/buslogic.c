@@ -315,13 +315,22 @@ static void abort_ccb(struct request *r)
 
 /* --- outgoing mailboxes --- */
 
-/* Where the next box is, if there is room for what is in it. */
+/* For one more CCB or its result. Lock held. */
+static bool has_room(const struct buslogic *b)
+{
+    return b->chip.results + b->inflight < BUSLOGIC_QUEUE;
+}
+
+/* Where the next box is, if there is room for what is in it. The host's wish is taken before the
+ * box is looked at: what the host fills later it asks for again. */
 static bool next_box(struct buslogic *b, struct buslogic_chip *now)
 {
     bool any;
 
     lock_take(&b->lock);
-    any = b->chip.start && b->chip.results + b->inflight < BUSLOGIC_QUEUE;
+    any = b->chip.start && has_room(b);
+    if (any)
+        b->chip.start = false;
     now->epoch = b->chip.epoch;
     now->base = b->chip.base;
     now->boxes = b->chip.boxes;
@@ -352,7 +361,7 @@ static bool take_box(struct buslogic *b, struct buslogic_chip *now, struct buslo
     return false;
 }
 
-/* true: the box counts; it is one more in flight. */
+/* true: the box counts; it is one more in flight, and there may be others. */
 static bool box_taken(struct buslogic *b, const struct buslogic_chip *now, bool any)
 {
     struct buslogic_chip *c = &b->chip;
@@ -362,10 +371,9 @@ static bool box_taken(struct buslogic *b, const struct buslogic_chip *now, bool 
     counts = any && c->epoch == now->epoch;
     if (counts) {
         c->outgoing = now->outgoing;
+        c->start = true;
         b->inflight++;
         buslogic_raise_outgoing(c);
-    } else if (c->epoch == now->epoch) {
-        c->start = false;
     }
     lock_drop(&b->lock);
     return counts;
@@ -427,7 +435,8 @@ static void post(struct buslogic *b)
         b->posted = loop_post(b->cfg.loop, run, b) == 0; /* else the next command tries again */
 }
 
-/* What is done is told; what the host added meanwhile is taken. */
+/* What is done is told; boxes that are left are looked at once more, unless there is no room for
+ * them before the host has taken results, or the card may not read them. */
 static void settle(struct buslogic *b)
 {
     deliver(b);
@@ -435,7 +444,7 @@ static void settle(struct buslogic *b)
     b->inflight -= b->finished;
     b->finished = 0;
     b->running = false;
-    if (b->chip.start)
+    if (b->chip.start && has_room(b) && pci_func_master(&b->func))
         post(b);
     if (b->inflight == 0)
         pthread_cond_broadcast(&b->idle);
@@ -659,9 +668,16 @@ static const struct device_ops device_ops = {
     .state = &buslogic_state,
 };
 
+/* Boxes may have waited for the card to become a bus master. */
 static void config_written(void *opaque, unsigned reg, unsigned size, uint32_t value)
 {
-    take_irq(opaque);
+    struct buslogic *b = opaque;
+
+    take_irq(b);
+    lock_take(&b->lock);
+    if (b->chip.start)
+        post(b);
+    lock_drop(&b->lock);
 }
 
 static const struct pci_func_hooks hooks = {.config_written = config_written};
