@@ -391,7 +391,7 @@ static void nvme_destroy(void *self)
     pci_remove(&n->func);
     for (unsigned i = 0; i <= NVME_QUEUES; i++) {
         block_channel_close(n->queue[i].channel);
-        free(n->queue[i].requests);
+        freelist_finish(&n->queue[i].requests);
     }
     pci_func_finish(&n->func);
     pthread_cond_destroy(&n->idle);

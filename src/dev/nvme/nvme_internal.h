@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "base/bits.h"
+#include "base/freelist.h"
 #include "base/lock.h"
 #include "dev/nvme/nvme.h"
 
@@ -81,9 +82,9 @@ struct nvme;
 struct nvme_queue;
 
 struct nvme_request {
+    void *next_free;
     struct block_req io;
     struct nvme_queue *queue;
-    struct nvme_request *next; /* free list */
     uint16_t cid;
     struct nvme_range *ranges; /* of dataset management; NULL: none */
     unsigned range, range_count;
@@ -112,8 +113,8 @@ struct nvme_queue {
     struct nvme *n;
     unsigned id;
     struct block_channel *channel;
-    struct nvme_request *requests, *free; /* NVME_ENTRIES, made when they are needed first */
-    unsigned fresh, inflight;
+    struct freelist requests; /* NVME_ENTRIES, made when they are needed first */
+    unsigned inflight;
 };
 
 struct nvme {

@@ -10,23 +10,17 @@ enum { FUA = 1u << 30, DEALLOCATE = 1u << 25, DATASET_DEALLOCATE = 1u << 2 };
 
 static struct nvme_request *request_get(struct nvme_queue *q)
 {
-    struct nvme_request *r = q->free;
-
-    if (q->requests == NULL)
-        q->requests = calloc(NVME_ENTRIES, sizeof(*q->requests)); /* touched as they are used */
-    if (r != NULL)
-        q->free = r->next;
-    else if (q->requests != NULL && q->fresh < NVME_ENTRIES)
-        r = &q->requests[q->fresh++];
-    return r;
+    if (q->requests.things == NULL &&
+        freelist_init(&q->requests, NVME_ENTRIES, sizeof(struct nvme_request)) < 0)
+        return NULL;
+    return freelist_get(&q->requests);
 }
 
 static void request_put(struct nvme_request *r)
 {
     free(r->ranges);
     r->ranges = NULL;
-    r->next = r->queue->free;
-    r->queue->free = r;
+    freelist_put(&r->queue->requests, r);
 }
 
 static enum nvme_status status_of(enum block_op op, int result)

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "base/freelist.h"
 #include "dev/chip/buslogic_chip.h"
 
 #define BUDGET 256u /* boxes before others on the loop have their turn */
@@ -24,8 +25,8 @@
 struct buslogic;
 
 struct request {
+    void *next_free;
     struct buslogic *b;
-    struct request *next; /* free list */
     bool active;
     uint32_t epoch, at; /* where the CCB is */
     uint32_t len;       /* bytes of data that there is memory for */
@@ -39,11 +40,10 @@ struct request {
 struct buslogic {
     struct buslogic_config cfg;
     struct scsi_unit units[BUSLOGIC_TARGETS];
-    struct request *requests, *free; /* BUSLOGIC_QUEUE, touched as they are used; the loop's */
-    unsigned fresh;                  /* the loop's thread */
-    unsigned finished;               /* likewise: of those in flight */
-    uint32_t touched;                /* likewise: units with something to kick */
-    bool serving;                    /* likewise: `run` settles what ends meanwhile */
+    struct freelist requests; /* the loop's thread: struct request, BUSLOGIC_QUEUE of them */
+    unsigned finished;        /* likewise: of those in flight */
+    uint32_t touched;         /* likewise: units with something to kick */
+    bool serving;             /* likewise: `run` settles what ends meanwhile */
     pthread_cond_t idle;
     struct lock lock;
     unsigned inflight;    /* lock: CCBs whose result has not been delivered or queued */
@@ -139,23 +139,11 @@ static void deliver(struct buslogic *b)
 
 /* --- CCBs --- */
 
-static struct request *request_get(struct buslogic *b)
-{
-    struct request *r = b->free;
-
-    if (r != NULL)
-        b->free = r->next;
-    else if (b->fresh < BUSLOGIC_QUEUE)
-        r = &b->requests[b->fresh++];
-    return r;
-}
-
 static void request_put(struct request *r)
 {
     r->active = false;
-    r->next = r->b->free;
-    r->b->free = r;
     r->b->finished++;
+    freelist_put(&r->b->requests, r);
 }
 
 static bool is_current(struct buslogic *b, uint32_t epoch)
@@ -303,12 +291,14 @@ static void abort_ccb(struct request *r)
 {
     struct buslogic *b = r->b;
 
-    for (unsigned i = 0; i < b->fresh; i++)
-        if (b->requests[i].active && &b->requests[i] != r && b->requests[i].at == r->at &&
-            b->requests[i].scsi.unit != NULL) {
-            scsi_unit_drain(b->requests[i].scsi.unit);
+    for (unsigned i = 0; i < b->requests.fresh; i++) {
+        const struct request *other = freelist_at(&b->requests, i);
+
+        if (other->active && other != r && other->at == r->at && other->scsi.unit != NULL) {
+            scsi_unit_drain(other->scsi.unit);
             break;
         }
+    }
     add_result(b, r->epoch, (struct buslogic_result){r->at, 0, 0, BUSLOGIC_NOT_FOUND});
     request_put(r);
 }
@@ -382,7 +372,7 @@ static bool box_taken(struct buslogic *b, const struct buslogic_chip *now, bool 
 static void handle_box(struct buslogic *b, const struct buslogic_chip *now,
                        const struct buslogic_box *box)
 {
-    struct request *r = request_get(b);
+    struct request *r = freelist_get(&b->requests); /* there is room: next_box */
 
     r->b = b;
     r->active = true;
@@ -645,7 +635,7 @@ static void device_destroy(void *self)
         scsi_unit_finish(&b->units[i]);
     pthread_cond_destroy(&b->idle);
     lock_finish(&b->lock);
-    free(b->requests);
+    freelist_finish(&b->requests);
     free(b);
 }
 
@@ -714,16 +704,13 @@ static int init_pci(struct buslogic *b, struct err *e)
 int buslogic_create(const struct buslogic_config *cfg, struct device *out, struct err *e)
 {
     struct buslogic *b = calloc(1, sizeof(*b));
-    struct request *requests = calloc(BUSLOGIC_QUEUE, sizeof(*requests));
     int rc;
 
-    if (b == NULL || requests == NULL) {
+    if (b == NULL || freelist_init(&b->requests, BUSLOGIC_QUEUE, sizeof(struct request)) < 0) {
         free(b);
-        free(requests);
         return err_set(e, ENOMEM, "no memory for a SCSI adapter");
     }
     b->cfg = *cfg;
-    b->requests = requests;
     buslogic_init(&b->chip);
     lock_init(&b->lock, LOCK_DEVICE);
     pthread_cond_init(&b->idle, NULL);
@@ -731,7 +718,7 @@ int buslogic_create(const struct buslogic_config *cfg, struct device *out, struc
     if (rc < 0) {
         pthread_cond_destroy(&b->idle);
         lock_finish(&b->lock);
-        free(requests);
+        freelist_finish(&b->requests);
         free(b);
         return rc;
     }

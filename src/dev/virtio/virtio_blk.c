@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/freelist.h"
+
 #define QUEUE_SIZE 256
 #define BUDGET (4 * QUEUE_SIZE) /* requests before others on the loop have their turn */
 #define SEG_MAX 254
@@ -80,10 +82,10 @@ struct blk_space {
 struct blk_queue;
 
 struct blk_request {
+    void *next_free;
     struct virtq_req vr;
     struct block_req io;
     struct blk_queue *queue;
-    struct blk_request *next; /* free list */
     uint8_t *status;
     gpa_t status_gpa;
     uint32_t written; /* bytes of the in part, the status included */
@@ -98,10 +100,8 @@ struct blk_queue {
     struct virtio_blk *blk;
     struct virtq *vq;
     struct block_channel *channel;
-    struct blk_request *requests; /* QUEUE_SIZE */
-    struct blk_request *free;
-    unsigned fresh;    /* requests[fresh] and later were never used */
-    unsigned inflight; /* submitted to the channel */
+    struct freelist requests; /* struct blk_request, QUEUE_SIZE of them */
+    unsigned inflight;        /* submitted to the channel */
 };
 
 struct virtio_blk {
@@ -120,11 +120,7 @@ struct virtio_blk {
 
 static struct blk_request *request_get(struct blk_queue *q)
 {
-    struct blk_request *r = q->free;
-    if (r != NULL)
-        q->free = r->next;
-    else if (q->fresh < QUEUE_SIZE)
-        r = &q->requests[q->fresh++];
+    struct blk_request *r = freelist_get(&q->requests);
     if (r != NULL) {
         r->queue = q;
         r->vr.iov = r->iov;
@@ -136,8 +132,7 @@ static struct blk_request *request_get(struct blk_queue *q)
 
 static void request_put(struct blk_request *r)
 {
-    r->next = r->queue->free;
-    r->queue->free = r;
+    freelist_put(&r->queue->requests, r);
 }
 
 /* Status, used element; the driver sees them with the next commit. */
@@ -433,10 +428,9 @@ static int queue_open(struct virtio_blk *b, unsigned i, struct loop *loop)
     struct blk_queue *q = &b->queues[i];
     q->blk = b;
     q->vq = &b->vdev.queues[i];
-    q->requests = calloc(QUEUE_SIZE, sizeof(*q->requests)); /* touched as far as it is used */
-    if (q->requests == NULL)
-        return -ENOMEM;
-    int r = virtio_queue_loop(&b->vdev, i, loop);
+    int r = freelist_init(&q->requests, QUEUE_SIZE, sizeof(struct blk_request));
+    if (r == 0)
+        r = virtio_queue_loop(&b->vdev, i, loop);
     return r < 0 ? r : block_channel_open(b->backend, loop, batch_end, q, &q->channel);
 }
 
@@ -444,7 +438,7 @@ static void queues_close(struct virtio_blk *b)
 {
     for (unsigned i = 0; i < b->queue_count; i++) {
         block_channel_close(b->queues[i].channel);
-        free(b->queues[i].requests);
+        freelist_finish(&b->queues[i].requests);
     }
 }
 

@@ -34,12 +34,8 @@ struct vscsi_space {
 
 static struct vscsi_request *request_get(struct vscsi_queue *q)
 {
-    struct vscsi_request *r = q->free;
+    struct vscsi_request *r = freelist_get(&q->requests);
 
-    if (r != NULL)
-        q->free = r->next;
-    else if (q->fresh < VSCSI_QUEUE_SIZE)
-        r = &q->requests[q->fresh++];
     if (r != NULL) {
         r->queue = q;
         r->vr.iov = r->iov;
@@ -52,8 +48,7 @@ static struct vscsi_request *request_get(struct vscsi_queue *q)
 static void request_put(struct vscsi_request *r)
 {
     r->active = false;
-    r->next = r->queue->free;
-    r->queue->free = r;
+    freelist_put(&r->queue->requests, r);
 }
 
 static bool is_in(const struct scsi_request *c)
@@ -424,7 +419,7 @@ static void free_parts(struct virtio_scsi *s)
     for (unsigned i = 0; i < VIRTIO_SCSI_TARGETS; i++)
         scsi_unit_finish(&s->units[i]);
     for (unsigned i = 0; i < s->queue_count; i++)
-        free(s->queues[i].requests);
+        freelist_finish(&s->queues[i].requests);
     virtio_dev_finish(&s->vdev);
     lock_finish(&s->lock);
     free(s);
@@ -465,16 +460,16 @@ static const struct device_ops device_ops = {
 
 static int init_queues(struct virtio_scsi *s)
 {
-    for (unsigned i = 0; i < s->queue_count; i++) {
+    int rc = 0;
+
+    for (unsigned i = 0; i < s->queue_count && rc == 0; i++) {
         struct vscsi_queue *q = &s->queues[i];
 
         q->s = s;
         q->vq = &s->vdev.queues[VSCSI_REQUESTS + i];
-        q->requests = calloc(VSCSI_QUEUE_SIZE, sizeof(*q->requests));
-        if (q->requests == NULL)
-            return -ENOMEM;
+        rc = freelist_init(&q->requests, VSCSI_QUEUE_SIZE, sizeof(struct vscsi_request));
     }
-    return 0;
+    return rc;
 }
 
 int virtio_scsi_create(const struct virtio_scsi_config *cfg, struct device *out, struct err *e)

@@ -30,8 +30,8 @@ enum { REASON_RESCAN = 1, REASON_REMOVED = 2, REASON_CAPACITY = 0x2a | 0x09 << 8
 static bool has_task(const struct virtio_scsi *s, unsigned target, const uint64_t *tag)
 {
     for (unsigned i = 0; i < s->queue_count; i++)
-        for (unsigned k = 0; k < s->queues[i].fresh; k++) {
-            const struct vscsi_request *r = &s->queues[i].requests[k];
+        for (unsigned k = 0; k < s->queues[i].requests.fresh; k++) {
+            const struct vscsi_request *r = freelist_at(&s->queues[i].requests, k);
 
             if (r->active && r->target == target && (tag == NULL || r->tag == *tag))
                 return true;

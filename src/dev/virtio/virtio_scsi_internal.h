@@ -10,6 +10,7 @@
 #ifndef DOPPEL_DEV_VIRTIO_VIRTIO_SCSI_INTERNAL_H
 #define DOPPEL_DEV_VIRTIO_VIRTIO_SCSI_INTERNAL_H
 
+#include "base/freelist.h"
 #include "dev/virtio/virtio_scsi.h"
 
 #define VSCSI_QUEUE_SIZE 128u
@@ -36,10 +37,10 @@ enum vscsi_news { VSCSI_REMOVED = 1, VSCSI_ADDED = 2, VSCSI_GROWN = 4 };
 struct vscsi_queue;
 
 struct vscsi_request {
+    void *next_free;
     struct virtq_req vr;
     struct vscsi_queue *queue;
-    struct vscsi_request *next; /* free list */
-    bool active;                /* popped, not pushed */
+    bool active; /* popped, not pushed */
     uint8_t target;
     uint64_t tag;
     uint32_t answer; /* bytes of the response, with room for sense data */
@@ -52,9 +53,8 @@ struct vscsi_request {
 struct vscsi_queue {
     struct virtio_scsi *s;
     struct virtq *vq;
-    struct vscsi_request *requests, *free; /* VSCSI_QUEUE_SIZE, touched as they are used */
-    unsigned fresh;                        /* requests[fresh] and later were never used */
-    bool staged;                           /* pushed, not committed */
+    struct freelist requests; /* struct vscsi_request, VSCSI_QUEUE_SIZE of them */
+    bool staged;              /* pushed, not committed */
 };
 
 struct virtio_scsi {
