@@ -90,16 +90,27 @@ void buslogic_raise_outgoing(struct buslogic_chip *c); /* an outgoing box is fre
 void buslogic_raise_incoming(struct buslogic_chip *c); /* an incoming box is filled */
 bool buslogic_asserted(const struct buslogic_chip *c); /* the interrupt line */
 
-/* Mailboxes: where they are, how large, what they say. */
-unsigned buslogic_box_size(const struct buslogic_chip *c);
-uint32_t buslogic_box_at(const struct buslogic_chip *c, bool incoming, unsigned i);
+/* Mailboxes of one direction at one moment, and how what they name is to be read. */
+struct buslogic_mail {
+    uint32_t epoch;
+    uint32_t at;   /* of the first box */
+    uint8_t boxes; /* 0: there are none */
+    uint8_t next;
+    bool wide, wide_luns, strict;
+};
+struct buslogic_mail buslogic_mail(const struct buslogic_chip *c, bool incoming);
+
+/* Mailboxes: where the next one is, how large they are, what they say. */
+unsigned buslogic_box_size(const struct buslogic_mail *m);
+uint32_t buslogic_box_at(const struct buslogic_mail *m);
+void buslogic_box_pass(struct buslogic_mail *m); /* the one behind it is the next */
 struct buslogic_box {
     uint32_t ccb;
     uint8_t action;       /* enum buslogic_outgoing, or of an incoming box its code */
     unsigned action_byte; /* where in the box */
 };
-struct buslogic_box buslogic_box(const struct buslogic_chip *c, const uint8_t *p);
-void buslogic_box_fill(const struct buslogic_chip *c, uint8_t *p, const struct buslogic_result *r);
+struct buslogic_box buslogic_box(const struct buslogic_mail *m, const uint8_t *p);
+void buslogic_box_fill(const struct buslogic_mail *m, uint8_t *p, const struct buslogic_result *r);
 
 enum buslogic_direction { BUSLOGIC_BY_COMMAND, BUSLOGIC_IN, BUSLOGIC_OUT, BUSLOGIC_NO_DATA };
 
@@ -116,15 +127,15 @@ struct buslogic_ccb {
 };
 /* A CCB of BUSLOGIC_CCB bytes, which lies at `at`. An opcode that is none: neither reset nor a
  * command, buslogic_is_valid says so. */
-struct buslogic_ccb buslogic_ccb(const struct buslogic_chip *c, const uint8_t *p, uint32_t at);
+struct buslogic_ccb buslogic_ccb(const struct buslogic_mail *m, const uint8_t *p, uint32_t at);
 bool buslogic_is_valid(const struct buslogic_ccb *b);
 /* Where in a CCB both bytes of status are, and how its data length (which becomes the residual) is
  * written: `bytes` of them at offset 4. */
 #define BUSLOGIC_CCB_STATUS 14u
 #define BUSLOGIC_CCB_LENGTH 4u
-unsigned buslogic_put_length(const struct buslogic_chip *c, uint8_t p[4], uint32_t len);
+unsigned buslogic_put_length(const struct buslogic_mail *m, uint8_t p[4], uint32_t len);
 /* An entry of a list of segments. */
-unsigned buslogic_segment_size(const struct buslogic_chip *c);
-void buslogic_segment(const struct buslogic_chip *c, const uint8_t *p, uint32_t *at, uint32_t *len);
+unsigned buslogic_segment_size(const struct buslogic_mail *m);
+void buslogic_segment(const struct buslogic_mail *m, const uint8_t *p, uint32_t *at, uint32_t *len);
 
 #endif

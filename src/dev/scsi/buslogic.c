@@ -28,9 +28,9 @@ struct request {
     void *next_free;
     struct buslogic *b;
     bool active;
-    uint32_t epoch, at; /* where the CCB is */
-    uint32_t len;       /* bytes of data that there is memory for */
-    bool wide;          /* the CCB's addresses have 32 bits */
+    struct buslogic_mail mail; /* what the CCB came by */
+    uint32_t at;               /* where it is */
+    uint32_t len;              /* bytes of data that there is memory for */
     struct buslogic_ccb ccb;
     struct scsi_request scsi;
     struct iovec iov[BUSLOGIC_SEGMENTS];
@@ -73,41 +73,38 @@ static void add_result(struct buslogic *b, uint32_t epoch, struct buslogic_resul
 }
 
 /* The next result and the box for it; false: there is none. */
-static bool next_result(struct buslogic *b, struct buslogic_chip *now, struct buslogic_result *r)
+static bool next_result(struct buslogic *b, struct buslogic_mail *now, struct buslogic_result *r)
 {
     bool any;
 
     lock_take(&b->lock);
     any = b->chip.results != 0 && b->chip.boxes != 0;
     *r = b->chip.result[0];
-    now->epoch = b->chip.epoch;
-    now->base = b->chip.base;
-    now->boxes = b->chip.boxes;
-    now->wide_boxes = b->chip.wide_boxes;
-    now->incoming = b->chip.incoming;
+    *now = buslogic_mail(&b->chip, true);
     lock_drop(&b->lock);
     return any;
 }
 
-static void result_delivered(struct buslogic *b, uint32_t epoch)
+static void result_delivered(struct buslogic *b, struct buslogic_mail *now)
 {
     struct buslogic_chip *c = &b->chip;
 
+    buslogic_box_pass(now);
     lock_take(&b->lock);
-    if (epoch == c->epoch) {
+    if (now->epoch == c->epoch) {
         c->results--;
         memmove(c->result, c->result + 1, c->results * sizeof(c->result[0]));
-        c->incoming = (uint8_t)((c->incoming + 1) % c->boxes);
+        c->incoming = now->next;
         buslogic_raise_incoming(c);
     }
     lock_drop(&b->lock);
 }
 
 /* A box's code comes last: the host looks at it first. */
-static bool fill_box(struct buslogic *b, const struct buslogic_chip *now,
+static bool fill_box(struct buslogic *b, const struct buslogic_mail *now,
                      const struct buslogic_result *r)
 {
-    uint32_t at = buslogic_box_at(now, true, now->incoming);
+    uint32_t at = buslogic_box_at(now);
     uint8_t p[BUSLOGIC_BOX_MAX];
     unsigned size = buslogic_box_size(now);
     struct buslogic_box box;
@@ -130,11 +127,11 @@ static bool fill_box(struct buslogic *b, const struct buslogic_chip *now,
 
 static void deliver(struct buslogic *b)
 {
-    struct buslogic_chip *now = &(struct buslogic_chip){0};
+    struct buslogic_mail now;
     struct buslogic_result r;
 
-    while (next_result(b, now, &r) && fill_box(b, now, &r))
-        result_delivered(b, now->epoch);
+    while (next_result(b, &now, &r) && fill_box(b, &now, &r))
+        result_delivered(b, &now);
 }
 
 /* --- CCBs --- */
@@ -163,10 +160,10 @@ static void finish(struct request *r, uint8_t adapter, uint8_t target)
     const uint8_t status[2] = {adapter, target};
     bool good = adapter == BUSLOGIC_NORMAL && target == SCSI_GOOD;
 
-    if (is_current(b, r->epoch))
+    if (is_current(b, r->mail.epoch))
         (void)!ram_write(b->cfg.ram, (gpa_t)r->at + BUSLOGIC_CCB_STATUS, status, 2);
     add_result(
-        b, r->epoch,
+        b, r->mail.epoch,
         (struct buslogic_result){r->at, adapter, target, good ? BUSLOGIC_GOOD : BUSLOGIC_ERROR});
     request_put(r);
 }
@@ -182,9 +179,8 @@ static void put_sense(struct request *r)
 
 static void put_residual(struct request *r)
 {
-    struct buslogic_chip form = {.wide_boxes = r->wide};
     uint8_t p[4];
-    unsigned n = buslogic_put_length(&form, p, r->len - (uint32_t)r->scsi.moved);
+    unsigned n = buslogic_put_length(&r->mail, p, r->len - (uint32_t)r->scsi.moved);
 
     (void)!ram_write(r->b->cfg.ram, (gpa_t)r->at + BUSLOGIC_CCB_LENGTH, p, n);
 }
@@ -194,7 +190,7 @@ static void on_done(struct scsi_request *s)
     struct request *r = s->opaque;
     bool misfit = s->wanted > r->len || (!r->ccb.residual && s->moved < r->len);
 
-    if (is_current(r->b, r->epoch)) {
+    if (is_current(r->b, r->mail.epoch)) {
         put_sense(r);
         if (r->ccb.residual)
             put_residual(r);
@@ -205,10 +201,9 @@ static void on_done(struct scsi_request *s)
 /* The memory that a CCB names; false: it is none, or too many pieces. */
 static bool find_memory(struct request *r, struct scsi_buffer *m)
 {
-    struct buslogic_chip form = {.wide_boxes = r->wide};
     struct ram *ram = r->b->cfg.ram;
     bool write = r->ccb.direction != BUSLOGIC_OUT;
-    unsigned size = buslogic_segment_size(&form);
+    unsigned size = buslogic_segment_size(&r->mail);
 
     *m = (struct scsi_buffer){.iov = r->iov, .gpa = r->gpa};
     if (r->ccb.direction == BUSLOGIC_NO_DATA)
@@ -221,7 +216,7 @@ static bool find_memory(struct request *r, struct scsi_buffer *m)
 
         if (ram_read(ram, (gpa_t)r->ccb.data + (gpa_t)i * size, p, size) < 0)
             return false;
-        buslogic_segment(&form, p, &at, &len);
+        buslogic_segment(&r->mail, p, &at, &len);
         if (!scsi_buffer_add(m, BUSLOGIC_SEGMENTS, ram, at, len, write))
             return false;
     }
@@ -265,7 +260,7 @@ static void reset_target(struct request *r)
     finish(r, BUSLOGIC_NORMAL, SCSI_GOOD);
 }
 
-static void take_ccb(struct request *r, const struct buslogic_chip *now)
+static void take_ccb(struct request *r)
 {
     struct buslogic *b = r->b;
     uint8_t p[BUSLOGIC_CCB];
@@ -274,7 +269,7 @@ static void take_ccb(struct request *r, const struct buslogic_chip *now)
         finish(r, BUSLOGIC_BAD_PARAMETER, SCSI_GOOD);
         return;
     }
-    r->ccb = buslogic_ccb(now, p, r->at);
+    r->ccb = buslogic_ccb(&r->mail, p, r->at);
     if (!buslogic_is_valid(&r->ccb))
         finish(r, BUSLOGIC_BAD_OPCODE, SCSI_GOOD);
     else if (r->ccb.target >= BUSLOGIC_TARGETS || !scsi_unit_present(&b->units[r->ccb.target]))
@@ -299,7 +294,7 @@ static void abort_ccb(struct request *r)
             break;
         }
     }
-    add_result(b, r->epoch, (struct buslogic_result){r->at, 0, 0, BUSLOGIC_NOT_FOUND});
+    add_result(b, r->mail.epoch, (struct buslogic_result){r->at, 0, 0, BUSLOGIC_NOT_FOUND});
     request_put(r);
 }
 
@@ -313,7 +308,7 @@ static bool has_room(const struct buslogic *b)
 
 /* Where the next box is, if there is room for what is in it. The host's wish is taken before the
  * box is looked at: what the host fills later it asks for again. */
-static bool next_box(struct buslogic *b, struct buslogic_chip *now)
+static bool next_box(struct buslogic *b, struct buslogic_mail *now)
 {
     bool any;
 
@@ -321,28 +316,22 @@ static bool next_box(struct buslogic *b, struct buslogic_chip *now)
     any = b->chip.start && has_room(b);
     if (any)
         b->chip.start = false;
-    now->epoch = b->chip.epoch;
-    now->base = b->chip.base;
-    now->boxes = b->chip.boxes;
-    now->wide_boxes = b->chip.wide_boxes;
-    now->wide_luns = b->chip.wide_luns;
-    now->strict = b->chip.strict;
-    now->outgoing = b->chip.outgoing;
+    *now = buslogic_mail(&b->chip, false);
     lock_drop(&b->lock);
     return any;
 }
 
 /* The next box with something in it is taken; strictly there is one that may be. */
-static bool take_box(struct buslogic *b, struct buslogic_chip *now, struct buslogic_box *box)
+static bool take_box(struct buslogic *b, struct buslogic_mail *now, struct buslogic_box *box)
 {
     for (unsigned i = 0; i < (now->strict ? 1u : now->boxes); i++) {
-        uint32_t at = buslogic_box_at(now, false, now->outgoing);
+        uint32_t at = buslogic_box_at(now);
         uint8_t p[BUSLOGIC_BOX_MAX], none = BUSLOGIC_FREE;
 
         if (ram_read(b->cfg.ram, at, p, buslogic_box_size(now)) < 0)
             return false;
         *box = buslogic_box(now, p);
-        now->outgoing = (uint8_t)((now->outgoing + 1) % now->boxes);
+        buslogic_box_pass(now);
         if (box->action == BUSLOGIC_FREE)
             continue;
         (void)!ram_write(b->cfg.ram, at + box->action_byte, &none, 1);
@@ -352,7 +341,7 @@ static bool take_box(struct buslogic *b, struct buslogic_chip *now, struct buslo
 }
 
 /* true: the box counts; it is one more in flight, and there may be others. */
-static bool box_taken(struct buslogic *b, const struct buslogic_chip *now, bool any)
+static bool box_taken(struct buslogic *b, const struct buslogic_mail *now, bool any)
 {
     struct buslogic_chip *c = &b->chip;
     bool counts;
@@ -360,7 +349,7 @@ static bool box_taken(struct buslogic *b, const struct buslogic_chip *now, bool 
     lock_take(&b->lock);
     counts = any && c->epoch == now->epoch;
     if (counts) {
-        c->outgoing = now->outgoing;
+        c->outgoing = now->next;
         c->start = true;
         b->inflight++;
         buslogic_raise_outgoing(c);
@@ -369,19 +358,18 @@ static bool box_taken(struct buslogic *b, const struct buslogic_chip *now, bool 
     return counts;
 }
 
-static void handle_box(struct buslogic *b, const struct buslogic_chip *now,
+static void handle_box(struct buslogic *b, const struct buslogic_mail *now,
                        const struct buslogic_box *box)
 {
     struct request *r = freelist_get(&b->requests); /* there is room: next_box */
 
     r->b = b;
     r->active = true;
-    r->epoch = now->epoch;
+    r->mail = *now;
     r->at = box->ccb;
-    r->wide = now->wide_boxes;
     r->scsi.unit = NULL;
     if (box->action == BUSLOGIC_START)
-        take_ccb(r, now);
+        take_ccb(r);
     else if (box->action == BUSLOGIC_ABORT)
         abort_ccb(r);
     else
@@ -390,12 +378,12 @@ static void handle_box(struct buslogic *b, const struct buslogic_chip *now,
 
 static bool serve_box(struct buslogic *b)
 {
-    struct buslogic_chip *now = &(struct buslogic_chip){0};
+    struct buslogic_mail now;
     struct buslogic_box box;
 
-    if (!next_box(b, now) || !box_taken(b, now, take_box(b, now, &box)))
+    if (!next_box(b, &now) || !box_taken(b, &now, take_box(b, &now, &box)))
         return false;
-    handle_box(b, now, &box);
+    handle_box(b, &now, &box);
     return true;
 }
 
