@@ -2,6 +2,7 @@
 /* The BT-958 as a driver sees it: registers, commands, mailboxes of both formats, CCBs, resets. */
 #include "test.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -474,6 +475,31 @@ static void growth(void **state)
     assert_int_equal(ld_be32(mem + DATA), 2 * DISK_SIZE / 512 - 1);
 }
 
+/* Heads and sectors are those of the size at the last reset. */
+static void geometry(void **state)
+{
+    struct env *v = *state;
+
+    assert_int_equal(bld_read(&v->d, 3), 0x81);
+    assert_int_equal(block_grow(v->disk, UINT64_C(3) << 29, NULL), 0);
+    buslogic_resized(v->dev.self, v->disk);
+    assert_int_equal(bld_read(&v->d, 3), 0x81);
+    v->dev.ops->reset(v->dev.self);
+    bld_find(&v->d, &v->s, DEVFN);
+    assert_int_equal(bld_read(&v->d, 3), 0x82);
+}
+
+/* A state from elsewhere that would have the card look at mailboxes of which there are none. */
+static void no_mailboxes(void **state)
+{
+    struct buslogic_chip c;
+
+    buslogic_init(&c);
+    assert_int_equal(buslogic_chip_state.validate(&c, NULL), 0);
+    c.start = true;
+    assert_int_equal(buslogic_chip_state.validate(&c, NULL), -EINVAL);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -491,6 +517,8 @@ int main(void)
         TEST(resets),
         TEST(pauses),
         TEST(growth),
+        TEST(geometry),
+        TEST(no_mailboxes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,6 +92,8 @@ static int validate(const void *object, struct err *e)
     if (c->reply_at > c->reply_len || c->taken > c->parameters ||
         (c->busy && c->reply_at == c->reply_len && c->taken == c->parameters))
         return err_set(e, EINVAL, "buslogic: a command that has all it waits for");
+    if (c->boxes == 0 && c->start)
+        return err_set(e, EINVAL, "buslogic: no mailboxes to look at");
     if (c->boxes != 0 && (c->outgoing >= c->boxes || c->incoming >= c->boxes))
         return err_set(e, EINVAL, "buslogic: a mailbox that is not there");
     return 0;

@@ -496,6 +496,15 @@ static void ejected(void *opaque, struct scsi_unit *u)
         b->cfg.ejected(b->cfg.opaque, u);
 }
 
+/* For the geometry that the card tells: the disks are as large as the guest finds them. */
+static void measure(struct buslogic *b)
+{
+    lock_take(&b->lock);
+    for (unsigned i = 0; i < 2; i++)
+        b->chip.drive_blocks[i] = b->luns[i].blocks;
+    lock_drop(&b->lock);
+}
+
 int buslogic_add(void *self, unsigned target, enum scsi_kind kind, struct block_backend *backend,
                  struct err *e)
 {
@@ -512,8 +521,7 @@ int buslogic_add(void *self, unsigned target, enum scsi_kind kind, struct block_
     if (rc < 0)
         return rc;
     b->chip.targets |= (uint16_t)(1u << target);
-    if (target < 2)
-        b->chip.drive_blocks[target] = b->luns[target].blocks;
+    measure(b);
     return 0;
 }
 
@@ -580,6 +588,7 @@ static void device_reset(void *self)
     for (unsigned i = 0; i < BUSLOGIC_TARGETS; i++)
         if (scsi_unit_present(&b->units[i]))
             scsi_unit_reset(&b->units[i]);
+    measure(b);
     lock_take(&b->lock);
     buslogic_reset(&b->chip);
     b->paused = paused;
