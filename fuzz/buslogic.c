@@ -71,11 +71,7 @@ static void step(struct fuzz_device *f, struct bld *d, struct fuzz_input *in)
         fuzz_access(f, in);
         break;
     case 6:
-        suite_settle(&f->env);
-        if (what >> 3 == 1) {
-            suite_pause(&f->dev);
-            suite_resume(&f->dev);
-        }
+        fuzz_wait(f, what >> 3 == 1);
         break;
     default:
         bld_start(d, (what >> 3 & 1) != 0, (what >> 4) + 1u);

@@ -61,3 +61,12 @@ void fuzz_access(struct fuzz_device *d, struct fuzz_input *in)
     else
         bus_read(bus, addr, size);
 }
+
+void fuzz_wait(struct fuzz_device *d, bool pause)
+{
+    suite_settle(&d->env);
+    if (pause) {
+        suite_pause(&d->dev);
+        suite_resume(&d->dev);
+    }
+}

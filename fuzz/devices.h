@@ -23,5 +23,7 @@ struct fuzz_device *fuzz_device_named(const char *name);
 void fuzz_poke(struct fuzz_device *d, struct fuzz_input *in, uint32_t gpa, unsigned max);
 /* One access to one of the class's ranges, as the input says. */
 void fuzz_access(struct fuzz_device *d, struct fuzz_input *in);
+/* Lets everything happen that was posted; may then pause the device and let it go on. */
+void fuzz_wait(struct fuzz_device *d, bool pause);
 
 #endif

@@ -85,11 +85,7 @@ static void step(struct fuzz_device *f, struct nvd *d, struct fuzz_input *in)
         fuzz_access(f, in);
         break;
     case 6:
-        suite_settle(&f->env);
-        if (what >> 3 == 1) {
-            suite_pause(&f->dev);
-            suite_resume(&f->dev);
-        }
+        fuzz_wait(f, what >> 3 == 1);
         break;
     default:
         (void)nvd_take(d, (what >> 3) % 3, &e);

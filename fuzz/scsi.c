@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * SCSI adapters with commands that no driver sends: the input is a row of commands with any CDB,
- * of whatever sizes of data, in any queue, of task management, of changes of the medium, of
+ * The virtio SCSI host with commands that no driver sends: the input is a row of commands with any
+ * CDB, of whatever sizes of data, in any queue, of task management, of changes of the medium, of
  * register accesses and pauses.
  */
 #include "devices.h"
@@ -147,11 +147,7 @@ static void step(struct driver *d)
         fuzz_access(d->f, d->in);
         break;
     default:
-        suite_settle(&d->f->env);
-        if (what >> 3 == 1) {
-            suite_pause(&d->f->dev);
-            suite_resume(&d->f->dev);
-        }
+        fuzz_wait(d->f, what >> 3 == 1);
         break;
     }
 }

@@ -14,29 +14,9 @@
 #define DEVFN PCI_DEVFN(3, 0)
 #define DISK_SIZE (256 << 10)
 
-struct extra {
-    struct block_backend *disk, *cd;
-};
-
-static struct extra *make_drives(struct suite_env *env)
-{
-    struct extra *x = calloc(1, sizeof(*x));
-
-    if (x == NULL)
-        abort();
-    x->disk = temp_disk(DISK_SIZE);
-    x->cd = temp_disk(DISK_SIZE);
-    env->extra = x;
-    return x;
-}
-
 static void finish(struct suite_env *env)
 {
-    struct extra *x = env->extra;
-
-    block_close(x->disk);
-    block_close(x->cd);
-    free(x);
+    temp_drives_close(env->extra);
 }
 
 static void on_eject(void *opaque, const struct scsi_unit *u)
@@ -53,7 +33,7 @@ static void on_eject(void *opaque, const struct scsi_unit *u)
 
 static int create_virtio(struct suite_env *env, struct device *dev)
 {
-    struct extra *x = make_drives(env);
+    struct temp_drives *x = temp_drives(DISK_SIZE);
     const struct virtio_scsi_config cfg = {
         .place = {.bus = suite_pci(env), .devfn = DEVFN, .ram = env->ram, .loop = env->loop},
         .queues = 2,
@@ -61,6 +41,7 @@ static int create_virtio(struct suite_env *env, struct device *dev)
         .opaque = env};
     int rc = virtio_scsi_create(&cfg, dev, NULL);
 
+    env->extra = x;
     if (rc == 0)
         rc = virtio_scsi_add(dev->self, 0, SCSI_DISK, x->disk, NULL);
     return rc == 0 ? virtio_scsi_add(dev->self, 1, SCSI_CDROM, x->cd, NULL) : rc;
@@ -115,7 +96,7 @@ static void busy_virtio(struct suite_env *env, struct device *dev)
     drv_ok(&d);
     for (unsigned q = 4; q-- > 0;)
         drv_kick(&d, q);
-    virtio_scsi_resized(dev->self, ((struct extra *)env->extra)->disk);
+    virtio_scsi_resized(dev->self, ((struct temp_drives *)env->extra)->disk);
 }
 
 const struct suite_class suite_virtio_scsi = {
@@ -133,7 +114,7 @@ const struct suite_class suite_virtio_scsi = {
 
 static int create_buslogic(struct suite_env *env, struct device *dev)
 {
-    struct extra *x = make_drives(env);
+    struct temp_drives *x = temp_drives(DISK_SIZE);
     const struct buslogic_config cfg = {.bus = suite_pci(env),
                                         .devfn = DEVFN,
                                         .ram = env->ram,
@@ -142,6 +123,7 @@ static int create_buslogic(struct suite_env *env, struct device *dev)
                                         .opaque = env};
     int rc = buslogic_create(&cfg, dev, NULL);
 
+    env->extra = x;
     if (rc == 0)
         rc = buslogic_add(dev->self, 0, SCSI_DISK, x->disk, NULL);
     return rc == 0 ? buslogic_add(dev->self, 1, SCSI_CDROM, x->cd, NULL) : rc;

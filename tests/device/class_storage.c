@@ -14,29 +14,9 @@
 #define BUFFER 0x10000u
 #define DISK_SIZE (256 << 10)
 
-struct extra {
-    struct block_backend *disk, *cd;
-};
-
-static struct extra *make_drives(struct suite_env *env)
-{
-    struct extra *x = calloc(1, sizeof(*x));
-
-    if (x == NULL)
-        abort();
-    x->disk = temp_disk(DISK_SIZE);
-    x->cd = temp_disk(DISK_SIZE);
-    env->extra = x;
-    return x;
-}
-
 static void finish(struct suite_env *env)
 {
-    struct extra *x = env->extra;
-
-    block_close(x->disk);
-    block_close(x->cd);
-    free(x);
+    temp_drives_close(env->extra);
 }
 
 static void on_eject(void *opaque, const struct ata_unit *u)
@@ -48,7 +28,7 @@ static void on_eject(void *opaque, const struct ata_unit *u)
 
 static int create_ide(struct suite_env *env, struct device *dev)
 {
-    struct extra *x = make_drives(env);
+    struct temp_drives *x = temp_drives(DISK_SIZE);
     const struct ide_config cfg = {.bus = suite_pci(env),
                                    .devfn = DEVFN,
                                    .ports = env->ports,
@@ -59,6 +39,7 @@ static int create_ide(struct suite_env *env, struct device *dev)
                                    .opaque = env};
     int rc = ide_create(&cfg, dev, NULL);
 
+    env->extra = x;
     if (rc == 0)
         rc = ide_add(dev, 0, ATA_DISK, x->disk, NULL);
     return rc == 0 ? ide_add(dev, 2, ATA_CDROM, x->cd, NULL) : rc;
@@ -103,7 +84,7 @@ const struct suite_class suite_ide = {
 
 static int create_ahci(struct suite_env *env, struct device *dev)
 {
-    struct extra *x = make_drives(env);
+    struct temp_drives *x = temp_drives(DISK_SIZE);
     const struct ahci_config cfg = {.bus = suite_pci(env),
                                     .devfn = DEVFN,
                                     .ram = env->ram,
@@ -112,6 +93,7 @@ static int create_ahci(struct suite_env *env, struct device *dev)
                                     .opaque = env};
     int rc = ahci_create(&cfg, dev, NULL);
 
+    env->extra = x;
     if (rc == 0)
         rc = ahci_add(dev, 0, ATA_DISK, x->disk, NULL);
     return rc == 0 ? ahci_add(dev, 1, ATA_CDROM, x->cd, NULL) : rc;

@@ -18,3 +18,20 @@ struct block_backend *temp_disk(uint64_t size)
     unlink(path);
     return b;
 }
+
+struct temp_drives *temp_drives(uint64_t size)
+{
+    struct temp_drives *d = malloc(sizeof(*d));
+
+    if (d == NULL)
+        abort();
+    *d = (struct temp_drives){temp_disk(size), temp_disk(size)};
+    return d;
+}
+
+void temp_drives_close(struct temp_drives *d)
+{
+    block_close(d->disk);
+    block_close(d->cd);
+    free(d);
+}

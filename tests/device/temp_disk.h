@@ -7,4 +7,11 @@
 /* An empty disk whose file has no name any more. */
 struct block_backend *temp_disk(uint64_t size);
 
+/* What an adapter of the generic suite has: a disk and a medium of that size. */
+struct temp_drives {
+    struct block_backend *disk, *cd;
+};
+struct temp_drives *temp_drives(uint64_t size);
+void temp_drives_close(struct temp_drives *d);
+
 #endif
