@@ -40,18 +40,14 @@ def iso(path, directory, name, size):
     return sha(os.path.join(tree, "file"))
 
 
-class Storage:
+class Drives:
+    """An image for a CD-ROM drive, and the guest (self.vm) that has the drive."""
+
     def __init__(self, bus, directory):
-        self.bus = bus
-        self.board, self.driver = BOARDS[bus]
-        self.dir = directory
-        self.disk = random_file(os.path.join(directory, bus + ".raw"), DISK_SIZE)
+        self.bus, self.dir = bus, directory
         self.iso = os.path.join(directory, bus + ".iso")
         self.file = iso(self.iso, directory, bus, 3 << 20)
         self.socket = os.path.join(directory, bus + ".control")
-        self.vm = generic.machine(memory="512M",
-                                  extra=["--machine", self.board, "--disk", f"{self.disk},bus={bus}",
-                                         "--cdrom", self.iso, "--control", self.socket])
 
     def step(self, work):
         return lambda checks: work()
@@ -60,6 +56,41 @@ class Storage:
         out, status = self.vm.run(command, timeout)
         assert status == 0, f"{command}: {status}\n{out}"
         return out
+
+    def doppel(self, command, *words):
+        return vm.doppel(command, "--control", self.socket, *words)
+
+    def mount_cd(self, file):
+        """The medium, which has this file in it."""
+        self.sh("mount -t iso9660 /dev/sr0 /mnt")
+        assert file in self.sh("sha256sum /mnt/file")
+
+    def change_medium(self):
+        """Another one comes, cannot be taken out while it is mounted, and then can."""
+        other = os.path.join(self.dir, self.bus + "2.iso")
+        file = iso(other, self.dir, self.bus + "2", 1 << 20)
+        status, out = self.doppel("insert", other)
+        assert status == 0, out
+        self.mount_cd(file)
+        status, out = self.doppel("eject")
+        assert status == 1 and "locked" in out, out
+        self.sh("umount /mnt")
+        status, out = self.doppel("eject")
+        assert status == 0, out
+        assert "No medium" in self.sh("dd if=/dev/sr0 count=1 of=/dev/null 2>&1 || true")
+
+    def end(self):
+        assert self.vm.power_off() == 0
+
+
+class Storage(Drives):
+    def __init__(self, bus, directory):
+        super().__init__(bus, directory)
+        self.board, self.driver = BOARDS[bus]
+        self.disk = random_file(os.path.join(directory, bus + ".raw"), DISK_SIZE)
+        self.vm = generic.machine(memory="512M",
+                                  extra=["--machine", self.board, "--disk", f"{self.disk},bus={bus}",
+                                         "--cdrom", self.iso, "--control", self.socket])
 
     def wait_for_drives(self):
         self.sh("for i in $(seq 600); do [ -e /dev/sda -a -e /dev/sr0 ] && break; usleep 50000; done")
@@ -73,8 +104,7 @@ class Storage:
 
     def reads(self):
         assert sha(self.disk) in self.sh("sha256sum /dev/sda")
-        self.sh("mount -t iso9660 /dev/sr0 /mnt")
-        assert self.file in self.sh("sha256sum /mnt/file")
+        self.mount_cd(self.file)
         self.sh("umount /mnt")
 
     def writes(self):
@@ -97,26 +127,12 @@ class Storage:
         assert self.interrupts() - before > DISK_SIZE // 8192  # one for each block
         self.writes()
 
-    def doppel(self, command, *words):
-        return vm.doppel(command, "--control", self.socket, *words)
-
     def media(self):
         """A person changes the medium; a mounted one is locked; the guest opens the tray."""
-        other = os.path.join(self.dir, self.bus + "2.iso")
-        file = iso(other, self.dir, self.bus + "2", 1 << 20)
         session = qmp.Qmp(self.socket)
         drive = next(d for d in session.do("query-block") if d["device"] == "cd0")
         assert drive["removable"] and drive["inserted"]["file"] == self.iso, drive
-        status, out = self.doppel("insert", other)
-        assert status == 0, out
-        self.sh("mount -t iso9660 /dev/sr0 /mnt")
-        assert file in self.sh("sha256sum /mnt/file")
-        status, out = self.doppel("eject")
-        assert status == 1 and "locked" in out, out
-        self.sh("umount /mnt")
-        status, out = self.doppel("eject")
-        assert status == 0, out
-        assert "No medium" in self.sh("dd if=/dev/sr0 count=1 of=/dev/null 2>&1 || true")
+        self.change_medium()
         assert "inserted" not in next(d for d in session.do("query-block") if d["device"] == "cd0")
         assert self.doppel("insert", self.iso)[0] == 0
         session.do("query-status")
@@ -133,9 +149,6 @@ class Storage:
     def quiet(self):
         bad = self.sh("dmesg | grep -i -E 'ata[0-9].*(exception|error|failed|timeout|frozen)' || true")
         assert not bad, bad
-
-    def end(self):
-        assert self.vm.power_off() == 0
 
     def run(self, t):
         with self.vm:
