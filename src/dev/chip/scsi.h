@@ -17,7 +17,7 @@
 #define SCSI_DATA 4096u       /* bytes of answers and of parameters */
 #define SCSI_FILL_MAX 0x8000u /* blocks of one WRITE SAME */
 
-enum scsi_status { SCSI_GOOD = 0x00, SCSI_CHECK_CONDITION = 0x02, SCSI_TASK_SET_FULL = 0x28 };
+enum scsi_status { SCSI_GOOD = 0x00, SCSI_CHECK_CONDITION = 0x02 };
 
 enum scsi_kind { SCSI_NONE, SCSI_DISK, SCSI_CDROM };
 
