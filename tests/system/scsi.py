@@ -83,36 +83,27 @@ class Scsi(storage.Drives):
         assert not bad, bad
 
 
-def virtio(t):
-    s = Scsi("scsi", ["virtio_scsi"], "/sys/bus/virtio/drivers/virtio_scsi", t.dir)
+def run(t, name, s, first, last):
+    """The steps of every adapter; `first` and `last` are this one's own before and after writes."""
+    steps = [*first,
+             ("what is read has the image's checksum", s.reads),
+             ("what is written is in the image", s.writes),
+             *last,
+             ("media are changed and ejected", s.change_medium),
+             ("the kernel complains of nothing", s.quiet),
+             ("power-off", s.end)]
     with s.vm:
-        if not t.run("virtio-scsi: the kernel's drivers find disks and drive", s.step(s.drivers)):
-            return
-        t.run("virtio-scsi: what is read has the image's checksum", s.step(s.reads))
-        t.run("virtio-scsi: what is written is in the image", s.step(s.writes))
-        t.run("virtio-scsi: discards make holes", s.step(s.discards))
-        t.run("virtio-scsi: the guest hears of a larger disk", s.step(s.grows))
-        t.run("virtio-scsi: media are changed and ejected", s.step(s.change_medium))
-        t.run("virtio-scsi: the kernel complains of nothing", s.step(s.quiet))
-        t.run("virtio-scsi: power-off", s.step(s.end))
-
-
-def buslogic(t):
-    s = Scsi("buslogic", ["BusLogic"], "/sys/bus/pci/devices/0000:00:1e.0/host*", t.dir)
-    with s.vm:
-        if not t.run("BusLogic: the kernel's drivers find disks and drive", s.step(s.drivers)):
-            return
-        t.run("BusLogic: it is the card", s.step(s.card))
-        t.run("BusLogic: what is read has the image's checksum", s.step(s.reads))
-        t.run("BusLogic: what is written is in the image", s.step(s.writes))
-        t.run("BusLogic: media are changed and ejected", s.step(s.change_medium))
-        t.run("BusLogic: the kernel complains of nothing", s.step(s.quiet))
-        t.run("BusLogic: power-off", s.step(s.end))
+        if t.run(name + ": the kernel's drivers find disks and drive", s.step(s.drivers)):
+            for what, work in steps:
+                t.run(f"{name}: {what}", s.step(work))
 
 
 def both(t):
-    virtio(t)
-    buslogic(t)
+    s = Scsi("scsi", ["virtio_scsi"], "/sys/bus/virtio/drivers/virtio_scsi", t.dir)
+    run(t, "virtio-scsi", s, [], [("discards make holes", s.discards),
+                                  ("the guest hears of a larger disk", s.grows)])
+    s = Scsi("buslogic", ["BusLogic"], "/sys/bus/pci/devices/0000:00:1e.0/host*", t.dir)
+    run(t, "BusLogic", s, [("it is the card", s.card)], [])
 
 
 if __name__ == "__main__":
