@@ -91,10 +91,7 @@ static void gpu_busy(struct suite_env *env, struct device *dev)
     bool kick;
 
     suite_place(env, DEVFN);
-    drv_find(&d, env->ports, env->mmio, DEVFN);
-    drv_reset(&d);
-    drv_negotiate(&d, ~(UINT64_C(1) << 34 | UINT64_C(1) << 29));
-    drv_msix_vector(&d, 0, 0xfee00000, 0x40);
+    drv_begin(&d, env->ports, env->mmio, DEVFN);
     drv_ring_init(&cursor, mem, drv_ring_init(&control, mem, RINGS, COUNT, false, false, false),
                   COUNT, false, false, false);
     drv_enable_queue(&d, 0, &control, 0);

@@ -78,10 +78,7 @@ static void busy_virtio(struct suite_env *env, struct device *dev)
     bool kick;
 
     suite_place(env, DEVFN);
-    drv_find(&d, env->ports, env->mmio, DEVFN);
-    drv_reset(&d);
-    drv_negotiate(&d, ~(UINT64_C(1) << 34 | UINT64_C(1) << 29));
-    drv_msix_vector(&d, 0, 0xfee00000, 0x40);
+    drv_begin(&d, env->ports, env->mmio, DEVFN);
     for (unsigned q = 0; q < 4; q++) {
         at = drv_ring_init(&rings[q], mem, at, COUNT, false, false, true);
         drv_enable_queue(&d, q, &rings[q], 0);

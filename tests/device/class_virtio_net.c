@@ -32,10 +32,7 @@ static void start_driver(struct suite_env *env, struct drv_ring *rings)
     uint8_t *mem = ram_ptr(env->ram, 0, SUITE_RAM_SIZE, true);
     gpa_t at = RINGS;
     bool kick;
-    drv_find(&d, env->ports, env->mmio, DEVFN);
-    drv_reset(&d);
-    drv_negotiate(&d, ~(UINT64_C(1) << 34 | UINT64_C(1) << 29));
-    drv_msix_vector(&d, 0, 0xfee00000, 0x40);
+    drv_begin(&d, env->ports, env->mmio, DEVFN);
     for (unsigned q = 0; q < 3; q++) {
         at = drv_ring_init(&rings[q], mem, at, COUNT, false, false, true);
         drv_enable_queue(&d, q, &rings[q], 0);

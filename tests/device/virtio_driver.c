@@ -331,3 +331,11 @@ void drv_msix_vector(struct drv_dev *d, unsigned vector, uint64_t addr, uint32_t
     bus_write(d->mmio, d->msix + 16 * vector + 8, data, 4);
     bus_write(d->mmio, d->msix + 16 * vector + 12, 0, 4);
 }
+
+void drv_begin(struct drv_dev *d, struct bus *ports, struct bus *mmio, unsigned devfn)
+{
+    drv_find(d, ports, mmio, devfn);
+    drv_reset(d);
+    drv_negotiate(d, DRV_SIMPLE);
+    drv_msix_vector(d, 0, 0xfee00000, 0x40);
+}

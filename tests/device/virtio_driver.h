@@ -59,6 +59,9 @@ void drv_find(struct drv_dev *d, struct bus *ports, struct bus *mmio, unsigned d
 void drv_reset(struct drv_dev *d); /* waits until the status is 0 */
 /* Negotiates: all offered features out of `wanted`; what was accepted. Stops before DRIVER_OK. */
 uint64_t drv_negotiate(struct drv_dev *d, uint64_t wanted);
+#define DRV_SIMPLE (~(UINT64_C(1) << 34 | UINT64_C(1) << 29)) /* split rings, no event index */
+/* All of that with the features of DRV_SIMPLE; vector 0 is a message. */
+void drv_begin(struct drv_dev *d, struct bus *ports, struct bus *mmio, unsigned devfn);
 void drv_enable_queue(struct drv_dev *d, unsigned queue, const struct drv_ring *r, uint16_t vector);
 void drv_ok(struct drv_dev *d);
 void drv_kick(struct drv_dev *d, unsigned queue);
