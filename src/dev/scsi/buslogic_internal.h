@@ -30,6 +30,7 @@ struct buslogic_request {
     uint32_t len;              /* bytes of data that there is memory for */
     struct buslogic_ccb ccb;
     struct scsi_request scsi;
+    struct scsi_wait wait; /* of a reset or an abort */
     struct iovec iov[BUSLOGIC_SEGMENTS];
     gpa_t gpa[BUSLOGIC_SEGMENTS];
 };

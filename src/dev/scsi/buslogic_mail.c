@@ -195,13 +195,18 @@ static void start(struct buslogic_request *r)
     scsi_submit(&b->units[r->ccb.target], s);
 }
 
+static void on_ended_reset(struct scsi_wait *w)
+{
+    struct buslogic_request *r = w->opaque;
+
+    scsi_unit_reset(&r->b->units[r->ccb.target]);
+    finish(r, BUSLOGIC_NORMAL, SCSI_GOOD);
+}
+
 static void reset_target(struct buslogic_request *r)
 {
-    struct scsi_unit *u = &r->b->units[r->ccb.target];
-
-    scsi_unit_drain(u);
-    scsi_unit_reset(u);
-    finish(r, BUSLOGIC_NORMAL, SCSI_GOOD);
+    r->wait = (struct scsi_wait){.ended = on_ended_reset, .opaque = r};
+    scsi_unit_when_ended(&r->b->units[r->ccb.target], &r->wait);
 }
 
 static void take_ccb(struct buslogic_request *r)
@@ -224,22 +229,40 @@ static void take_ccb(struct buslogic_request *r)
         start(r);
 }
 
+static void nothing_to_abort(struct buslogic_request *r)
+{
+    add_result(r->b, r->mail.epoch, (struct buslogic_result){r->at, 0, 0, BUSLOGIC_NOT_FOUND});
+    request_put(r);
+}
+
+static void on_ended_abort(struct scsi_wait *w)
+{
+    nothing_to_abort(w->opaque);
+}
+
+/* The unit that has this CCB under way, or NULL. */
+static struct scsi_unit *unit_of(const struct buslogic *b, uint32_t ccb)
+{
+    for (unsigned i = 0; i < b->requests.fresh; i++) {
+        const struct buslogic_request *r = freelist_at(&b->requests, i);
+
+        if (r->active && r->at == ccb && r->scsi.unit != NULL)
+            return r->scsi.unit;
+    }
+    return NULL;
+}
+
 /* I/O of an image is not taken back: the command ends as it would have, and then there is nothing
  * to abort any more. */
 static void abort_ccb(struct buslogic_request *r)
 {
-    struct buslogic *b = r->b;
+    struct scsi_unit *u = unit_of(r->b, r->at);
 
-    for (unsigned i = 0; i < b->requests.fresh; i++) {
-        const struct buslogic_request *other = freelist_at(&b->requests, i);
-
-        if (other->active && other != r && other->at == r->at && other->scsi.unit != NULL) {
-            scsi_unit_drain(other->scsi.unit);
-            break;
-        }
-    }
-    add_result(b, r->mail.epoch, (struct buslogic_result){r->at, 0, 0, BUSLOGIC_NOT_FOUND});
-    request_put(r);
+    r->wait = (struct scsi_wait){.ended = on_ended_abort, .opaque = r};
+    if (u != NULL)
+        scsi_unit_when_ended(u, &r->wait);
+    else
+        nothing_to_abort(r);
 }
 
 /* --- outgoing mailboxes --- */

@@ -73,10 +73,44 @@ static void announce(struct ram *ram, const struct scsi_buffer *b)
 
 /* --- the end of a request --- */
 
+static void call_all(struct scsi_wait *w)
+{
+    while (w != NULL) {
+        struct scsi_wait *next = w->next;
+
+        w->ended(w);
+        w = next;
+    }
+}
+
+/* When the older generation has ended, the newer one becomes it, for those who came late. */
+static void pass_on(struct scsi_unit *u)
+{
+    while (u->busy[!u->generation] == 0 && (u->waits != NULL || u->late != NULL)) {
+        struct scsi_wait *ended = u->waits;
+
+        u->waits = u->late;
+        u->late = NULL;
+        u->generation ^= u->waits != NULL;
+        call_all(ended);
+    }
+}
+
+/* With `done` the request is the adapter's again. */
+static void end(struct scsi_request *r)
+{
+    struct scsi_unit *u = r->unit;
+    unsigned *busy = u != NULL ? &u->busy[r->generation] : NULL;
+
+    r->done(r);
+    if (u != NULL && --*busy == 0)
+        pass_on(u);
+}
+
 static void finish(struct scsi_request *r)
 {
     r->status = SCSI_GOOD;
-    r->done(r);
+    end(r);
 }
 
 static void fail(struct scsi_request *r, uint8_t key, uint8_t asc, uint8_t ascq)
@@ -84,7 +118,7 @@ static void fail(struct scsi_request *r, uint8_t key, uint8_t asc, uint8_t ascq)
     r->status = SCSI_CHECK_CONDITION;
     r->sense_len = SCSI_SENSE;
     scsi_fixed_sense(r->sense, key, asc, ascq);
-    r->done(r);
+    end(r);
 }
 
 static void fail_io(struct scsi_request *r, int result)
@@ -304,6 +338,8 @@ void scsi_submit(struct scsi_unit *u, struct scsi_request *r)
     bool eject;
 
     prepare(r, u);
+    r->generation = u->generation;
+    u->busy[r->generation]++;
     lock_take(&u->lock);
     r->step = scsi_command(u->cfg.lun, r->cdb, r->data);
     if (r->step.next == SCSI_TAKE)
@@ -332,6 +368,13 @@ void scsi_kick(struct scsi_unit *u)
 {
     if (u->channel != NULL)
         block_kick(u->channel);
+}
+
+void scsi_unit_when_ended(struct scsi_unit *u, struct scsi_wait *w)
+{
+    w->next = u->late;
+    u->late = w;
+    pass_on(u);
 }
 
 void scsi_unit_drain(struct scsi_unit *u)

@@ -43,10 +43,17 @@ struct scsi_request {
     /* The unit's. */
     struct scsi_unit *unit;
     struct scsi_step step;
-    unsigned range;
+    unsigned range, generation;
     struct block_req io;
     struct iovec fill[SCSI_FILL_SEGMENTS];
     uint8_t data[SCSI_DATA];
+};
+
+/* Somebody who waits for requests to end; in the adapter's memory. */
+struct scsi_wait {
+    void (*ended)(struct scsi_wait *w); /* `w` is the adapter's again */
+    void *opaque;
+    struct scsi_wait *next; /* the unit's */
 };
 
 struct scsi_unit_config {
@@ -66,7 +73,11 @@ struct scsi_unit {
     struct scsi_unit_config cfg;
     struct block_backend *backend; /* NULL: no medium */
     struct block_channel *channel; /* the loop's thread */
-    struct lock lock;              /* the lun */
+    /* The loop's thread: requests under way, of two generations (which is the newer one: 0 or 1),
+     * who waits for the older one, and who came late and waits for both. */
+    unsigned generation, busy[2];
+    struct scsi_wait *waits, *late;
+    struct lock lock; /* the lun */
 };
 
 /* `backend` outlives the unit; NULL is a CD-ROM drive without a medium. */
@@ -85,6 +96,9 @@ void scsi_submit(struct scsi_unit *u, struct scsi_request *r);
 /* For a unit that is not there, of a target that is. */
 void scsi_submit_no_lun(struct scsi_request *r, struct ram *ram);
 void scsi_kick(struct scsi_unit *u); /* starts what was submitted */
+/* Calls w->ended when all that is under way now has ended, whatever is submitted meanwhile: at
+ * once, or after the last `done` and before the end of its batch. */
+void scsi_unit_when_ended(struct scsi_unit *u, struct scsi_wait *w);
 /* Waits until nothing is under way; on another thread only if the loop does not run. */
 void scsi_unit_drain(struct scsi_unit *u);
 /* The same, if the caller's thread may. */

@@ -83,7 +83,7 @@ static void on_done(struct scsi_request *c)
     respond(r, c->wanted > r->room ? VSCSI_OVERRUN : VSCSI_OK);
 }
 
-static void commit(struct virtio_scsi *s)
+void vscsi_commit(struct virtio_scsi *s)
 {
     for (unsigned i = 0; i < s->queue_count; i++)
         if (s->queues[i].staged) {
@@ -96,7 +96,7 @@ static void batch_end(void *opaque)
 {
     struct virtio_scsi *s = opaque;
 
-    commit(s);
+    vscsi_commit(s);
     if (s->inflight == 0 && s->held) {
         s->held = false;
         virtio_release(&s->vdev);
@@ -208,7 +208,7 @@ void vscsi_serve(struct virtio_scsi *s, unsigned queue)
             request_put(r);
         kick_units(s);
     } while (budget != 0 && virtq_kicks_on(q->vq));
-    commit(s);
+    vscsi_commit(s);
     if (s->inflight != 0 && !s->held) {
         s->held = true;
         virtio_hold_more(&s->vdev);
@@ -420,6 +420,7 @@ static void free_parts(struct virtio_scsi *s)
         scsi_unit_finish(&s->units[i]);
     for (unsigned i = 0; i < s->queue_count; i++)
         freelist_finish(&s->queues[i].requests);
+    freelist_finish(&s->tasks);
     virtio_dev_finish(&s->vdev);
     lock_finish(&s->lock);
     free(s);
@@ -460,7 +461,7 @@ static const struct device_ops device_ops = {
 
 static int init_queues(struct virtio_scsi *s)
 {
-    int rc = 0;
+    int rc = freelist_init(&s->tasks, VSCSI_QUEUE_SIZE, sizeof(struct vscsi_task));
 
     for (unsigned i = 0; i < s->queue_count && rc == 0; i++) {
         struct vscsi_queue *q = &s->queues[i];

@@ -5,8 +5,6 @@
 #include "base/bits.h"
 #include "dev/virtio/virtio_scsi_internal.h"
 
-#define CONTROL_SEGMENTS 16u
-
 enum control_type { TYPE_TASK = 0, TYPE_QUERY = 1, TYPE_SUBSCRIBE = 2 };
 enum { TASK_SIZE = 24, NOTIFICATION_SIZE = 16, EVENT_SIZE = 16 };
 
@@ -47,75 +45,131 @@ static void take_all(struct virtio_scsi *s)
             vscsi_serve(s, i);
 }
 
+static void answer(struct vscsi_task *t, const uint8_t *p, uint32_t len)
+{
+    struct virtq *q = &t->s->vdev.queues[VSCSI_CONTROL];
+
+    virtq_push(q, &t->vr, virtq_req_write(q, &t->vr, 0, p, len));
+    virtq_commit(q);
+    freelist_put(&t->s->tasks, t);
+}
+
+static void respond(struct vscsi_task *t, enum vscsi_response how)
+{
+    const uint8_t p = (uint8_t)how;
+
+    answer(t, &p, 1);
+}
+
+/* The driver finds the tasks' ends before that of the function. */
+static void on_ended(struct scsi_wait *w)
+{
+    struct vscsi_task *t = w->opaque;
+
+    vscsi_commit(t->s);
+    if (t->reset)
+        scsi_unit_reset(&t->s->units[t->target]);
+    respond(t, VSCSI_OK);
+}
+
 /* A task that has begun ends as it does without the function: an image's I/O is not taken back. It
- * has ended when the function has. */
-static enum vscsi_response manage(struct virtio_scsi *s, const uint8_t *p)
+ * has ended when the function has. The device is held for it meanwhile. */
+static void wait_for_tasks(struct vscsi_task *t, unsigned target, bool reset)
+{
+    t->target = (uint8_t)target;
+    t->reset = reset;
+    t->wait = (struct scsi_wait){.ended = on_ended, .opaque = t};
+    scsi_unit_when_ended(&t->s->units[target], &t->wait);
+}
+
+static void respond_query(struct vscsi_task *t, unsigned target, const uint64_t *tag)
+{
+    respond(t, has_task(t->s, target, tag) ? VSCSI_SUCCEEDED : VSCSI_OK);
+}
+
+static void manage(struct vscsi_task *t, const uint8_t *p)
 {
     uint32_t function = ld_le32(p + 4);
     uint64_t tag = ld_le64(p + 16);
     unsigned number;
-    int target = vscsi_target(s, p + 8, &number);
+    int target = vscsi_target(t->s, p + 8, &number);
 
-    if (target < 0)
-        return VSCSI_BAD_TARGET;
-    if (number != 0)
-        return VSCSI_INCORRECT_LUN;
-    take_all(s);
+    if (target < 0 || number != 0) {
+        respond(t, target < 0 ? VSCSI_BAD_TARGET : VSCSI_INCORRECT_LUN);
+        return;
+    }
+    take_all(t->s);
     switch (function) {
     case ABORT_TASK:
     case ABORT_TASK_SET:
     case CLEAR_TASK_SET:
-        scsi_unit_drain(&s->units[target]);
-        return VSCSI_OK;
+        wait_for_tasks(t, (unsigned)target, false);
+        break;
     case NEXUS_RESET:
     case UNIT_RESET:
-        scsi_unit_drain(&s->units[target]);
-        scsi_unit_reset(&s->units[target]);
-        return VSCSI_OK;
+        wait_for_tasks(t, (unsigned)target, true);
+        break;
     case QUERY_TASK:
-        return has_task(s, (unsigned)target, &tag) ? VSCSI_SUCCEEDED : VSCSI_OK;
+        respond_query(t, (unsigned)target, &tag);
+        break;
     case QUERY_TASK_SET:
-        return has_task(s, (unsigned)target, NULL) ? VSCSI_SUCCEEDED : VSCSI_OK;
+        respond_query(t, (unsigned)target, NULL);
+        break;
     default: /* CLEAR_ACA: there are none */
-        return VSCSI_REJECTED;
+        respond(t, VSCSI_REJECTED);
     }
 }
 
-static void control(struct virtio_scsi *s, struct virtq *q, struct virtq_req *r)
+static void control(struct vscsi_task *t)
 {
-    uint8_t p[TASK_SIZE] = {0}, answer[5] = {0};
-    uint32_t len = virtq_req_read(r, 0, p, sizeof(p)), n = 1;
+    uint8_t p[TASK_SIZE] = {0}, events[5] = {0};
+    uint32_t len = virtq_req_read(&t->vr, 0, p, sizeof(p));
 
     switch (len >= 4 ? ld_le32(p) : UINT32_MAX) {
     case TYPE_TASK:
-        answer[0] = (uint8_t)(len < TASK_SIZE ? VSCSI_REJECTED : manage(s, p));
+        if (len < TASK_SIZE)
+            respond(t, VSCSI_REJECTED);
+        else
+            manage(t, p);
         break;
     case TYPE_QUERY: /* no unit has such events: none of those asked for */
     case TYPE_SUBSCRIBE:
-        n = sizeof(answer);
-        answer[4] = len < NOTIFICATION_SIZE ? VSCSI_REJECTED : VSCSI_OK;
+        events[4] = len < NOTIFICATION_SIZE ? VSCSI_REJECTED : VSCSI_OK;
+        answer(t, events, sizeof(events));
         break;
     default:
-        answer[0] = VSCSI_REJECTED;
+        respond(t, VSCSI_REJECTED);
     }
-    virtq_push(q, r, virtq_req_write(q, r, 0, answer, n));
+}
+
+static struct vscsi_task *task_get(struct virtio_scsi *s)
+{
+    struct vscsi_task *t = freelist_get(&s->tasks);
+
+    if (t != NULL) {
+        t->s = s;
+        t->vr.iov = t->iov;
+        t->vr.gpa = t->gpa;
+        t->vr.max = VSCSI_CONTROL_SEGMENTS;
+    }
+    return t;
 }
 
 void vscsi_control(struct virtio_scsi *s)
 {
     struct virtq *q = &s->vdev.queues[VSCSI_CONTROL];
-    struct iovec iov[CONTROL_SEGMENTS];
-    gpa_t gpa[CONTROL_SEGMENTS];
     unsigned budget = VSCSI_QUEUE_SIZE;
 
     do {
-        struct virtq_req r = {.iov = iov, .gpa = gpa, .max = CONTROL_SEGMENTS};
+        struct vscsi_task *t;
 
         virtq_kicks_off(q);
-        for (; budget != 0 && virtq_pop(q, &r) > 0; budget--) {
-            control(s, q, &r);
-            virtq_commit(q);
+        while ((t = task_get(s)) != NULL && budget != 0 && virtq_pop(q, &t->vr) > 0) {
+            control(t);
+            budget--;
         }
+        if (t != NULL)
+            freelist_put(&s->tasks, t);
     } while (budget != 0 && virtq_kicks_on(q));
     if (budget == 0)
         virtio_kick(&s->vdev, VSCSI_CONTROL);
@@ -167,9 +221,9 @@ static void fill_event(uint8_t p[EVENT_SIZE], unsigned target, enum vscsi_news w
 static bool send_event(struct virtio_scsi *s, unsigned target, enum vscsi_news what)
 {
     struct virtq *q = &s->vdev.queues[VSCSI_EVENTS];
-    struct iovec iov[CONTROL_SEGMENTS];
-    gpa_t gpa[CONTROL_SEGMENTS];
-    struct virtq_req r = {.iov = iov, .gpa = gpa, .max = CONTROL_SEGMENTS};
+    struct iovec iov[VSCSI_CONTROL_SEGMENTS];
+    gpa_t gpa[VSCSI_CONTROL_SEGMENTS];
+    struct virtq_req r = {.iov = iov, .gpa = gpa, .max = VSCSI_CONTROL_SEGMENTS};
     uint8_t p[EVENT_SIZE];
 
     if (virtq_pop(q, &r) <= 0)

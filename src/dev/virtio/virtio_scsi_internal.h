@@ -17,6 +17,7 @@
 #define VSCSI_SEG_MAX 254u
 #define VSCSI_SEGMENTS (VSCSI_SEG_MAX + 2 + 8) /* and some that memory regions cut in two */
 #define VSCSI_SENSE_MAX 252u
+#define VSCSI_CONTROL_SEGMENTS 16u
 
 enum vscsi_queue_index { VSCSI_CONTROL, VSCSI_EVENTS, VSCSI_REQUESTS };
 
@@ -50,6 +51,18 @@ struct vscsi_request {
     struct scsi_request scsi;
 };
 
+/* A request in the control queue. */
+struct vscsi_task {
+    void *next_free;
+    struct virtq_req vr;
+    struct virtio_scsi *s;
+    struct scsi_wait wait;
+    uint8_t target;
+    bool reset; /* the target's unit, before the answer */
+    gpa_t gpa[VSCSI_CONTROL_SEGMENTS];
+    struct iovec iov[VSCSI_CONTROL_SEGMENTS];
+};
+
 struct vscsi_queue {
     struct virtio_scsi *s;
     struct virtq *vq;
@@ -63,6 +76,7 @@ struct virtio_scsi {
     struct virtio_scsi_config cfg;
     unsigned queue_count;
     struct vscsi_queue queues[VIRTIO_SCSI_MAX_QUEUES];
+    struct freelist tasks; /* struct vscsi_task, VSCSI_QUEUE_SIZE of them */
     struct scsi_unit units[VIRTIO_SCSI_TARGETS];
     unsigned inflight; /* the loop's thread: popped, not pushed */
     bool held;         /* likewise: for them */
@@ -77,6 +91,7 @@ struct virtio_scsi {
 /* The target that `lun` (5.6.6.1) names, or -1; *number: of the unit. */
 int vscsi_target(const struct virtio_scsi *s, const uint8_t lun[8], unsigned *number);
 void vscsi_serve(struct virtio_scsi *s, unsigned queue); /* a request queue */
+void vscsi_commit(struct virtio_scsi *s);                /* all request queues */
 
 void vscsi_control(struct virtio_scsi *s);
 void vscsi_events(struct virtio_scsi *s);
