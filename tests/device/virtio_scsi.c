@@ -303,6 +303,42 @@ static void tasks(void **state)
     assert_int_equal(v->vm.mem[RESPONSE + 4], 0);
 }
 
+/* A command for target 1 whose request, response and data lie at `at`; nobody is told of it. */
+static void add_read(struct env *v, gpa_t at, uint8_t block)
+{
+    const struct drv_seg s[3] = {
+        {at, 51, false}, {at + 0x100, DEFAULT_RESPONSE, true}, {at + 0x1000, 0x8000, true}};
+    uint8_t *p = v->vm.mem + at;
+    bool kick;
+
+    memset(p, 0, 51);
+    p[0] = p[1] = 1;
+    p[19] = 0x28;
+    p[19 + 5] = block;
+    p[19 + 8] = 64;
+    assert_true(drv_add(&v->vm.rings[Q_REQUESTS], s, 3, &kick) >= 0);
+}
+
+/* What was sent before an abort or a reset has ended when that has. */
+static void tasks_end(void **state)
+{
+    struct env *v = *state;
+    uint32_t len;
+    uint16_t id;
+
+    start(v, UINT64_MAX);
+    for (unsigned round = 0; round < 100; round++) {
+        for (unsigned i = 0; i < 8; i++)
+            add_read(v, DATA + i * 0x10000, (uint8_t)(round + i));
+        assert_int_equal(task(v, 0, round % 2 ? 1 : 5, 1), 0);
+        for (unsigned i = 0; i < 8; i++)
+            assert_true(drv_used(&v->vm.rings[Q_REQUESTS], &id, &len));
+        if (round % 2 == 0) /* its reset */
+            assert_int_equal(COMMAND(v, 1, 0, true, 0x00).sense[12], 0x29);
+        assert_memory_equal(v->vm.mem + DATA + 0x71000, v->model + (round + 7) * 512, 0x8000);
+    }
+}
+
 /* --- events --- */
 
 static void add_event_buffer(struct env *v, unsigned i)
@@ -415,9 +451,9 @@ static void senseless(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(config),       TEST(data),  TEST(zeros_and_patterns),
-        TEST(wrong_places), TEST(tasks), TEST(plug_and_pull),
-        TEST(grow),         TEST(media), TEST(senseless),
+        TEST(config), TEST(data),      TEST(zeros_and_patterns), TEST(wrong_places),
+        TEST(tasks),  TEST(tasks_end), TEST(plug_and_pull),      TEST(grow),
+        TEST(media),  TEST(senseless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
