@@ -256,6 +256,11 @@ static void failures(void **state)
     c = COMMAND(0, 0, 512, 0x28, 0, 0, 0, 0, 0, 0, 0, 1);
     c.data = 0xf0000000;
     assert_int_equal(run(v, c).adapter, 0x1a);
+    c = COMMAND(2, 0, (BUSLOGIC_SEGMENTS + 1) * 8, 0x00); /* empty pieces, too many of them */
+    c.data = DATA + 0x80000;
+    assert_int_equal(run(v, c).adapter, 0x1a);
+    c.len = BUSLOGIC_SEGMENTS * 8;
+    good(run(v, c));
     c = COMMAND(0, 0, 0, 0x00);
     c.lun = 1;
     assert_int_equal(run(v, c).sense[12], 0x25);

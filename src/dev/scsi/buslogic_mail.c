@@ -148,13 +148,16 @@ static bool find_memory(struct buslogic_request *r, struct scsi_buffer *m)
     struct ram *ram = r->b->cfg.ram;
     bool write = r->ccb.direction != BUSLOGIC_OUT;
     unsigned size = buslogic_segment_size(&r->mail);
+    uint32_t segments = r->ccb.len / size;
 
     *m = (struct scsi_buffer){.iov = r->iov, .gpa = r->gpa};
     if (r->ccb.direction == BUSLOGIC_NO_DATA)
         return true;
     if (!r->ccb.scattered)
         return scsi_buffer_add(m, BUSLOGIC_SEGMENTS, ram, r->ccb.data, r->ccb.len, write);
-    for (uint32_t i = 0; i < r->ccb.len / size; i++) {
+    if (segments > BUSLOGIC_SEGMENTS) /* empty ones, too: to read them takes time */
+        return false;
+    for (uint32_t i = 0; i < segments; i++) {
         uint8_t p[BUSLOGIC_SEGMENT_MAX];
         uint32_t at, len;
 
