@@ -45,6 +45,12 @@ int video_resize(struct video_surface *s, unsigned width, unsigned height) MUST_
 void video_row(struct video_surface *s, unsigned y, const uint32_t *pixels);
 void video_blank(struct video_surface *s); /* all of it is black */
 
+/* A pixel of 16 bits: 5 red, 6 green, 5 blue. */
+static inline uint32_t video_of_565(uint32_t v)
+{
+    return (v & 0xf800) << 8 | (v & 0x7e0) << 5 | (v & 0x1f) << 3;
+}
+
 /* A device's screen. */
 struct video {
     /* Any thread; takes no lock that others wait for while it draws. 0 or -ENOMEM. */

@@ -108,6 +108,8 @@ static void test_registers(void **state)
     put(v, SVGA_PITCHLOCK, 8192);
     assert_int_equal(get(v, SVGA_BYTES_PER_LINE), 8192);
     assert_int_equal(get(v, SVGA_FB_SIZE), VRAM);
+    put(v, SVGA_PITCHLOCK, 0x80000000);
+    assert_int_equal(get(v, SVGA_FB_SIZE), VRAM);
     put(v, SVGA_SCRATCH_BASE + 5, 1234);
     assert_int_equal(get(v, SVGA_SCRATCH_BASE + 5), 1234);
     assert_int_equal(get(v, SVGA_SCRATCH_BASE + 5000), 0);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Registers and picture of a VMware SVGA II: see svga_chip.h. */
-#include "dev/chip/svga_chip.h"
-
 #include <errno.h>
 #include <string.h>
 
 #include "base/bits.h"
+#include "dev/chip/svga_internal.h"
 
 enum {
     ID_0 = (int)0x90000000, /* versions of the interface that a driver may ask for */
@@ -58,11 +57,6 @@ void svga_chip_init(struct svga_chip *c, uint8_t *vram, uint32_t vram_size, uint
     svga_chip_reset(c);
 }
 
-static uint32_t pitch(const struct svga_chip *c)
-{
-    return c->pitchlock != 0 ? c->pitchlock : c->width * (c->bpp / 8);
-}
-
 /* --- registers --- */
 
 static uint32_t mask_of(const struct svga_chip *c, unsigned color)
@@ -102,6 +96,14 @@ static uint32_t fixed_reg(const struct svga_chip *c)
     }
 }
 
+/* As far as they are in the memory. */
+static uint32_t picture_bytes(const struct svga_chip *c)
+{
+    uint64_t bytes = (uint64_t)svga_pitch(c) * c->height;
+
+    return bytes < c->vram_size ? (uint32_t)bytes : c->vram_size;
+}
+
 static uint32_t mode_reg(const struct svga_chip *c)
 {
     switch (c->index) {
@@ -120,9 +122,9 @@ static uint32_t mode_reg(const struct svga_chip *c)
     case SVGA_BLUE_MASK:
         return mask_of(c, c->index - SVGA_RED_MASK);
     case SVGA_BYTES_PER_LINE:
-        return pitch(c);
+        return svga_pitch(c);
     case SVGA_FB_SIZE:
-        return pitch(c) * c->height < c->vram_size ? pitch(c) * c->height : c->vram_size;
+        return picture_bytes(c);
     default:
         return fixed_reg(c);
     }
@@ -130,8 +132,7 @@ static uint32_t mode_reg(const struct svga_chip *c)
 
 static bool busy(const struct svga_chip *c)
 {
-    return c->config_done != 0 && __atomic_load_n(&c->fifo[FIFO_NEXT_CMD], __ATOMIC_ACQUIRE) !=
-                                      __atomic_load_n(&c->fifo[FIFO_STOP], __ATOMIC_RELAXED);
+    return c->config_done != 0 && svga_load(c, FIFO_NEXT_CMD) != svga_load(c, FIFO_STOP);
 }
 
 uint32_t svga_chip_read(struct svga_chip *c)
@@ -169,9 +170,8 @@ uint32_t svga_chip_read(struct svga_chip *c)
 /* What the FIFO's registers say of us, before the driver looks at them. */
 static void offer_fifo(struct svga_chip *c)
 {
-    __atomic_store_n(&c->fifo[FIFO_CAPABILITIES], FIFO_CAP_FENCE | FIFO_CAP_CURSOR_BYPASS_3,
-                     __ATOMIC_RELAXED);
-    __atomic_store_n(&c->fifo[FIFO_FLAGS], 0, __ATOMIC_RELAXED);
+    svga_store(c, FIFO_CAPABILITIES, FIFO_CAP_FENCE | FIFO_CAP_CURSOR_BYPASS_3);
+    svga_store(c, FIFO_FLAGS, 0);
 }
 
 static void set_mode(struct svga_chip *c, uint32_t value)
@@ -246,31 +246,30 @@ bool svga_chip_shown(const struct svga_chip *c)
 static void place_cursor(const struct svga_chip *c, struct cursor *to)
 {
     bool bypass = c->config_done != 0;
-    uint32_t x = bypass ? c->fifo[FIFO_CURSOR_X] : c->cursor_x;
-    uint32_t y = bypass ? c->fifo[FIFO_CURSOR_Y] : c->cursor_y;
+    uint32_t x = bypass ? svga_load(c, FIFO_CURSOR_X) : c->cursor_x;
+    uint32_t y = bypass ? svga_load(c, FIFO_CURSOR_Y) : c->cursor_y;
 
     *to = c->cursor;
-    to->shown = to->width != 0 && (bypass ? c->fifo[FIFO_CURSOR_ON] : c->cursor_on) != 0;
+    to->shown = to->width != 0 && (bypass ? svga_load(c, FIFO_CURSOR_ON) : c->cursor_on) != 0;
     to->x = (int32_t)(x - to->hot_x);
     to->y = (int32_t)(y - to->hot_y);
 }
 
-static const uint32_t *row_of(const struct svga_chip *c, const uint8_t *from, uint32_t *out)
+static void row_of(const struct svga_chip *c, const uint8_t *from, uint32_t *out)
 {
     if (c->bpp == 32) {
         memcpy(out, from, (size_t)c->width * 4);
-        return out;
+        return;
     }
     for (uint32_t x = 0; x < c->width; x++) {
         uint32_t v = c->bpp == 16 ? ld_le16(from + 2 * (size_t)x) : from[x];
 
         if (c->bpp == 16)
-            out[x] = (v & 0xf800) << 8 | (v & 0x7e0) << 5 | (v & 0x1f) << 3;
+            out[x] = video_of_565(v);
         else
             out[x] = (uint32_t)c->palette[3 * v] << 16 | (uint32_t)c->palette[3 * v + 1] << 8 |
                      c->palette[3 * v + 2];
     }
-    return out;
 }
 
 int svga_chip_draw(const struct svga_chip *c, struct video_surface *s)
@@ -282,7 +281,7 @@ int svga_chip_draw(const struct svga_chip *c, struct video_surface *s)
 
     place_cursor(c, &cursor);
     for (uint32_t y = 0; rc == 0 && y < c->height; y++) {
-        uint64_t from = (uint64_t)y * pitch(c);
+        uint64_t from = (uint64_t)y * svga_pitch(c);
 
         if (from + bytes > c->vram_size)
             memset(row, 0, sizeof(row));

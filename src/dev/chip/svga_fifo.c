@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "dev/chip/svga_chip.h"
+#include "dev/chip/svga_internal.h"
 
 enum command {
     CMD_UPDATE = 1,
@@ -28,23 +28,13 @@ struct fifo {
     uint32_t work;                 /* bytes of pixels moved so far */
 };
 
-static uint32_t load(const struct svga_chip *c, unsigned reg)
-{
-    return __atomic_load_n(&c->fifo[reg], __ATOMIC_ACQUIRE);
-}
-
-static void store(struct svga_chip *c, unsigned reg, uint32_t value)
-{
-    __atomic_store_n(&c->fifo[reg], value, __ATOMIC_RELEASE);
-}
-
 static bool open_fifo(struct fifo *f, struct svga_chip *c)
 {
     *f = (struct fifo){.chip = c,
-                       .min = load(c, FIFO_MIN),
-                       .max = load(c, FIFO_MAX),
-                       .next = load(c, FIFO_NEXT_CMD),
-                       .stop = load(c, FIFO_STOP)};
+                       .min = svga_load(c, FIFO_MIN),
+                       .max = svga_load(c, FIFO_MAX),
+                       .next = svga_load(c, FIFO_NEXT_CMD),
+                       .stop = svga_load(c, FIFO_STOP)};
     return ((f->min | f->max | f->next | f->stop) & 3) == 0 && f->min >= 4 * (FIFO_STOP + 1) &&
            f->min < f->max && f->max <= c->fifo_size && f->next >= f->min && f->next < f->max &&
            f->stop >= f->min && f->stop < f->max;
@@ -60,7 +50,7 @@ static uint32_t peek(const struct fifo *f, uint32_t i)
 {
     uint32_t room = (f->max - f->stop) / 4;
 
-    return load(f->chip, i < room ? f->stop / 4 + i : f->min / 4 + i - room);
+    return svga_load(f->chip, i < room ? f->stop / 4 + i : f->min / 4 + i - room);
 }
 
 static void skip(struct fifo *f, uint32_t words)
@@ -81,7 +71,7 @@ static void rect_copy(struct fifo *f, const uint32_t *a)
 {
     struct svga_chip *c = f->chip;
     uint32_t bytes = c->bpp / 8, w = a[4], h = a[5];
-    uint64_t line = c->pitchlock != 0 ? c->pitchlock : c->width * bytes;
+    uint64_t line = svga_pitch(c);
     bool up = a[3] > a[1]; /* the last row first */
 
     if (w == 0 || h == 0 || !inside(c, a[0], a[1], w, h) || !inside(c, a[2], a[3], w, h))
@@ -101,9 +91,9 @@ static void fence(struct svga_chip *c, uint32_t value)
 {
     if (value == 0) /* says that there are none */
         return;
-    store(c, FIFO_FENCE, value);
+    svga_store(c, FIFO_FENCE, value);
     c->irq_status |= SVGA_IRQ_FENCE;
-    if (value == load(c, FIFO_FENCE_GOAL))
+    if (value == svga_load(c, FIFO_FENCE_GOAL))
         c->irq_status |= SVGA_IRQ_GOAL;
 }
 
@@ -131,14 +121,12 @@ static uint32_t mask_pixel(const struct fifo *f, uint32_t at, uint32_t width, ui
                            uint32_t x, uint32_t y)
 {
     uint32_t bit = x * depth, word = peek(f, at + (width * depth + 31) / 32 * y + bit / 32);
-    uint32_t v;
 
     switch (depth) {
     case 1:
         return word >> ((bit & 24) + 7 - (bit & 7)) & 1 ? 0xffffff : 0;
     case 16:
-        v = word >> (bit & 16);
-        return (v & 0xf800) << 8 | (v & 0x7e0) << 5 | (v & 0x1f) << 3;
+        return video_of_565(word >> (bit & 16));
     default:
         return word & 0xffffff;
     }
@@ -269,14 +257,14 @@ bool svga_chip_run(struct svga_chip *c, uint32_t budget)
         uint32_t before;
 
         if (!open_fifo(&f, c)) {
-            store(c, FIFO_BUSY, 0);
+            svga_store(c, FIFO_BUSY, 0);
             return false;
         }
         before = f.stop;
         f.work = work;
         while (f.work < budget && run_one(&f))
             work = f.work;
-        store(c, FIFO_STOP, f.stop);
+        svga_store(c, FIFO_STOP, f.stop);
         if (f.stop != before)
             c->irq_status |= SVGA_IRQ_PROGRESS;
         if (f.work >= budget)

@@ -299,7 +299,7 @@ static void linear_row(struct picture *p, const uint8_t *at, unsigned width, uns
             p->row[x] = (v & 0x7c00) << 9 | (v & 0x3e0) << 6 | (v & 0x1f) << 3;
             break;
         case 16:
-            p->row[x] = (v & 0xf800) << 8 | (v & 0x7e0) << 5 | (v & 0x1f) << 3;
+            p->row[x] = video_of_565(v);
             break;
         default:
             p->row[x] = v | (unsigned)b[2] << 16;
