@@ -117,11 +117,11 @@ void ct1745_write(struct ct1745 *m, uint8_t value)
     }
 }
 
+const uint8_t ct1745_irqs[CT1745_IRQS] = {9, 5, 7, 10};
+
 unsigned ct1745_irq(const struct ct1745 *m)
 {
-    static const uint8_t irq[4] = {9, 5, 7, 10};
-
-    return m->reg[IRQ] != 0 ? irq[__builtin_ctz(m->reg[IRQ])] : 0;
+    return m->reg[IRQ] != 0 ? ct1745_irqs[__builtin_ctz(m->reg[IRQ])] : 0;
 }
 
 int ct1745_dma(const struct ct1745 *m, bool wide)

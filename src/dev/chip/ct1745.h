@@ -23,7 +23,10 @@ void ct1745_init(struct ct1745 *m);
 uint8_t ct1745_read(const struct ct1745 *m, uint8_t interrupts);
 void ct1745_write(struct ct1745 *m, uint8_t value);
 
-/* 5, 7, 10 or 9, which is where a PC has the bus's line 2; 0: none. */
+/* The interrupts that it can have, by bits of its register; 9 is where a PC has the bus's line 2. */
+#define CT1745_IRQS 4
+extern const uint8_t ct1745_irqs[CT1745_IRQS];
+/* One of them; 0: none. */
 unsigned ct1745_irq(const struct ct1745 *m);
 /* For transfers of 8 or of 16 bits: those go by a byte channel where no other is chosen. -1: none
  * at all. */

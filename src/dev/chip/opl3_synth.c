@@ -7,6 +7,7 @@
  *   phase -> + modulation -> log sine -> + envelope, level, key scale, tremolo -> exponent -> out
  */
 #include "dev/chip/opl3_internal.h"
+#include "dev/sound/sound.h"
 
 #define PHASE_MASK 0x7ffffu
 #define ATTENUATION_MAX 0x1000u /* nothing is heard */
@@ -374,18 +375,13 @@ static void frame(struct opl3 *o, int *left, int *right)
     o->clock++;
 }
 
-static int16_t clip(int v)
-{
-    return (int16_t)(v < INT16_MIN ? INT16_MIN : v > INT16_MAX ? INT16_MAX : v);
-}
-
 void opl3_generate(struct opl3 *o, int16_t *out, unsigned frames)
 {
     for (unsigned i = 0; i < frames; i++) {
         int left, right;
 
         frame(o, &left, &right);
-        out[2 * i] = clip(left);
-        out[2 * i + 1] = clip(right);
+        out[2 * i] = sound_sample(left);
+        out[2 * i + 1] = sound_sample(right);
     }
 }

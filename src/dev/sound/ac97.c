@@ -54,11 +54,6 @@ static uint32_t frames_since(const struct ac97 *s, uint64_t now)
     return now > s->moved_ns ? (uint32_t)ticks_of_ns(now - s->moved_ns, AC97_RATE) : 0;
 }
 
-static int16_t clip(int64_t v)
-{
-    return (int16_t)(v < INT16_MIN ? INT16_MIN : v > INT16_MAX ? INT16_MAX : v);
-}
-
 static void play(struct ac97 *s, uint32_t address, uint32_t count, const uint32_t gain[2])
 {
     uint8_t raw[2 * CHUNK];
@@ -67,7 +62,7 @@ static void play(struct ac97 *s, uint32_t address, uint32_t count, const uint32_
     if (ram_read(s->cfg.ram, address, raw, 2 * (uint64_t)count) < 0)
         memset(raw, 0, sizeof(raw));
     for (uint32_t i = 0; i < count; i++)
-        out[i] = clip((int64_t)(int16_t)ld_le16(raw + 2 * i) * gain[i % 2] / 65536);
+        out[i] = sound_sample((int64_t)(int16_t)ld_le16(raw + 2 * i) * gain[i % 2] / 65536);
     if (s->cfg.out.play != NULL)
         s->cfg.out.play(s->cfg.out.opaque, out, count / 2);
 }

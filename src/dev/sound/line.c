@@ -35,9 +35,7 @@ void sound_line_add(struct sound_line *l, uint32_t rate, const int16_t *in, unsi
 void sound_clip(const int32_t *mix, int16_t *out, unsigned frames)
 {
     for (unsigned i = 0; i < 2 * frames; i++)
-        out[i] = (int16_t)(mix[i] < INT16_MIN   ? INT16_MIN
-                           : mix[i] > INT16_MAX ? INT16_MAX
-                                                : mix[i]);
+        out[i] = sound_sample(mix[i]);
 }
 
 static const struct state_field fields[] = {

@@ -28,10 +28,7 @@ enum {
     LATE = SOUND_RATE / 5,
     FM_MAX = OPL3_RATE / 5 + 64, /* frames */
     DIRECT = SOUND_RATE / 20,    /* how long a level is held */
-    IRQS = 4,
 };
-
-static const uint8_t irq_of[IRQS] = {9, 5, 7, 10};
 
 struct sb16 {
     struct sb16_config cfg;
@@ -39,7 +36,7 @@ struct sb16 {
     unsigned mapped; /* ranges, as destroy takes them back */
     struct timer *timer;
     struct lock lock; /* below */
-    struct irq_out irq[IRQS];
+    struct irq_out irq[CT1745_IRQS];
     uint32_t epoch[SB16_WAYS]; /* of the transfer that the line is of */
     int16_t fm[2 * FM_MAX];    /* made and not heard yet */
     unsigned fm_count;
@@ -55,18 +52,21 @@ struct sb16 {
     uint32_t direct_left; /* frames for which the direct output is still heard */
 };
 
+static bool irq_level(const struct sb16 *s, unsigned i)
+{
+    return s->dsp.interrupts != 0 && ct1745_irq(&s->mixer) == ct1745_irqs[i];
+}
+
 /* Lock held. */
 static void update_irq(struct sb16 *s)
 {
-    unsigned chosen = ct1745_irq(&s->mixer);
-
-    for (unsigned i = 0; i < IRQS; i++)
-        irq_out_set(&s->irq[i], irq_of[i] == chosen && s->dsp.interrupts != 0);
+    for (unsigned i = 0; i < CT1745_IRQS; i++)
+        irq_out_set(&s->irq[i], irq_level(s, i));
 }
 
 static void flush_irq(struct sb16 *s)
 {
-    for (unsigned i = 0; i < IRQS; i++)
+    for (unsigned i = 0; i < CT1745_IRQS; i++)
         irq_out_flush(&s->irq[i]);
 }
 
@@ -416,12 +416,11 @@ static void sb16_resume(void *self)
 static void sb16_restore(void *self)
 {
     struct sb16 *s = self;
-    unsigned chosen = ct1745_irq(&s->mixer);
 
     for (unsigned i = 0; i < SB16_WAYS; i++)
         s->epoch[i] = s->dsp.way[i].epoch;
-    for (unsigned i = 0; i < IRQS; i++)
-        irq_out_restore(&s->irq[i], irq_of[i] == chosen && s->dsp.interrupts != 0);
+    for (unsigned i = 0; i < CT1745_IRQS; i++)
+        irq_out_restore(&s->irq[i], irq_level(s, i));
 }
 
 static void sb16_destroy(void *self)
@@ -481,10 +480,10 @@ int sb16_create(const struct sb16_config *cfg, struct bus *ports, struct device 
     s->cfg = *cfg;
     s->ports = ports;
     lock_init(&s->lock, LOCK_DEVICE);
-    for (unsigned i = 0; i < IRQS; i++) {
+    for (unsigned i = 0; i < CT1745_IRQS; i++) {
         struct pin pin = cfg->lines;
 
-        pin.line = irq_of[i];
+        pin.line = ct1745_irqs[i];
         irq_out_init(&s->irq[i], pin);
     }
     rc = timer_create_on(cfg->loop, cfg->clock, on_timer, s, &s->timer);

@@ -13,4 +13,10 @@ struct sound_out {
     void *opaque;
 };
 
+/* What of a sum is within the limits of a sample. */
+static inline int16_t sound_sample(int64_t v)
+{
+    return (int16_t)(v < INT16_MIN ? INT16_MIN : v > INT16_MAX ? INT16_MAX : v);
+}
+
 #endif
