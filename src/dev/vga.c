@@ -270,7 +270,8 @@ struct video vga_video(struct vga *v)
 
 /* --- life --- */
 
-static void vga_reset(void *self)
+/* The part of a card that another device has the function of. */
+static void part_reset(void *self)
 {
     struct vga *v = self;
 
@@ -278,17 +279,54 @@ static void vga_reset(void *self)
     vga_chip_reset(&v->chip);
     lock_drop(&v->lock);
     update_window(v);
-    if (v->cfg.func == NULL)
-        pci_func_reset(&v->func);
+}
+
+static void part_restore(void *self)
+{
+    update_window(self);
+}
+
+static void part_destroy(void *self)
+{
+    struct vga *v = self;
+
+    if (v == NULL)
+        return;
+    lock_finish(&v->lock);
+    free(v->rom);
+    free(v);
+}
+
+static const struct state_field part_fields[] = {
+    STATE_STRUCT_F(struct vga, chip, 1, &vga_chip_state),
+    STATE_END_F,
+};
+static const struct state_table part_state = {
+    .name = "vga-part", .version = 1, .fields = part_fields};
+
+static const struct device_ops part_ops = {
+    .name = "vga",
+    .reset = part_reset,
+    .restore = part_restore,
+    .destroy = part_destroy,
+    .state = &part_state,
+};
+
+/* A card of its own. */
+static void vga_reset(void *self)
+{
+    struct vga *v = self;
+
+    part_reset(v);
+    pci_func_reset(&v->func);
 }
 
 static void vga_restore(void *self)
 {
     struct vga *v = self;
 
-    update_window(v);
-    if (v->cfg.func == NULL)
-        pci_func_restore(&v->func);
+    part_restore(v);
+    pci_func_restore(&v->func);
 }
 
 static void vga_destroy(void *self)
@@ -297,13 +335,9 @@ static void vga_destroy(void *self)
 
     if (v == NULL)
         return;
-    if (v->cfg.func == NULL) {
-        pci_remove(&v->func);
-        pci_func_finish(&v->func);
-    }
-    lock_finish(&v->lock);
-    free(v->rom);
-    free(v);
+    pci_remove(&v->func);
+    pci_func_finish(&v->func);
+    part_destroy(v);
 }
 
 static const struct state_field fields[] = {
@@ -319,22 +353,6 @@ static const struct device_ops vga_ops = {
     .restore = vga_restore,
     .destroy = vga_destroy,
     .state = &vga_state,
-};
-
-/* The part of a card that another device has the function of. */
-static const struct state_field part_fields[] = {
-    STATE_STRUCT_F(struct vga, chip, 1, &vga_chip_state),
-    STATE_END_F,
-};
-static const struct state_table part_state = {
-    .name = "vga-part", .version = 1, .fields = part_fields};
-
-static const struct device_ops part_ops = {
-    .name = "vga",
-    .reset = vga_reset,
-    .restore = vga_restore,
-    .destroy = vga_destroy,
-    .state = &part_state,
 };
 
 struct device vga_device(struct vga *v)
@@ -423,7 +441,7 @@ int vga_create(const struct vga_config *cfg, struct vga **out, struct err *e)
     if (rc == 0 && cfg->func == NULL)
         rc = pci_add(cfg->pci, cfg->devfn, &v->func, e);
     if (rc < 0) {
-        vga_destroy(v);
+        vga_device(v).ops->destroy(v);
         return rc;
     }
     *out = v;
