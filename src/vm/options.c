@@ -386,7 +386,10 @@ int option_watchdog(const char *option, const char *text, enum vm_watchdog *out,
 
 int option_vga(const char *option, const char *value, enum machine_vga *out, struct err *e)
 {
-    static const char *const names[] = {"none", "std", "virtio", "vmware"};
+    static const char *const names[] = {[MACHINE_VGA_NONE] = "none",
+                                        [MACHINE_VGA_STD] = "std",
+                                        [MACHINE_VGA_VIRTIO] = "virtio",
+                                        [MACHINE_VGA_VMWARE] = "vmware"};
 
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(value, names[i]) == 0) {

@@ -68,7 +68,7 @@ int option_sound(const char *option, char *text, enum vm_sound *kind, const char
 int option_watchdog(const char *option, const char *text, enum vm_watchdog *out,
                     struct err *e) MUST_CHECK;
 
-/* std or none. */
+/* "none", "std", "virtio" or "vmware". */
 int option_vga(const char *option, const char *value, enum machine_vga *out,
                struct err *e) MUST_CHECK;
 

@@ -316,7 +316,7 @@ struct view {
     const struct gpu_pool *pool;
     uint32_t format, pitch; /* pitch in pixels */
     uint64_t at;            /* of the first pixel in the pool */
-    uint32_t width, height; /* 0: nothing */
+    uint32_t width, height;
     struct cursor cursor;
 };
 
