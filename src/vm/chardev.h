@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Character back ends: what a serial port or a virtio console is connected to on the host.
+ * Character back ends: what a serial port, a parallel port or a virtio console is connected to on
+ * the host.
  *
  *   stdio       standard input and output
  *   file:F      output to a file, no input

@@ -324,6 +324,8 @@ static int create_parts(struct vm *vm, struct err *e)
     if (rc == 0)
         rc = create_chardev(vm, &vm->cfg.console, "--console", &vm->console, e);
     if (rc == 0)
+        rc = create_chardev(vm, &vm->cfg.parallel, "--parallel", &vm->parallel, e);
+    if (rc == 0)
         rc = create_machine(vm, e);
     if (rc < 0)
         return rc;
@@ -535,4 +537,9 @@ const char *vm_serial_where(const struct vm *vm)
 const char *vm_console_where(const struct vm *vm)
 {
     return chardev_where(vm->console);
+}
+
+const char *vm_parallel_where(const struct vm *vm)
+{
+    return chardev_where(vm->parallel);
 }

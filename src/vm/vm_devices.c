@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Disks, network, sound, watchdog and console of a machine, and the threads that serve the first
- * two: disks one, the network one, each with a loop of its own, so that neither waits for the other
- * nor for a vCPU.
+ * Disks, network, console, parallel port, sound and watchdog of a machine, and the threads that
+ * serve the first two: disks one, the network one, each with a loop of its own, so that neither
+ * waits for the other nor for a vCPU.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -236,6 +236,23 @@ void vm_terminal_size(struct vm *vm, uint16_t cols, uint16_t rows)
         machine_console_resize(vm->machine, cols, rows);
 }
 
+/* --- parallel port --- */
+
+static void on_print(void *opaque, const uint8_t *buf, size_t len)
+{
+    struct vm *vm = opaque;
+
+    chardev_write(vm->parallel, buf, len);
+}
+
+static int attach_parallel(struct vm *vm, struct err *e)
+{
+    const struct machine_printer printer = {.print = on_print, .opaque = vm};
+
+    return vm->cfg.parallel.kind != CHARDEV_NONE ? machine_add_parallel(vm->machine, &printer, e)
+                                                 : 0;
+}
+
 /* --- sound --- */
 
 static int attach_sound(struct vm *vm, struct err *e)
@@ -286,7 +303,7 @@ int vm_attach_devices(struct vm *vm, struct err *e)
     if (rc == 0)
         rc = attach_sound(vm, e);
     if (rc == 0)
-        rc = vm_attach_parallel(vm, e);
+        rc = attach_parallel(vm, e);
     if (rc == 0)
         rc = vm_attach_tpm(vm, e);
     if (rc == 0 && vm->cfg.watchdog != VM_WATCHDOG_ABSENT)

@@ -55,8 +55,7 @@ struct vm {
     struct loop *loop;
     struct machine *machine;
     struct vcpu vcpu[MACHINE_MAX_CPUS];
-    struct chardev *serial, *console;
-    struct chardev *parallel; /* NULL: there is no such port */
+    struct chardev *serial, *console, *parallel;
 
     struct vm_io disk_io, net_io;
     struct block_backend *disks[MACHINE_MAX_DISKS];
@@ -142,11 +141,9 @@ int vm_change_medium(struct vm *vm, unsigned i, const char *path, bool force,
 void vm_stats_start(struct vm *vm);
 void vm_stats_end(struct vm *vm);
 
-int vm_attach_parallel(struct vm *vm, struct err *e) MUST_CHECK; /* vm_parallel.c */
-
 int vm_attach_tpm(struct vm *vm, struct err *e) MUST_CHECK; /* vm_tpm.c */
 
-/* vm_devices.c: disks, network, sound, watchdog and console, their back ends and I/O threads. */
+/* vm_devices.c: disks, network, console, parallel port, sound and watchdog; the I/O threads. */
 int vm_attach_devices(struct vm *vm, struct err *e) MUST_CHECK;
 void vm_console_reset(struct vm *vm);  /* the machine was reset */
 void vm_watchdog_event(struct vm *vm); /* EVENT_WATCHDOG */
