@@ -29,13 +29,12 @@ class Blaster(sound.Sound):
                      extra=["--sound", f"sb16,wav={self.wav}"])
 
     def bound(self):
-        out, _ = self.sh("/more/load; cat /proc/asound/cards; ls /dev/snd; cat /proc/ioports /proc/dma")
+        out = self.sh("/more/load; cat /proc/asound/cards; ls /dev/snd; cat /proc/ioports /proc/dma", 120)
         self.check("snd_sb16 binds, with its OPL3", "at 0x220, irq 5, dma 1&5" in out and
                    "hwC0D" in out and "0388-038b" in out, out)
 
     def interrupts(self):
-        out, _ = self.sh("grep SoundBlaster /proc/interrupts")
-        return int(out.split()[1])
+        return int(self.sh("grep SoundBlaster /proc/interrupts").split()[1])
 
     def pcm(self):
         for rate, bits in ((44100, 16), (22050, 8), (8000, 16)):
@@ -51,7 +50,7 @@ class Blaster(sound.Sound):
 
     def fm_levels(self, modulation):
         before = len(self.samples()[0])
-        out, status = self.sh(f"/more/fm $(ls /dev/snd/hwC0D* | head -1) 500 {modulation}")
+        out, status = self.vm.run(f"/more/fm $(ls /dev/snd/hwC0D* | head -1) 500 {modulation}", 120)
         self.check(f"FM, modulated by {modulation}: the program ends well", status == 0, out)
         left = self.samples()[0][before:][2400:14400]
         return {n: sound.level(left, n * NOTE) for n in (1, 1.5, 3, 5)}

@@ -45,6 +45,10 @@ class Checks:
         self.report("ok" if good else "not ok", name, "" if good else str(detail)[-3000:])
         return good
 
+    def sh(self, command, timeout=60):
+        """What a command prints in the machine's shell."""
+        return self.vm.run(command, timeout)[0]
+
     def run(self, name, function):
         """One check: a function that returns, raises Skip, or raises anything else if it fails."""
         try:

@@ -10,10 +10,8 @@ import os
 import checks
 import installer
 import qmp
-import rfb
 
 WIDTH, HEIGHT = 1280, 800
-GREY = (0xaa, 0xaa, 0xaa)
 
 MODULES = ["bochs", "psmouse", "virtio_input", "evdev", "virtio_pci"]
 
@@ -34,24 +32,7 @@ class Tests(installer.Shell):
                    size)
         edid = self.sh("cat /sys/class/drm/card0-*/edid | wc -c")
         self.check("and reads its EDID", edid == "128", edid)
-        # Eight rows of text, each in its background colour.
-        self.sh("printf '\\033[H\\033[2J\\033[?25l' > /dev/tty0; for c in 0 1 2 3 4 5 6 7; do "
-                 "printf \"\\033[4${c}m%160s\" '' > /dev/tty0; done; printf '\\033[0m' > /dev/tty0")
-        p = self.wait(lambda p: p.pixel(0, 7 * 16) == GREY, 20)
-        want = [(0xaa * (c & 1), 0xaa * (c >> 1 & 1) if c != 3 else 0x55, 0xaa * (c >> 2))
-                for c in range(8)]
-        got = [{p.pixel(x, y) for x in range(WIDTH) for y in range(16 * c, 16 * c + 16)}
-               for c in range(8)] if (p.width, p.height) == (WIDTH, HEIGHT) else []
-        self.check("what fbcon draws is on the screen", got == [{w} for w in want],
-                   (p.width, p.height, got))
-        self.viewer = rfb.Viewer(self.path("vnc")).start()
-        self.viewer.update(False)
-        if self.viewer.size != (WIDTH, HEIGHT):
-            self.viewer.update(False)
-        self.check("and on the viewer's", self.viewer.size == (WIDTH, HEIGHT) and
-                   all(self.viewer.pixel(x, y) == want[y // 16] for x in range(WIDTH)
-                       for y in range(128)),
-                   self.viewer.size)
+        self.stripes((WIDTH, HEIGHT), "what fbcon draws is on the screen", "and on the viewer's")
 
     # --- keyboard and pointer --------------------------------------------------------------
 

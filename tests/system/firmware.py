@@ -31,10 +31,7 @@ SECTOR = bytes.fromhex(
 
 def disk(path, text):
     """A disk that says `text` when it is booted."""
-    sector = SECTOR.ljust(510, b"\0") + b"\x55\xaa"
-    with open(path, "wb") as f:
-        f.write((sector + text.encode() + b"\0").ljust(1 << 20, b"\0"))
-    return path
+    return vm.boot_disk(path, SECTOR, text.encode())
 
 
 def option_rom(path, text):

@@ -102,11 +102,7 @@ def change(c):
 
 def firmware(c):
     """The boot sector asks the BIOS for the next one, too, before it halts."""
-    path = c.path("boot.img")
-    sector = BOOT_SECTOR.ljust(0x2b, b"\0") + TEXT
-    with open(path, "wb") as f:
-        f.write(sector.ljust(510, b"\0") + b"\x55\xaa")
-        f.truncate(1440 << 10)
+    path = vm.boot_disk(c.path("boot.img"), BOOT_SECTOR.ljust(0x2b, b"\0") + TEXT, size=1440 << 10)
     with vm.Vm("doppel", kernel=None, initrd=None, append=None, memory="64M",
                extra=["--firmware", "bios", "--floppy", path]) as m:
         m.expect("booted from a floppy disk", 120)

@@ -12,26 +12,21 @@ import checks
 import generic
 import overlay
 import picture
-import rfb
+import screen
 import vm
 
 WIDTH, HEIGHT = 1280, 800
 RED, GREEN, BLACK = (255, 0, 0), (0, 128, 0), (0, 0, 0)
-ROWS = [(0xaa * (c & 1), 0xaa * (c >> 1 & 1) if c != 3 else 0x55, 0xaa * (c >> 2))
-        for c in range(8)]  # the console's colours
 
 
 class Card(background.NamedMachine):
-    def __init__(self, model, modules, driver, console, connector):
+    def __init__(self, model, modules, driver, frame_buffer, connector):
         super().__init__("gpu-" + model)
         self.model, self.modules, self.driver = model, modules, driver
-        self.console, self.connector = console, connector
+        self.frame_buffer, self.connector = frame_buffer, connector
 
     def say(self, what, good, detail=""):
         self.check(f"{self.model}: {what}", good, detail)
-
-    def sh(self, command):
-        return self.vm.run(command, 60)[0]
 
     def start(self):
         source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cursor.c")
@@ -46,27 +41,14 @@ class Card(background.NamedMachine):
 
     def bound(self):
         got = self.sh("cat /sys/class/graphics/fb0/name")
-        self.say(f"{self.driver} binds", got == self.console, got)
+        self.say(f"{self.driver} binds", got == self.frame_buffer, got)
         size = self.sh("cat /sys/class/graphics/fb0/virtual_size")
         self.say("the console has the size that the monitor prefers", size == f"{WIDTH},{HEIGHT}",
                  size + self.sh("dmesg | tail -20"))
 
-    def stripes(self):
-        """Eight rows of text, each in its background colour."""
-        self.sh("printf '\\033[H\\033[2J\\033[?25l' > /dev/tty0; for c in 0 1 2 3 4 5 6 7; do "
-                "printf \"\\033[4${c}m%160s\" '' > /dev/tty0; done; printf '\\033[0m' > /dev/tty0")
-        p = self.wait(lambda p: p.width == WIDTH and p.pixel(0, 7 * 16) == ROWS[7], 20)
-        got = [{p.pixel(x, y) for x in range(WIDTH) for y in range(16 * c, 16 * c + 16)}
-               for c in range(8)] if (p.width, p.height) == (WIDTH, HEIGHT) else []
-        self.say("what the console draws is on the screen", got == [{row} for row in ROWS],
-                 (p.width, p.height, got))
-        self.viewer = rfb.Viewer(self.path("vnc")).start()
-        self.viewer.update(False)
-        if self.viewer.size != (WIDTH, HEIGHT):
-            self.viewer.update(False)
-        self.say("and on a viewer's", self.viewer.size == (WIDTH, HEIGHT) and
-                 all(self.viewer.pixel(x, y) == ROWS[y // 16] for x in range(0, WIDTH, 7)
-                     for y in range(128)), self.viewer.size)
+    def console(self):
+        self.stripes((WIDTH, HEIGHT), f"{self.model}: what the console draws is on the screen",
+                     f"{self.model}: and on a viewer's")
 
     def has_cursor(self, p, x, y):
         """All of the cursor on black, as far as it is on the screen, and nothing beside it."""
@@ -94,12 +76,8 @@ class Card(background.NamedMachine):
             return
         modes = f"cat /sys/class/drm/card0-{self.connector}/modes"
         self.viewer.resize(1024, 768)
-        end = vm.PATIENCE * 20
-        while not self.sh(modes).startswith("1024x768") and end > 0:
-            self.sh("sleep 0.5")
-            end -= 1
-        self.say("a viewer's size is the monitor's", self.sh(modes).startswith("1024x768"),
-                 self.sh(modes))
+        good = vm.until(lambda: self.sh(modes).startswith("1024x768"), 20, 0.5)
+        self.say("a viewer's size is the monitor's", good, self.sh(modes))
         p = self.wait(lambda p: (p.width, p.height) == (1024, 768), 20)
         self.say("and the screen's", (p.width, p.height) == (1024, 768), (p.width, p.height))
 
@@ -115,15 +93,12 @@ class Card(background.NamedMachine):
         """As a VGA: what SeaBIOS writes, and a mode that a boot sector sets by the video BIOS."""
         self.name += "-vga"
         for what, code, good in (
-                ("text", "f4ebfd", lambda p: any("Booting from Hard Disk" in t for t in p.text())),
-                # int 10h ax = 4f02h, bx = 4112h: 640x480, 32 bits; es = a000, half a bank white
-                ("a mode of VBE", "b8024fbb1201cd10" "b800a08ec0" "31ffb0ffb90080f3aa" "f4ebfd",
+                ("text", screen.START + screen.STOP,
+                 lambda p: any("Booting from Hard Disk" in t for t in p.text())),
+                ("a mode of VBE", screen.SECTORS["vbe"],
                  lambda p: (p.width, p.height) == (640, 480) and p.pixel(0, 0) == (255, 255, 255))):
-            path = self.path("disk")
-            with open(path, "wb") as f:
-                f.write((bytes.fromhex("fa31c08ed88ed0bc007c" + code).ljust(510, b"\0") +
-                         b"\x55\xaa").ljust(1 << 20, b"\0"))
-            self.launch("--net", "none", "-m", "128M", "--timeout", "90s", "--vga", self.model, path)
+            self.launch("--net", "none", "-m", "128M", "--timeout", "90s", "--vga", self.model,
+                        vm.boot_disk(self.path("disk"), bytes.fromhex(code)))
             p = self.wait(good)
             self.say(f"firmware's {what}", good(p), (p.width, p.height))
             self.stop()
@@ -138,7 +113,7 @@ if __name__ == "__main__":
     for card, words in CARDS.items():
         t = Card(card, *words)
         t.run("no surprise", lambda t: [step(t) for step in (
-            Card.start, Card.bound, Card.stripes, Card.cursor, Card.resize, Card.end, Card.firmware)])
+            Card.start, Card.bound, Card.console, Card.cursor, Card.resize, Card.end, Card.firmware)])
         t.close()
         results.append(t.status())
     raise SystemExit(max(results))

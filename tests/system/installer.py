@@ -95,15 +95,9 @@ class Shell(background.NamedMachine):
         for name in modules:
             self.sh(f"modprobe {name}", 60)
 
-    def sh(self, command, timeout=60):
-        return self.vm.run(command, timeout)[0]
-
     def until(self, words, command):
         """Waits until `words` are in what a command prints."""
-        end = time.monotonic() + 30
-        while words not in self.sh(command):
-            assert time.monotonic() < end, self.sh("dmesg | tail -30")
-            time.sleep(0.5)
+        assert vm.until(lambda: words in self.sh(command), 30, 0.5), self.sh("dmesg | tail -30")
 
     def device(self, word):
         """The event file of the input device with `word` in its name."""

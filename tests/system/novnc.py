@@ -10,14 +10,13 @@ import http.server
 import json
 import os
 import shutil
-import socket
 import subprocess
 import threading
-import time
 
 import background
 import checks
 import installer
+import netserver
 import overlay
 import vm
 
@@ -125,10 +124,7 @@ class Browser:
         return got["result"].get("value")
 
     def until(self, expression, limit=30):
-        end = time.monotonic() + limit * vm.PATIENCE
-        while not self.value(expression):
-            assert time.monotonic() < end, expression
-            time.sleep(0.2)
+        assert vm.until(lambda: self.value(expression), limit, 0.2), expression
 
     def click(self, x, y):
         """At a place on the guest's screen."""
@@ -152,9 +148,7 @@ class Tests(background.NamedMachine):
 
     def start(self):
         """The graphical installer's X server, on the frame buffer that UEFI leaves."""
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = netserver.free_port()
         source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "window.c")
         initrd = self.path("initrd")
         shutil.copy(os.path.join(installer.FOLDER, "initrd.gz"), initrd)

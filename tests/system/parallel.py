@@ -19,29 +19,24 @@ class Parallel(checks.Checks):
     def start(self, where):
         generic.boot(self, ["parport_pc", "lp"], memory="256M", extra=["--parallel", where])
 
-    def sh(self, command, timeout=120):
-        return self.vm.run(command, timeout)[0].replace("\r", "")
-
     def bound(self):
         self.paper = self.path("paper")
         self.start("file:" + self.paper)
         out = self.sh("/more/load; dmesg | grep -e parport -e lp0; grep parport /proc/ioports /proc/interrupts; "
-                      "ls /dev/lp0; head -c 100000 /bin/busybox > /tmp/page; sha256sum < /tmp/page")
+                      "ls /dev/lp0; head -c 100000 /bin/busybox > /tmp/page; sha256sum < /tmp/page", 120)
         self.check("parport_pc binds to the device that ACPI names", "PC-style at 0x378" in out and
                    "irq 7" in out and "PCSPP,TRISTATE" in out, out)
         self.check("lp binds", "/dev/lp0" in out and "lp0: using parport0" in out, out)
         self.page = out.strip().split()[-2]
 
     def printed(self, size):
-        end = time.monotonic() + 30 * vm.PATIENCE
-        while os.path.getsize(self.paper) < size and time.monotonic() < end:
-            time.sleep(0.1)
+        vm.until(lambda: os.path.getsize(self.paper) >= size)
         with open(self.paper, "rb") as f:
             return f.read()
 
     def by_irq(self):
         out = self.sh("grep parport /proc/interrupts; cat /tmp/page > /dev/lp0 && echo do''ne; "
-                      "grep parport /proc/interrupts")
+                      "grep parport /proc/interrupts", 120)
         paper = self.printed(100000)
         self.check("what is printed arrives", "done" in out and
                    hashlib.sha256(paper).hexdigest() == self.page, (out, len(paper)))
@@ -51,7 +46,7 @@ class Parallel(checks.Checks):
     def polled(self):
         out = self.sh("rmmod lp parport_pc; "
                       "insmod /more/parport_pc.ko io=0x378 irq=none; insmod /more/lp.ko; "
-                      "cat /tmp/page > /dev/lp0 && echo do''ne")
+                      "cat /tmp/page > /dev/lp0 && echo do''ne", 120)
         paper = self.printed(200000)
         self.check("without interrupts, too", "done" in out and len(paper) == 200000 and
                    hashlib.sha256(paper[100000:]).hexdigest() == self.page, (out, len(paper)))
@@ -59,12 +54,12 @@ class Parallel(checks.Checks):
 
     def at_socket(self):
         self.start("unix:" + self.path("lpt"))
-        self.sh("/more/load")
+        self.sh("/more/load", 120)
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(60 * vm.PATIENCE)
             s.connect(self.path("lpt"))
             time.sleep(0.5)
-            self.sh("echo hello, printer > /dev/lp0")
+            self.sh("echo hello, printer > /dev/lp0", 120)
             self.check("a socket hears the same", s.recv(64).startswith(b"h"))
 
 

@@ -8,6 +8,7 @@ of them.
 import background
 import checks
 import picture
+import vm
 
 # A boot sector for each mode: sets it, draws with 0xa000 in ES, and halts.
 START = "fa31c08ed88ed0bc007c"  # cli; xor ax, ax; mov ds, ax; mov ss, ax; mov sp, 7c00
@@ -30,10 +31,7 @@ class Tests(background.NamedMachine):
         super().launch("--net", "none", "-m", "128M", "--timeout", "90s", *words)
 
     def disk(self, code):
-        path = self.path("disk")
-        with open(path, "wb") as f:
-            f.write((bytes.fromhex(code).ljust(510, b"\0") + b"\x55\xaa").ljust(1 << 20, b"\0"))
-        return path
+        return vm.boot_disk(self.path("disk"), bytes.fromhex(code))
 
     def text(self):
         self.launch(self.disk(START + STOP))

@@ -30,13 +30,10 @@ class Sound(checks.Checks):
         generic.boot(self, MODULES, overlay.compile_programs(source, self.dir), memory="512M",
                      extra=["--usb", "tablet", "--sound", f"ac97,wav={self.wav}"])
 
-    def sh(self, command, timeout=120):
-        return self.vm.run(command, timeout)
-
     def bound(self):
-        out, status = self.sh("/more/load; cat /proc/asound/cards; ls /sys/bus/pci/drivers/snd_intel8x0")
+        out = self.sh("/more/load; cat /proc/asound/cards; ls /sys/bus/pci/drivers/snd_intel8x0", 120)
         self.check("snd_intel8x0 binds", "0000:00:1d.1" in out and "Intel 82801AA-ICH" in out and
-                   "SigmaTel" in self.sh("cat /proc/asound/card0/codec97*/*")[0], out)
+                   "SigmaTel" in self.sh("cat /proc/asound/card0/codec97*/*"), out)
 
     def samples(self):
         with wave.open(self.wav, "rb") as w:
@@ -48,7 +45,7 @@ class Sound(checks.Checks):
         """(the left, the right, what the program says), again where a busy host made the guest late."""
         for _ in range(5):
             before = len(self.samples()[0])
-            out, status = self.sh(f"/more/play {hertz} {ms} {volume} {rate} {bits}")
+            out, status = self.vm.run(f"/more/play {hertz} {ms} {volume} {rate} {bits}", 120)
             left, right = (side[before:] for side in self.samples())
             loud = [i for i, s in enumerate(left) if abs(s) > 100]
             if all(b - a < GAP for a, b in zip(loud, loud[1:])):

@@ -11,6 +11,7 @@ import checks
 import installer
 import picture
 import rfb
+import vm
 from installer import keys_of
 
 MODULES = ["xhci_pci", "usbhid", "hid_generic", "evdev", "bochs"]
@@ -103,10 +104,8 @@ class Tests(installer.Shell):
             self.report("skip", "SeaBIOS reads the USB keyboard", "the package seabios is not installed")
             return
         code = bytes.fromhex("fa31c08ed88ed0bc007cfb" "30e4cd16b40ecd10ebf6")
-        with open(self.path("disk"), "wb") as f:
-            f.write((code.ljust(510, b"\0") + b"\x55\xaa").ljust(1 << 20, b"\0"))
         self.launch("--net", "none", "-m", "128M", "--timeout", "90s", "--usb", "keyboard",
-                    self.path("disk"))
+                    vm.boot_disk(self.path("disk"), code))
         self.wait(lambda p: any("Booting from Hard Disk" in line for line in p.text()))
         self.doppel("type", self.name, "Usb Keys!")
         text = self.wait_text("Usb Keys!")

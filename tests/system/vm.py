@@ -70,6 +70,22 @@ def copy_disk(source, directory, name="disk.raw"):
     return target
 
 
+def boot_disk(path, code, rest=b"", size=1 << 20):
+    """A disk whose first sector is this code, for a BIOS to boot, with `rest` behind it; its path."""
+    with open(path, "wb") as f:
+        f.write(code.ljust(510, b"\0") + b"\x55\xaa" + rest)
+        f.truncate(size)
+    return path
+
+
+def until(good, limit=30, pause=0.1):
+    """Asks until the answer is true, or for so many seconds: the last answer."""
+    end = time.monotonic() + limit * PATIENCE
+    while not (answer := good()) and time.monotonic() < end:
+        time.sleep(pause)
+    return answer
+
+
 def _end_with_parent():
     """In the child: no machine is left behind by a test that was killed."""
     PR_SET_PDEATHSIG = 1

@@ -16,6 +16,7 @@ import time
 
 import background
 import checks
+import netserver
 import picture
 import rfb
 
@@ -101,12 +102,6 @@ class Tests(background.NamedMachine):
         self.check("the machine's end does not wait for a viewer that does not read", took < 2.5, took)
         v.close()
 
-    @staticmethod
-    def free_port():
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            return s.getsockname()[1]
-
     def snapshot(self, number):
         done = subprocess.run(["vncsnapshot", "-quiet", f"127.0.0.1:{number}",
                                self.path("v.jpg")], stdin=subprocess.DEVNULL, capture_output=True,
@@ -114,7 +109,7 @@ class Tests(background.NamedMachine):
         return done.returncode == 0 and os.path.getsize(self.path("v.jpg")) > 1000
 
     def password(self):
-        port = self.free_port()
+        port = netserver.free_port()
         with open(self.path("password"), "w", encoding="utf-8") as f:
             f.write("sesame\n")
         self.launch(f"vnc=127.0.0.1:{port},password-file={self.path('password')}")
@@ -127,7 +122,7 @@ class Tests(background.NamedMachine):
         if shutil.which("vncsnapshot") is None:
             self.report("skip", "a stock viewer", "vncsnapshot is not installed")
             return
-        port = self.free_port()
+        port = netserver.free_port()
         self.launch(f"vnc=127.0.0.1:{port}")
         self.wait_text("Press ESC for boot menu")
         self.check("a stock viewer", self.snapshot(port - 5900))
@@ -135,7 +130,7 @@ class Tests(background.NamedMachine):
 
     def browser(self):
         """What noVNC does first: a WebSocket with binary frames."""
-        port = self.free_port()
+        port = netserver.free_port()
         self.launch(f"vnc=127.0.0.1:{port}")
         key = base64.b64encode(bytes(range(16)))
         s = socket.create_connection(("127.0.0.1", port), 20)
