@@ -179,14 +179,27 @@ static uint32_t length(uint32_t command, uint32_t args, const uint32_t *a)
     return 1 + args + more;
 }
 
-static const struct {
-    uint8_t command, args;
-} commands[] = {
-    {CMD_UPDATE, 4},         {CMD_RECT_COPY, 6},
-    {CMD_DEFINE_CURSOR, 7},  {CMD_DEFINE_ALPHA_CURSOR, 5},
-    {CMD_UPDATE_VERBOSE, 5}, {CMD_FENCE, 1},
-    {CMD_ESCAPE, 2},
-};
+/* Words behind the command's own that all of its kind have; 0: it is none. */
+static uint32_t args_of(uint32_t command)
+{
+    switch (command) {
+    case CMD_FENCE:
+        return 1;
+    case CMD_ESCAPE:
+        return 2;
+    case CMD_UPDATE:
+        return 4;
+    case CMD_UPDATE_VERBOSE:
+    case CMD_DEFINE_ALPHA_CURSOR:
+        return 5;
+    case CMD_RECT_COPY:
+        return 6;
+    case CMD_DEFINE_CURSOR:
+        return 7;
+    default:
+        return 0;
+    }
+}
 
 static void run(struct fifo *f, uint32_t command, const uint32_t *a)
 {
@@ -211,21 +224,17 @@ static void run(struct fifo *f, uint32_t command, const uint32_t *a)
 /* true: one was run; false: there is none that is complete. */
 static bool run_one(struct fifo *f)
 {
-    uint32_t have = available(f), command = have > 0 ? peek(f, 0) : 0, args[ARGS_MAX] = {0}, n = 0;
-    unsigned i = 0;
+    uint32_t have = available(f), command, count, n, args[ARGS_MAX] = {0};
 
     if (have == 0)
         return false;
-    while (i < sizeof(commands) / sizeof(commands[0]) && commands[i].command != command)
-        i++;
-    if (i < sizeof(commands) / sizeof(commands[0])) {
-        n = commands[i].args;
-        if (have < 1 + n)
-            return false;
-        for (uint32_t j = 0; j < n; j++)
-            args[j] = peek(f, 1 + j);
-        n = length(command, n, args);
-    }
+    command = peek(f, 0);
+    count = args_of(command);
+    if (have < 1 + count)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        args[i] = peek(f, 1 + i);
+    n = count != 0 ? length(command, count, args) : 0;
     if (n == 0 || n > (f->max - f->min) / 4 - 1) {
         log_guest("svga: command %u makes no sense", command);
         f->stop = f->next;
