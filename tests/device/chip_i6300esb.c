@@ -4,6 +4,7 @@
 
 #include "dev/chip/i6300esb_chip.h"
 #include "dev/watchdog/i6300esb.h"
+#include "suite_env.h"
 
 static struct i6300esb_chip fresh(void)
 {
@@ -97,8 +98,6 @@ static void test_lock(void **state)
 /* --- the device --- */
 
 #define DEVFN PCI_DEVFN(3, 0)
-#define BAR 0xc0000000u
-#define ECAM 0xb0000000u
 
 static void on_expired(void *opaque)
 {
@@ -114,42 +113,38 @@ static void on_end(void *opaque)
 static void test_shortest(void **state)
 {
     const uint64_t run_ns = 20000000, cycle_ns = 2 * 20000;
-    struct pci_bus_config bus = {0};
     unsigned expired = 0;
-    struct i6300esb_config cfg = {.devfn = DEVFN, .expired = on_expired, .opaque = &expired};
+    struct suite_env env;
     struct timer *end;
     struct device dev;
     uint64_t begin;
 
-    assert_int_equal(loop_create(&cfg.loop), 0);
-    assert_int_equal(vclock_create(&cfg.clock), 0);
-    assert_int_equal(bus_create(&bus.mmio, UINT64_C(1) << 40), 0);
-    assert_int_equal(bus_create(&bus.ports, 0x10000), 0);
-    assert_int_equal(pci_bus_create(&bus, &cfg.bus), 0);
-    assert_int_equal(pci_bus_ecam(cfg.bus, ECAM, 1), 0);
-    assert_int_equal(i6300esb_create(&cfg, &dev, NULL), 0);
-    assert_int_equal(timer_create_on(cfg.loop, cfg.clock, on_end, cfg.loop, &end), 0);
-    pci_config_write(cfg.bus, 0, DEVFN, 0x10, 4, BAR);
-    pci_config_write(cfg.bus, 0, DEVFN, PCI_REG_COMMAND, 2, PCI_CMD_MEM);
+    suite_env_init(&env, 4096);
+    assert_int_equal(i6300esb_create(&(struct i6300esb_config){.bus = suite_pci(&env),
+                                                               .devfn = DEVFN,
+                                                               .loop = env.loop,
+                                                               .clock = env.clock,
+                                                               .expired = on_expired,
+                                                               .opaque = &expired},
+                                     &dev, NULL),
+                     0);
+    assert_int_equal(timer_create_on(env.loop, env.clock, on_end, env.loop, &end), 0);
+    suite_place(&env, DEVFN);
     for (unsigned reg = 0; reg < 8; reg += 4) {
-        bus_write(bus.mmio, BAR + 0xc, 0x80, 2);
-        bus_write(bus.mmio, BAR + 0xc, 0x86, 2);
-        bus_write(bus.mmio, BAR + reg, 0, 4);
+        bus_write(env.mmio, SUITE_WINDOW + 0xc, 0x80, 2);
+        bus_write(env.mmio, SUITE_WINDOW + 0xc, 0x86, 2);
+        bus_write(env.mmio, SUITE_WINDOW + reg, 0, 4);
     }
-    begin = vclock_now(cfg.clock);
+    begin = vclock_now(env.clock);
     timer_arm(end, begin + run_ns);
-    pci_config_write(cfg.bus, 0, DEVFN, I6300ESB_CONFIG, 2, 7); /* fast, no interrupt */
-    pci_config_write(cfg.bus, 0, DEVFN, I6300ESB_LOCK, 1, 2);
-    loop_run(cfg.loop);
+    pci_config_write(env.pci, 0, DEVFN, I6300ESB_CONFIG, 2, 7); /* fast, no interrupt */
+    pci_config_write(env.pci, 0, DEVFN, I6300ESB_LOCK, 1, 2);
+    loop_run(env.loop);
     assert_true(expired > 0);
-    assert_true(expired <= (vclock_now(cfg.clock) - begin) / cycle_ns);
+    assert_true(expired <= (vclock_now(env.clock) - begin) / cycle_ns);
     dev.ops->destroy(dev.self);
     timer_destroy(end);
-    pci_bus_destroy(cfg.bus);
-    bus_destroy(bus.mmio);
-    bus_destroy(bus.ports);
-    vclock_destroy(cfg.clock);
-    loop_destroy(cfg.loop);
+    suite_env_finish(&env);
 }
 
 int main(void)

@@ -13,20 +13,17 @@
 #include <string.h>
 #include <time.h>
 
-#include "bus/bus.h"
 #include "dev/apic.h"
 #include "dev/gsi.h"
 #include "dev/serial.h"
+#include "suite_env.h"
 
 enum { LOW = 0x30, SERIAL = 0x40, HIGH = 0xe0, RAM_SIZE = 0x10000, WORD = 0x800 };
 enum { BURSTS = 3000, PATIENCE_S = 20 };
 enum { RBR = 0x3f8, IER, IIR, LCR, MCR, LSR };
 
 static struct {
-    struct loop *loop;
-    struct vclock *clock;
-    struct bus *ports, *mmio;
-    struct ram *ram;
+    struct suite_env around;
     struct apic_bus *apics;
     struct lapic *cpu;
     struct gsi gsi;
@@ -60,7 +57,7 @@ static void on_room(void *opaque)
 /* What an operating system does that has been given KVM's MSR. */
 static void end_of_interrupt(void)
 {
-    uint8_t *word = ram_ptr(b.ram, WORD, 1, true);
+    uint8_t *word = ram_ptr(b.around.ram, WORD, 1, true);
 
     if (*word & 1)
         *word &= (uint8_t)~1u;
@@ -70,9 +67,9 @@ static void end_of_interrupt(void)
 
 static void serial_handler(void)
 {
-    while (!(bus_read(b.ports, IIR, 1) & 1))
-        while (bus_read(b.ports, LSR, 1) & 1) {
-            atomic_fetch_add(&b.sum, bus_read(b.ports, RBR, 1));
+    while (!(bus_read(b.around.ports, IIR, 1) & 1))
+        while (bus_read(b.around.ports, LSR, 1) & 1) {
+            atomic_fetch_add(&b.sum, bus_read(b.around.ports, RBR, 1));
             atomic_fetch_add(&b.bytes, 1);
         }
 }
@@ -180,23 +177,18 @@ static int setup(void **state)
     memset(&b, 0, sizeof(b));
     pthread_mutex_init(&b.lock, NULL);
     pthread_cond_init(&b.rung, NULL);
-    assert_int_equal(loop_create(&b.loop), 0);
-    assert_int_equal(vclock_create(&b.clock), 0);
-    assert_int_equal(bus_create(&b.ports, 0x10000), 0);
-    assert_int_equal(bus_create(&b.mmio, 1ull << 32), 0);
-    assert_int_equal(ram_create(&b.ram, RAM_SIZE, NULL), 0);
-    assert_int_equal(ram_add(b.ram, 0, RAM_SIZE, false, NULL), 0);
-    cfg.loop = b.loop;
-    cfg.clock = b.clock;
-    cfg.ram = b.ram;
+    suite_env_init(&b.around, RAM_SIZE);
+    cfg.loop = b.around.loop;
+    cfg.clock = b.around.clock;
+    cfg.ram = b.around.ram;
     assert_int_equal(apic_bus_create(&cfg, &b.apics), 0);
     b.cpu = apic_bus_lapic(b.apics, 0);
     ioapic.msi = apic_bus_msi(b.apics);
     assert_int_equal(ioapic_create(&ioapic, &b.gsi.ioapic), 0);
-    assert_int_equal(ioapic_map(b.gsi.ioapic, b.mmio, IOAPIC_MMIO_BASE), 0);
+    assert_int_equal(ioapic_map(b.gsi.ioapic, b.around.mmio, IOAPIC_MMIO_BASE), 0);
     assert_int_equal(apic_bus_on_eoi(b.apics, ioapic_eoi, b.gsi.ioapic), 0);
     assert_int_equal(serial_create(&serial, &b.serial), 0);
-    assert_int_equal(serial_map(b.serial, b.ports, RBR), 0);
+    assert_int_equal(serial_map(b.serial, b.around.ports, RBR), 0);
     return 0;
 }
 
@@ -206,11 +198,7 @@ static int teardown(void **state)
     serial_device(b.serial).ops->destroy(b.serial);
     ioapic_device(b.gsi.ioapic).ops->destroy(b.gsi.ioapic);
     apic_bus_destroy(b.apics);
-    ram_destroy(b.ram);
-    bus_destroy(b.mmio);
-    bus_destroy(b.ports);
-    loop_destroy(b.loop);
-    vclock_destroy(b.clock);
+    suite_env_finish(&b.around);
     pthread_cond_destroy(&b.rung);
     pthread_mutex_destroy(&b.lock);
     return 0;
@@ -223,13 +211,13 @@ static void set_up_controllers(bool in_memory)
     lapic_mmio_write(b.cpu, 0x80, 0x10, 4);
     if (in_memory)
         assert_true(lapic_msr_write(b.cpu, APIC_PV_EOI_MSR, WORD | 1));
-    bus_write(b.mmio, IOAPIC_MMIO_BASE, 0x11 + 2 * SERIAL_COM1_IRQ, 4);
-    bus_write(b.mmio, IOAPIC_MMIO_BASE + 0x10, 0, 4);
-    bus_write(b.mmio, IOAPIC_MMIO_BASE, 0x10 + 2 * SERIAL_COM1_IRQ, 4);
-    bus_write(b.mmio, IOAPIC_MMIO_BASE + 0x10, SERIAL, 4);
-    bus_write(b.ports, IIR, 0x81, 1);
-    bus_write(b.ports, MCR, 0x0b, 1);
-    bus_write(b.ports, IER, 0x05, 1);
+    bus_write(b.around.mmio, IOAPIC_MMIO_BASE, 0x11 + 2 * SERIAL_COM1_IRQ, 4);
+    bus_write(b.around.mmio, IOAPIC_MMIO_BASE + 0x10, 0, 4);
+    bus_write(b.around.mmio, IOAPIC_MMIO_BASE, 0x10 + 2 * SERIAL_COM1_IRQ, 4);
+    bus_write(b.around.mmio, IOAPIC_MMIO_BASE + 0x10, SERIAL, 4);
+    bus_write(b.around.ports, IIR, 0x81, 1);
+    bus_write(b.around.ports, MCR, 0x0b, 1);
+    bus_write(b.around.ports, IER, 0x05, 1);
 }
 
 static void all_arrives(bool in_memory)
