@@ -9,15 +9,8 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "machine/linux_header.h"
 #include "machine/machine_internal.h"
-
-enum {
-    SECTOR = 512,
-    SETUP_SECTS = 0x1f1, /* Linux Documentation/arch/x86/boot.rst */
-    HEADER_MAGIC = 0x202,
-    HEADER_END = 0x268,
-    OLD_SETUP_SECTS = 4,
-};
 
 static int add(struct machine *m, uint16_t size_key, uint16_t key, const void *data, size_t len,
                struct err *e)
@@ -57,12 +50,11 @@ static int read_kernel(struct machine *m, struct board_kernel *k, struct err *e)
 
     if (rc < 0)
         return rc;
-    if (k->len < HEADER_END || memcmp(k->data + HEADER_MAGIC, "HdrS", 4) != 0 ||
+    if (k->len < HDR_FULL || !linux_header_found(k->data) ||
         (uefi && memcmp(k->data, "MZ", 2) != 0))
         return err_set(e, ENOEXEC, "--kernel: %s is not a Linux kernel that %s can start", path,
                        uefi ? "UEFI" : "firmware");
-    k->setup_len = (k->data[SETUP_SECTS] != 0 ? k->data[SETUP_SECTS] : OLD_SETUP_SECTS) * SECTOR;
-    k->setup_len += SECTOR;
+    k->setup_len = linux_setup_size(k->data);
     if (k->setup_len >= k->len)
         return err_set(e, ENOEXEC, "--kernel: %s is cut off", path);
     return m->cfg.initrd == NULL

@@ -13,33 +13,12 @@
 
 #include "base/bits.h"
 #include "base/checked.h"
+#include "machine/boot_internal.h"
+#include "machine/linux_header.h"
 #include "machine/machine_internal.h"
 
-enum header {
-    HDR_BOOT_FLAG = 0x1fe,
-    HDR_VERSION = 0x206,
-    HDR_TYPE_OF_LOADER = 0x210,
-    HDR_LOADFLAGS = 0x211,
-    HDR_RAMDISK_IMAGE = 0x218,
-    HDR_RAMDISK_SIZE = 0x21c,
-    HDR_HEAP_END = 0x224,
-    HDR_CMD_LINE_PTR = 0x228,
-    HDR_INITRD_ADDR_MAX = 0x22c,
-    HDR_CMDLINE_SIZE = 0x238,
-    HDR_PREF_ADDRESS = 0x258,
-    HDR_INIT_SIZE = 0x260,
-};
-
 enum {
-    BOOT_FLAG = 0xaa55,
-    VERSION_MIN = 0x0202,     /* the first with HDR_CMD_LINE_PTR */
-    VERSION_INITRD = 0x0203,  /* the first with HDR_INITRD_ADDR_MAX */
-    VERSION_CMDLINE = 0x0206, /* the first with HDR_CMDLINE_SIZE */
-    VERSION_SIZE = 0x020a,    /* the first that says how much room the kernel needs */
-    LOADER_UNDEFINED = 0xff,
-    LOADED_HIGH = 1,
-    CAN_USE_HEAP = 0x80,
-    CMDLINE_MAX = 255, /* before VERSION_CMDLINE */
+    CMDLINE_MAX = 255, /* before LINUX_VERSION_CMDLINE_SIZE */
     INITRD_ADDR_MAX = 0x37ffffff,
 };
 
@@ -183,29 +162,23 @@ static int add_rom(struct machine *m, const struct board_kernel *k, uint64_t ini
 static int check_header(const struct machine *m, const struct board_kernel *k, struct err *e)
 {
     const char *path = m->cfg.kernel;
-    uint64_t len = m->cfg.append != NULL ? strlen(m->cfg.append) : 0, max = CMDLINE_MAX;
+    uint64_t max = CMDLINE_MAX;
 
-    if (ld_le16(k->data + HDR_BOOT_FLAG) != BOOT_FLAG)
+    if (ld_le16(k->data + HDR_BOOT_FLAG) != LINUX_BOOT_FLAG)
         return err_set(e, EINVAL,
                        "--kernel: %s: the boot sector signature is missing; the file is damaged",
                        path);
-    if (ld_le16(k->data + HDR_VERSION) < VERSION_MIN || !(k->data[HDR_LOADFLAGS] & LOADED_HIGH))
+    if (ld_le16(k->data + HDR_VERSION) < LINUX_VERSION_CMD_LINE_PTR ||
+        !(k->data[HDR_LOADFLAGS] & LINUX_LOADED_HIGH))
         return err_set(e, EINVAL,
                        "--kernel: %s is too old to be loaded; it needs boot protocol 2.02 and "
                        "to be a bzImage",
                        path);
     if (k->setup_len > SETUP_MAX)
         return err_set(e, EINVAL, "--kernel: %s: its real-mode part has more than 32K", path);
-    if (ld_le16(k->data + HDR_VERSION) >= VERSION_CMDLINE)
+    if (ld_le16(k->data + HDR_VERSION) >= LINUX_VERSION_CMDLINE_SIZE)
         max = ld_le32(k->data + HDR_CMDLINE_SIZE);
-    if (max > LAYOUT_CMDLINE_MAX - 1)
-        max = LAYOUT_CMDLINE_MAX - 1;
-    if (len > max)
-        return err_set(e, EINVAL,
-                       "--append: the command line has %" PRIu64
-                       " characters, this kernel takes at most %" PRIu64,
-                       len, max);
-    return 0;
+    return boot_check_cmdline(m->cfg.append, max, e);
 }
 
 /* The first address that the kernel does not need to unpack itself. */
@@ -213,7 +186,7 @@ static uint64_t kernel_end(const struct board_kernel *k)
 {
     uint64_t end = KERNEL_AT + (k->len - k->setup_len), pref, size;
 
-    if (ld_le16(k->data + HDR_VERSION) < VERSION_SIZE)
+    if (ld_le16(k->data + HDR_VERSION) < LINUX_VERSION_INIT_SIZE)
         return end;
     pref = ld_le64(k->data + HDR_PREF_ADDRESS);
     size = ld_le32(k->data + HDR_INIT_SIZE);
@@ -229,7 +202,7 @@ static int place(const struct machine *m, const struct board_kernel *k, uint64_t
 {
     uint64_t top = m->layout.low_end - BIOS_ROOM, max = INITRD_ADDR_MAX, end = kernel_end(k);
 
-    if (ld_le16(k->data + HDR_VERSION) >= VERSION_INITRD)
+    if (ld_le16(k->data + HDR_VERSION) >= LINUX_VERSION_INITRD_ADDR_MAX)
         max = ld_le32(k->data + HDR_INITRD_ADDR_MAX);
     if (top > max + 1)
         top = max + 1;
@@ -251,8 +224,8 @@ int board_kernel_rom(struct machine *m, const struct board_kernel *k, struct err
         rc = place(m, k, &initrd_at, e);
     if (rc < 0)
         return rc;
-    k->data[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;
-    k->data[HDR_LOADFLAGS] |= CAN_USE_HEAP;
+    k->data[HDR_TYPE_OF_LOADER] = LINUX_LOADER_UNDEFINED;
+    k->data[HDR_LOADFLAGS] |= LINUX_CAN_USE_HEAP;
     st_le16(k->data + HDR_HEAP_END, HEAP_END - 0x200);
     st_le32(k->data + HDR_CMD_LINE_PTR, m->cfg.append != NULL ? CMDLINE_AT : 0);
     st_le32(k->data + HDR_RAMDISK_IMAGE, k->initrd_len > 0 ? (uint32_t)initrd_at : 0);

@@ -7,6 +7,7 @@
 #include "base/bits.h"
 #include "base/checked.h"
 #include "machine/boot_internal.h"
+#include "machine/linux_header.h"
 
 int boot_copy(struct boot *b, uint64_t offset, gpa_t gpa, uint64_t len, const char *what)
 {
@@ -93,24 +94,31 @@ int boot_load_initrd(struct boot *b, uint64_t limit)
     return boot_load_file(b, "--initrd", b->cfg->initrd, limit, &b->initrd_base, &b->initrd_size);
 }
 
-int boot_load_cmdline(struct boot *b, uint64_t max)
+int boot_check_cmdline(const char *text, uint64_t max, struct err *e)
 {
-    const char *s = b->cfg->append != NULL ? b->cfg->append : "";
-    uint64_t len = strlen(s);
+    uint64_t len = text != NULL ? strlen(text) : 0;
 
     if (max > LAYOUT_CMDLINE_MAX - 1)
         max = LAYOUT_CMDLINE_MAX - 1;
-    if (len > max)
-        return err_set(b->e, EINVAL,
-                       "--append: the command line has %" PRIu64
-                       " characters, this kernel takes at most %" PRIu64,
-                       len, max);
-    return boot_put(b, LAYOUT_CMDLINE, s, len + 1);
+    if (len <= max)
+        return 0;
+    return err_set(e, EINVAL,
+                   "--append: the command line has %" PRIu64
+                   " characters, this kernel takes at most %" PRIu64,
+                   len, max);
+}
+
+int boot_load_cmdline(struct boot *b, uint64_t max)
+{
+    const char *s = b->cfg->append != NULL ? b->cfg->append : "";
+    int rc = boot_check_cmdline(s, max, b->e);
+
+    return rc == 0 ? boot_put(b, LAYOUT_CMDLINE, s, strlen(s) + 1) : rc;
 }
 
 static int load_by_content(struct boot *b)
 {
-    uint8_t head[0x206] = {0};
+    uint8_t head[HDR_VERSION] = {0};
     uint64_t len = b->kernel.size < sizeof(head) ? b->kernel.size : sizeof(head);
     struct boot_multiboot m;
     int rc = file_read(&b->kernel, 0, head, len, b->e);
@@ -128,7 +136,7 @@ static int load_by_content(struct boot *b)
                        b->kernel.path);
     if (memcmp(head, "\177ELF", 4) == 0)
         return boot_elf(b, &m);
-    if (memcmp(head + 0x202, "HdrS", 4) == 0)
+    if (linux_header_found(head))
         return boot_linux_bzimage(b);
     return err_set(
         b->e, EINVAL,

@@ -30,7 +30,9 @@ int boot_load_initrd(struct boot *b, uint64_t limit) MUST_CHECK;
 /* The same for any file, below those that were put there before. */
 int boot_load_file(struct boot *b, const char *option, const char *path, uint64_t limit,
                    uint64_t *base, uint64_t *size) MUST_CHECK;
-/* Puts the command line; `max` is its longest length without the zero. */
+/* `max` is the longest command line that the kernel takes, without the zero. NULL is fine. */
+int boot_check_cmdline(const char *text, uint64_t max, struct err *e) MUST_CHECK;
+/* Puts the command line, which is checked. */
 int boot_load_cmdline(struct boot *b, uint64_t max) MUST_CHECK;
 
 /* Linux: `header` is the setup header of the zero page, from 0x1f1, `len` bytes, or NULL for an ELF

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Linux' 64-bit boot protocol, and the 32-bit one for kernels without a 64-bit entry:
- * Documentation/arch/x86/boot.rst and zero-page.rst. Offsets of the setup header are those of the
- * document, counted from the start of the file and, the same, of the zero page.
+ * Documentation/arch/x86/boot.rst and zero-page.rst. The setup header has the same offsets in the
+ * zero page as in the file.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,31 +12,7 @@
 #include "base/bits.h"
 #include "base/checked.h"
 #include "machine/boot_internal.h"
-
-enum header {
-    HDR_START = 0x1f1,
-    HDR_SETUP_SECTS = 0x1f1,
-    HDR_BOOT_FLAG = 0x1fe,
-    HDR_JUMP = 0x201, /* second byte of the jump: the header ends 0x202 + this */
-    HDR_MAGIC = 0x202,
-    HDR_VERSION = 0x206,
-    HDR_TYPE_OF_LOADER = 0x210,
-    HDR_LOADFLAGS = 0x211,
-    HDR_RAMDISK_IMAGE = 0x218,
-    HDR_RAMDISK_SIZE = 0x21c,
-    HDR_HEAP_END = 0x224,
-    HDR_CMD_LINE_PTR = 0x228,
-    HDR_INITRD_ADDR_MAX = 0x22c,
-    HDR_KERNEL_ALIGNMENT = 0x230,
-    HDR_RELOCATABLE = 0x234,
-    HDR_XLOADFLAGS = 0x236,
-    HDR_CMDLINE_SIZE = 0x238,
-    HDR_SETUP_DATA = 0x250,
-    HDR_PREF_ADDRESS = 0x258,
-    HDR_INIT_SIZE = 0x260,
-    HDR_FULL = 0x264, /* what version 2.12 has at least */
-    HDR_LIMIT = 0x290 /* what follows in the zero page is not the header's */
-};
+#include "machine/linux_header.h"
 
 enum zero_page {
     ZP_ACPI_RSDP = 0x070,
@@ -45,15 +21,9 @@ enum zero_page {
 };
 
 enum {
-    VERSION_MIN = 0x020a, /* the first that says how much room the kernel needs */
-    VERSION_64 = 0x020c,  /* the first with the 64-bit entry */
-    BOOT_FLAG = 0xaa55,
-    LOADER_UNDEFINED = 0xff,
-    LOADED_HIGH = 1,
-    CAN_USE_HEAP = 0x80,
-    XLF_KERNEL_64 = 1,
+    HEADER_LIMIT = 0x290, /* what follows in the zero page is not the header's */
     ENTRY_64 = 0x200,
-    IMAGE_MAX = 1 << 30
+    IMAGE_MAX = 1 << 30,
 };
 
 /* --- zero page --- */
@@ -80,13 +50,13 @@ int boot_linux_zero_page(struct boot *b, const uint8_t *header, uint64_t len)
     if (header != NULL) {
         memcpy(zp + HDR_START, header, len);
     } else {
-        st_le16(zp + HDR_BOOT_FLAG, BOOT_FLAG);
+        st_le16(zp + HDR_BOOT_FLAG, LINUX_BOOT_FLAG);
         memcpy(zp + HDR_MAGIC, "HdrS", 4);
-        st_le16(zp + HDR_VERSION, VERSION_64);
+        st_le16(zp + HDR_VERSION, LINUX_VERSION_64);
         st_le32(zp + HDR_KERNEL_ALIGNMENT, 0x1000000);
     }
-    zp[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;
-    zp[HDR_LOADFLAGS] |= LOADED_HIGH | CAN_USE_HEAP;
+    zp[HDR_TYPE_OF_LOADER] = LINUX_LOADER_UNDEFINED;
+    zp[HDR_LOADFLAGS] |= LINUX_LOADED_HIGH | LINUX_CAN_USE_HEAP;
     st_le16(zp + HDR_HEAP_END, 0xfe00);
     st_le64(zp + HDR_SETUP_DATA, 0);
     st_le32(zp + HDR_RAMDISK_IMAGE, (uint32_t)b->initrd_base);
@@ -181,7 +151,7 @@ static int boot_linux_cpu32(struct boot *b, gpa_t entry)
 /* --- bzImage --- */
 
 struct image {
-    uint8_t header[HDR_LIMIT]; /* the file's first bytes; beyond header_end zeros */
+    uint8_t header[HEADER_LIMIT]; /* the file's first bytes; beyond header_end zeros */
     uint64_t header_end;
     uint64_t offset, size; /* the protected-mode part in the file */
     uint64_t pref, init_size, alignment;
@@ -198,32 +168,30 @@ static int read_header(struct boot *b, struct image *im)
 {
     int rc;
 
-    if (b->kernel.size < HDR_LIMIT)
+    if (b->kernel.size < HEADER_LIMIT)
         return bad(b, "the file is cut off in its header; get a complete file");
     rc = file_read(&b->kernel, 0, im->header, sizeof(im->header), b->e);
     if (rc < 0)
         return rc;
-    if (ld_le16(im->header + HDR_BOOT_FLAG) != BOOT_FLAG)
+    if (ld_le16(im->header + HDR_BOOT_FLAG) != LINUX_BOOT_FLAG)
         return bad(b, "the boot sector signature is missing; the file is damaged");
-    if (ld_le16(im->header + HDR_VERSION) < VERSION_MIN)
+    if (ld_le16(im->header + HDR_VERSION) < LINUX_VERSION_INIT_SIZE)
         return bad(b, "its boot protocol is older than 2.10; use Linux 2.6.31 or newer");
-    im->wide = ld_le16(im->header + HDR_VERSION) >= VERSION_64 &&
-               (ld_le16(im->header + HDR_XLOADFLAGS) & XLF_KERNEL_64);
-    if (!(im->header[HDR_LOADFLAGS] & LOADED_HIGH))
+    im->wide = ld_le16(im->header + HDR_VERSION) >= LINUX_VERSION_64 &&
+               (ld_le16(im->header + HDR_XLOADFLAGS) & LINUX_XLF_KERNEL_64);
+    if (!(im->header[HDR_LOADFLAGS] & LINUX_LOADED_HIGH))
         return bad(b, "it is a zImage, which cannot be loaded; use a bzImage");
     im->header_end = HDR_MAGIC + im->header[HDR_JUMP];
     if (im->header_end < HDR_FULL)
         return bad(b, "its header is shorter than its version says; the file is damaged");
-    if (im->header_end > HDR_LIMIT)
-        im->header_end = HDR_LIMIT;
+    if (im->header_end > HEADER_LIMIT)
+        im->header_end = HEADER_LIMIT;
     return 0;
 }
 
 static int check_image(struct boot *b, struct image *im)
 {
-    unsigned sects = im->header[HDR_SETUP_SECTS];
-
-    im->offset = ((sects == 0 ? 4u : sects) + 1) * UINT64_C(512);
+    im->offset = linux_setup_size(im->header);
     if (im->offset + ENTRY_64 >= b->kernel.size)
         return bad(b, "the file is cut off before its kernel; get a complete file");
     im->size = b->kernel.size - im->offset;

@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/bits.h"
+#include "machine/linux_header.h"
+
 enum { HEAD = 0x8006 }; /* up to the ISO 9660 volume descriptor's identifier */
 
 /* Reads up to `len` bytes from the start; what is not there stays zero. */
@@ -33,7 +36,7 @@ static int read_head(int fd, uint8_t *buf, size_t len)
 static bool is_kernel(const uint8_t *p)
 {
     return memcmp(p, "\177ELF", 4) == 0 ||
-           (p[0x1fe] == 0x55 && p[0x1ff] == 0xaa && memcmp(p + 0x202, "HdrS", 4) == 0);
+           (ld_le16(p + HDR_BOOT_FLAG) == LINUX_BOOT_FLAG && linux_header_found(p));
 }
 
 static const char *foreign(const uint8_t *p)
