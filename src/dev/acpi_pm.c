@@ -89,34 +89,34 @@ static void port_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 static const struct bus_ops port_ops = {
     .name = "acpi-pm", .read = port_read, .write = port_write, .min_size = 1, .max_size = 4};
 
+/* Of something outside that may come while it is paused: the SCI comes with the resume then. */
+static void unlock_after_event(struct acpi_pm *p)
+{
+    if (p->paused)
+        lock_drop(&p->lock);
+    else
+        unlock_and_flush(p);
+}
+
 void acpi_pm_power_button(struct acpi_pm *p)
 {
     lock_take(&p->lock);
     acpi_chip_power_button(&p->chip);
-    if (p->paused)
-        lock_drop(&p->lock); /* the SCI comes with the resume */
-    else
-        unlock_and_flush(p);
+    unlock_after_event(p);
 }
 
 void acpi_pm_wake(struct acpi_pm *p, enum acpi_pm_wake why)
 {
     lock_take(&p->lock);
     acpi_chip_wake(&p->chip, why == ACPI_PM_WAKE_RTC);
-    if (p->paused)
-        lock_drop(&p->lock);
-    else
-        unlock_and_flush(p);
+    unlock_after_event(p);
 }
 
 void acpi_pm_gpe(struct acpi_pm *p, unsigned event)
 {
     lock_take(&p->lock);
     acpi_chip_gpe(&p->chip, event);
-    if (p->paused)
-        lock_drop(&p->lock);
-    else
-        unlock_and_flush(p);
+    unlock_after_event(p);
 }
 
 static void acpi_pm_reset(void *self)

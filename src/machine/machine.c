@@ -306,22 +306,15 @@ static int boot_direct(struct machine *m, struct err *e)
     return rc == 0 ? boot(m, e) : rc;
 }
 
-void machine_reset_parts(struct machine *m, void (*reset_devices)(struct machine *m))
+void machine_reset_rest(struct machine *m)
 {
     bool amd = (m->cpuid.leaf[0].ebx != 0x756e6547u); /* not "Genu"ineIntel */
 
-    reset_devices(m);
     board_reset_a20(m);
     for (unsigned i = 0; i < m->cfg.vcpus; i++) {
         msr_reset(&m->msr[i], amd);
         m->kvmclock[i] = (struct kvmclock){0};
     }
-}
-
-static void reset_all(struct machine *m)
-{
-    for (unsigned i = 0; i < m->device_count; i++)
-        m->devices[i].ops->reset(m->devices[i].self);
 }
 
 int machine_reset(struct machine *m, struct err *e)
@@ -331,7 +324,9 @@ int machine_reset(struct machine *m, struct err *e)
     if (rc < 0)
         return rc;
     atomic_store(&m->asleep, false);
-    machine_reset_parts(m, reset_all);
+    for (unsigned i = 0; i < m->device_count; i++)
+        m->devices[i].ops->reset(m->devices[i].self);
+    machine_reset_rest(m);
     rc = m->layout.rom_size != 0 ? boot_firmware(m, e) : boot_direct(m, e);
     if (rc == 0)
         platform_clock_begin(m);

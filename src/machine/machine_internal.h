@@ -122,8 +122,8 @@ struct machine {
 void machine_firmware_cpu(const struct machine *m, struct x86_cpu *c);
 /* Starts the boot processor in that state, `boot`, which is used up; the others wait for it. */
 int machine_set_cpus(struct machine *m, struct x86_cpu *boot, struct err *e) MUST_CHECK;
-/* Resets devices as the function does it, and what the board has beside them. */
-void machine_reset_parts(struct machine *m, void (*reset_devices)(struct machine *m));
+/* Resets what the board has beside devices. */
+void machine_reset_rest(struct machine *m);
 void board_rtc_pin(void *opaque, unsigned line, bool level); /* machine_sleep.c */
 
 /* Notes a device for reset, pause and destroy. */

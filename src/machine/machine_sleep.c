@@ -42,7 +42,8 @@ static void wake_by(struct machine *m, unsigned why)
 
 void machine_sleep(struct machine *m)
 {
-    machine_reset_parts(m, reset_devices);
+    reset_devices(m);
+    machine_reset_rest(m);
     atomic_store(&m->asleep, true);
     if (atomic_load(&m->rtc_line)) /* its alarm came first */
         wake_by(m, ACPI_PM_WAKE_RTC);
