@@ -41,7 +41,10 @@ static int take(const struct arg_command *c, const struct arg_option *o, int arg
             return err_usage(e, "%s: its value is missing; write %s %s", option, option, o->value);
         value = argv[++*at];
     }
-    return o->set(opaque, option, value, e);
+    if (o->set != NULL)
+        return o->set(opaque, option, value, e);
+    *(bool *)((char *)opaque + o->flag) = true;
+    return 0;
 }
 
 static int take_word(const struct arg_command *c, int argc, char **argv, int *at, void *opaque,

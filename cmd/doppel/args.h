@@ -6,6 +6,8 @@
 #ifndef DOPPEL_CMD_ARGS_H
 #define DOPPEL_CMD_ARGS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -15,9 +17,13 @@ struct arg_option {
     char letter;       /* 0: none */
     const char *value; /* what the help calls the value; NULL: the option has none */
     const char *help;  /* NULL: not shown */
-    /* `option` is "--name", `value` NULL without one. */
+    /* `option` is "--name", `value` NULL without one. NULL: `flag` becomes true. */
     int (*set)(void *opaque, const char *option, char *value, struct err *e);
+    size_t flag; /* offset of a bool */
 };
+
+/* An option without a value that says that this field, a bool, is true. */
+#define ARG_FLAG(type, field) NULL, _Generic(((type *)0)->field, bool : offsetof(type, field))
 
 struct arg_command {
     const char *name, *summary;

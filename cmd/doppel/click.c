@@ -36,15 +36,9 @@ static int set_button(void *opaque, const char *option, char *value, struct err 
     return 0;
 }
 
-static int set_double(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct click *)opaque)->twice = true;
-    return 0;
-}
-
 static const struct arg_option options[] = {
     {"button", 0, "left|middle|right", "which button (default left)", set_button},
-    {"double", 0, NULL, "click twice", set_double},
+    {"double", 0, NULL, "click twice", ARG_FLAG(struct click, twice)},
     {"control", 0, "SOCKET", "the machine's control socket, instead of NAME; comes first",
      target_control},
     {NULL},

@@ -14,12 +14,6 @@ struct control {
     uint64_t timeout_ns;
 };
 
-static int set_force(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct control *)opaque)->force = true;
-    return 0;
-}
-
 static int set_timeout(void *opaque, const char *option, char *value, struct err *e)
 {
     return option_duration(option, value, &((struct control *)opaque)->timeout_ns, e);
@@ -32,7 +26,7 @@ static const struct arg_option options[] = {
 
 static const struct arg_option stop_options[] = {
     {"control", 0, "SOCKET", "the machine's control socket, instead of NAME", target_control},
-    {"force", 0, NULL, "pull the plug", set_force},
+    {"force", 0, NULL, "pull the plug", ARG_FLAG(struct control, force)},
     {"timeout", 0, "TIME", "how long the guest may take (default 60s)", set_timeout},
     {NULL},
 };

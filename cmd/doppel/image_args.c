@@ -74,42 +74,6 @@ static int set_version(void *opaque, const char *option, char *value, struct err
     return rc;
 }
 
-static int set_lazy(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct image_args *)opaque)->lazy = true;
-    return 0;
-}
-
-static int set_force(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct image_args *)opaque)->force = true;
-    return 0;
-}
-
-static int set_shrink(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct image_args *)opaque)->shrink = true;
-    return 0;
-}
-
-static int set_unsafe(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct image_args *)opaque)->unsafe = true;
-    return 0;
-}
-
-static int set_keep(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct image_args *)opaque)->keep = true;
-    return 0;
-}
-
-static int set_json(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct image_args *)opaque)->json = true;
-    return 0;
-}
-
 static int set_repair(void *opaque, const char *option, char *value, struct err *e)
 {
     struct image_args *a = opaque;
@@ -136,8 +100,9 @@ static const struct arg_option create_options[] = {
     BACKING,
     {"cluster-size", 0, "SIZE", "of a qcow2 image (default 64K)", set_cluster},
     {"version", 0, "2|3", "of the qcow2 format (default 3)", set_version},
-    {"lazy-refcounts", 0, NULL, "fewer writes, a repair after each crash", set_lazy},
-    {"force", 0, NULL, "replace a file that is there", set_force},
+    {"lazy-refcounts", 0, NULL, "fewer writes, a repair after each crash",
+     ARG_FLAG(struct image_args, lazy)},
+    {"force", 0, NULL, "replace a file that is there", ARG_FLAG(struct image_args, force)},
     {NULL},
 };
 const struct arg_command image_args_create = {
@@ -151,7 +116,7 @@ const struct arg_command image_args_create = {
 
 static const struct arg_option info_options[] = {
     FORMAT,
-    {"json", 0, NULL, "print a JSON object", set_json},
+    {"json", 0, NULL, "print a JSON object", ARG_FLAG(struct image_args, json)},
     {NULL},
 };
 const struct arg_command image_args_info = {
@@ -166,7 +131,7 @@ static const struct arg_option convert_options[] = {
     FORMAT,
     {"to", 'O', "qcow2|raw|...", "format of the new image (default qcow2)", set_to_format},
     {"cluster-size", 0, "SIZE", "of a new qcow2 image (default 64K)", set_cluster},
-    {"force", 0, NULL, "replace a file that is there", set_force},
+    {"force", 0, NULL, "replace a file that is there", ARG_FLAG(struct image_args, force)},
     {NULL},
 };
 const struct arg_command image_args_convert = {
@@ -181,7 +146,8 @@ const struct arg_command image_args_convert = {
 
 static const struct arg_option resize_options[] = {
     FORMAT,
-    {"shrink", 0, NULL, "the image may lose what is behind its new end", set_shrink},
+    {"shrink", 0, NULL, "the image may lose what is behind its new end",
+     ARG_FLAG(struct image_args, shrink)},
     {NULL},
 };
 const struct arg_command image_args_resize = {
@@ -208,7 +174,8 @@ const struct arg_command image_args_check = {
 
 static const struct arg_option rebase_options[] = {
     BACKING,
-    {"unsafe", 'u', NULL, "only change the name, whatever the content", set_unsafe},
+    {"unsafe", 'u', NULL, "only change the name, whatever the content",
+     ARG_FLAG(struct image_args, unsafe)},
     {NULL},
 };
 const struct arg_command image_args_rebase = {
@@ -221,7 +188,8 @@ const struct arg_command image_args_rebase = {
 };
 
 static const struct arg_option commit_options[] = {
-    {"keep", 'd', NULL, "leave the image as it is, do not empty it", set_keep},
+    {"keep", 'd', NULL, "leave the image as it is, do not empty it",
+     ARG_FLAG(struct image_args, keep)},
     {NULL},
 };
 const struct arg_command image_args_commit = {

@@ -33,17 +33,11 @@ static int set_drive(void *opaque, const char *option, char *value, struct err *
     return 0;
 }
 
-static int set_force(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct medium *)opaque)->force = true;
-    return 0;
-}
-
 static const struct arg_option options[] = {
     {"control", 0, "SOCKET", "the machine's control socket, instead of NAME; comes first",
      target_control},
     {"drive", 0, "DRIVE", "cd0, the default, cd1 and so on, floppy0, floppy1", set_drive},
-    {"force", 0, NULL, "even if the guest has locked the tray", set_force},
+    {"force", 0, NULL, "even if the guest has locked the tray", ARG_FLAG(struct medium, force)},
     {NULL},
 };
 

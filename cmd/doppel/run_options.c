@@ -250,12 +250,6 @@ static int set_watchdog(void *opaque, const char *option, char *value, struct er
     return option_watchdog(option, value, &((struct run_options *)opaque)->cfg.watchdog, e);
 }
 
-static int set_no_reboot(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct run_options *)opaque)->cfg.no_reboot = true;
-    return 0;
-}
-
 static int set_timeout(void *opaque, const char *option, char *value, struct err *e)
 {
     return option_duration(option, value, &((struct run_options *)opaque)->cfg.timeout_ns, e);
@@ -271,36 +265,6 @@ static int set_gdb(void *opaque, const char *option, char *value, struct err *e)
 static int set_control(void *opaque, const char *option, char *value, struct err *e)
 {
     return set_path(&((struct run_options *)opaque)->cfg.control, option, value, e);
-}
-
-static int set_detach(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct run_options *)opaque)->detach = true;
-    return 0;
-}
-
-static int set_paused(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct run_options *)opaque)->cfg.paused = true;
-    return 0;
-}
-
-static int set_debug_exit(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct run_options *)opaque)->cfg.debug_exit = true;
-    return 0;
-}
-
-static int set_test_device(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct run_options *)opaque)->cfg.test_device = true;
-    return 0;
-}
-
-static int set_stats(void *opaque, const char *option, char *value, struct err *e)
-{
-    ((struct run_options *)opaque)->cfg.stats = true;
-    return 0;
 }
 
 static int set_trace(void *opaque, const char *option, char *value, struct err *e)
@@ -361,14 +325,20 @@ const struct arg_option run_options_table[] = {
     {"watchdog", 0, "reset|poweroff|pause|none", "watchdog, and what it does", set_watchdog},
     {"name", 0, "NAME", "name of the machine, for the guest and for 'doppel list'", set_name},
     {"control", 0, "SOCKET", "path of the control socket (default by --name)", set_control},
-    {"detach", 'd', NULL, "run in the background; needs --name or --control", set_detach},
-    {"no-reboot", 0, NULL, "end when the guest resets the machine", set_no_reboot},
+    {"detach", 'd', NULL, "run in the background; needs --name or --control",
+     ARG_FLAG(struct run_options, detach)},
+    {"no-reboot", 0, NULL, "end when the guest resets the machine",
+     ARG_FLAG(struct run_options, cfg.no_reboot)},
     {"timeout", 0, "TIME", "end with status 1 after TIME, as in 30s, 5m or 1h", set_timeout},
     {"gdb", 0, "unix:F|tcp:PORT[,wait]", "a debugger may connect there; wait for it", set_gdb},
-    {"paused", 0, NULL, "start paused, or with --gdb as with wait", set_paused},
-    {"debug-exit", 0, NULL, "port 0xf4 ends the machine: status (value << 1) | 1", set_debug_exit},
-    {"test-device", 0, NULL, "ports e0 and 2000 and a page for test kernels", set_test_device},
-    {"stats", 0, NULL, "say at the end where the time went, and on SIGUSR1", set_stats},
+    {"paused", 0, NULL, "start paused, or with --gdb as with wait",
+     ARG_FLAG(struct run_options, cfg.paused)},
+    {"debug-exit", 0, NULL, "port 0xf4 ends the machine: status (value << 1) | 1",
+     ARG_FLAG(struct run_options, cfg.debug_exit)},
+    {"test-device", 0, NULL, "ports e0 and 2000 and a page for test kernels",
+     ARG_FLAG(struct run_options, cfg.test_device)},
+    {"stats", 0, NULL, "say at the end where the time went, and on SIGUSR1",
+     ARG_FLAG(struct run_options, cfg.stats)},
     {"trace", 0, "CATEGORY[,CATEGORY]...[:FILE]", "a line for each event; all, or see doppel(1)",
      set_trace},
     {NULL},
@@ -487,7 +457,7 @@ static int check_bus(struct run_options *r, struct err *e)
                      board == MACHINE_PC ? "pc" : "q35");
 }
 
-/* --serial socket and --console socket: beside the control socket. */
+/* A line whose other end is `socket`: beside the control socket. */
 static int use_socket(const struct run_options *r, struct chardev_options *o, const char *what,
                       char path[RUNDIR_PATH], struct err *e)
 {
