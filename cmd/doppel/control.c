@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* doppel stop, pause, resume, reset: what a running machine is told by its control socket. */
 #include <errno.h>
+#include <limits.h>
+#include <string.h>
 
 #include "client.h"
 #include "commands.h"
 #include "vm/options.h"
 
 #define STOP_TIMEOUT_NS UINT64_C(60000000000)
+#define PRESS_AGAIN_MS 3000
 
 struct control {
     struct target target; /* first */
@@ -33,19 +36,52 @@ static const struct arg_option stop_options[] = {
 
 /* --- stop --- */
 
+static int is_asleep(struct client *cl, bool *asleep, struct err *e)
+{
+    json_t *ret = NULL;
+    int rc = client_execute(cl, "query-status", &ret, e);
+    const char *status = json_string_value(json_object_get(ret, "status"));
+
+    *asleep = status != NULL && strcmp(status, "suspended") == 0;
+    json_decref(ret);
+    return rc;
+}
+
+/* What wakes a guest that sleeps is no wish to power off to it. When it is awake enough to hear of
+ * that only it knows: the button is pressed until the machine ends. -ETIMEDOUT: it did not. */
+static int press_again(struct client *cl, int timeout_ms, struct err *e)
+{
+    int rc;
+
+    for (; timeout_ms > PRESS_AGAIN_MS; timeout_ms -= PRESS_AGAIN_MS) {
+        if (client_wait_end(cl, PRESS_AGAIN_MS) == 0)
+            return 0;
+        rc = client_execute(cl, "system_powerdown", NULL, e);
+        if (rc < 0)
+            return rc == -EPIPE ? 0 : rc;
+    }
+    return client_wait_end(cl, timeout_ms);
+}
+
 static int stop(void *opaque, struct client *cl, struct err *e)
 {
     const struct control *k = opaque;
-    int rc = client_execute(cl, k->force ? "quit" : "system_powerdown", NULL, e);
+    uint64_t ms = k->timeout_ns / 1000000;
+    int timeout_ms = ms < INT_MAX ? (int)ms : INT_MAX;
+    bool asleep = false;
+    int rc = k->force ? 0 : is_asleep(cl, &asleep, e);
 
+    if (rc == 0)
+        rc = client_execute(cl, k->force ? "quit" : "system_powerdown", NULL, e);
     if (rc < 0)
         return rc;
-    if (client_wait_end(cl, (int)(k->timeout_ns / 1000000)) < 0)
-        return err_set(e, ETIMEDOUT,
-                       "the machine %s did not end in time; stop it with --force, or give it more "
-                       "--timeout",
-                       cl->name);
-    return 0;
+    rc = asleep ? press_again(cl, timeout_ms, e) : client_wait_end(cl, timeout_ms);
+    return rc == -ETIMEDOUT
+               ? err_set(e, ETIMEDOUT,
+                         "the machine %s did not end in time; stop it with --force, or give it "
+                         "more --timeout",
+                         cl->name)
+               : rc;
 }
 
 static int run_stop(int argc, char **argv)

@@ -66,6 +66,18 @@ def wakes(t):
     assert t.vm.power_off() == 0
 
 
+def stops(t):
+    """A guest that powers off by its button, but is not asked to by what wakes it."""
+    control = machine(t)
+    q = Qmp(control)
+    t.vm.send("echo mem >/sys/power/state; n=0; while [ $n = 0 ]; do sleep 1; "
+              "read n _ </sys/firmware/acpi/interrupts/ff_pwr_btn; done; poweroff -f\n")
+    q.event("SUSPEND")
+    q.close()
+    assert vm.doppel("stop", "--control", control) == (0, "")
+    assert t.vm.wait(10) == 0
+
+
 def alarm(t, *extra):
     machine(t, *extra, cpus=2)
     for _ in range(2):
@@ -118,6 +130,7 @@ def debian(t):
 CHECKS = [
     ("a kernel without firmware wakes by its alarm", alarm_alone),
     ("control socket, power button and key wake it", wakes),
+    ("doppel stop wakes it and ends it", stops),
     ("BIOS, by the alarm", alarm_bios),
     ("UEFI, by the alarm", alarm_uefi),
     ("Debian with disk and network", debian),
