@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Devices at fixed ports and lines that a machine has only if it is asked to. */
+/* Devices at fixed ports, lines and addresses that a machine has only if it is asked to. */
 #include <errno.h>
 #include <string.h>
 

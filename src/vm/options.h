@@ -21,9 +21,9 @@ int option_duration(const char *option, const char *text, uint64_t *ns, struct e
 /* A whole number from min to max. */
 int option_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *out,
                   struct err *e) MUST_CHECK;
-/* "PATH[,readonly][,snapshot][,bus=virtio|ide|ahci|nvme|scsi|buslogic]"; ",," in the path is a
- * comma. Edits `text`, to which out->path points. *on: the board's own adapter that it names, or
- * NULL. */
+/* "PATH[,format=raw|qcow2][,readonly][,snapshot][,bus=virtio|ide|ahci|nvme|scsi|buslogic]"; ",,"
+ * in the path is a comma. Edits `text`, to which out->path points. *on: the board's own adapter
+ * that it names, or NULL. */
 int option_disk(const char *option, char *text, struct vm_disk *out, const char **on,
                 struct err *e) MUST_CHECK;
 /* "PATH[,bus=scsi|buslogic]", or "none" for a drive without a medium: out->path NULL. Edits
