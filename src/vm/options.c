@@ -202,6 +202,8 @@ int option_disk(const char *option, char *text, struct vm_disk *out, const char 
 int option_cdrom(const char *option, char *text, struct vm_disk *out, struct err *e)
 {
     char *bus = cut(text);
+    struct vm_disk disk;
+    const char *on;
 
     *out = (struct vm_disk){.path = strcmp(text, "none") != 0 ? text : NULL,
                             .format = "raw",
@@ -211,12 +213,9 @@ int option_cdrom(const char *option, char *text, struct vm_disk *out, struct err
         return err_usage(e, "%s: the path is empty", option);
     if (bus == NULL)
         return 0;
-    if (strcmp(bus, "bus=scsi") == 0)
-        out->adapter = MACHINE_ADAPTER_VIRTIO_SCSI;
-    else if (strcmp(bus, "bus=buslogic") == 0)
-        out->adapter = MACHINE_ADAPTER_BUSLOGIC;
-    else
+    if (!disk_bus(bus, &disk, &on) || disk.bus != VM_DISK_SCSI)
         return err_usage(e, "%s: '%s' is not a suboption; use bus=scsi|buslogic", option, bus);
+    out->adapter = disk.adapter;
     return 0;
 }
 
