@@ -59,63 +59,52 @@ static const uint8_t pnp_header[] = {
     0,        0,    0,   0,       /* reserved, static resources: none */
 };
 
+/* Bytes of the code. */
+enum {
+    REQS = ROM_REQUESTS,
+    LEN = (REQUESTS + 1) * REQUEST_SIZE / 2,
+    STEP = REQUEST_SIZE,
+    SEG = SETUP_AT >> 12,
+    TOP = HEAP_END >> 8,
+};
+
 /* The requests go to 7c00, where a boot sector would be: their results are written to them. */
 static const uint8_t boot_code[] = {
-    0xfa,                 /* cli */
-    0xfc,                 /* cld */
-    0x31,           0xc0, /* xor ax, ax */
-    0x8e,           0xc0, /* mov es, ax */
-    0xbe,           ROM_REQUESTS,
-    0x00, /* mov si, requests */
-    0xbf,           0x00,
-    0x7c, /* mov di, 7c00h */
-    0xb9,           (REQUESTS + 1) * 8,
-    0x00, /* mov cx, words */
-    0x2e,           0xf3,
-    0xa5,                 /* rep cs movsw */
-    0x8e,           0xd8, /* mov ds, ax */
-    0xbe,           0x00,
-    0x7c, /* mov si, 7c00h */
-    0x66,           0x83,
-    0x3c,           0x00, /* next: cmp dword [si], 0 */
-    0x74,           0x29, /* je start */
-    0x66,           0x31,
-    0xc0, /* xor eax, eax */
-    0xba,           0x14,
-    0x05,                 /* mov dx, 514h */
-    0x66,           0xef, /* out dx, eax */
-    0x89,           0xf0, /* mov ax, si */
-    0x66,           0x0f,
-    0xc8, /* bswap eax */
-    0xba,           0x18,
-    0x05,                 /* mov dx, 518h */
-    0x66,           0xef, /* out dx, eax: begins */
-    0x66,           0x8b,
-    0x04, /* wait: mov eax, [si] */
-    0x66,           0x85,
-    0xc0,                 /* test eax, eax */
-    0x74,           0x0a, /* jz done */
-    0x66,           0xa9,
-    0x00,           0x00,
-    0x00,           0x01, /* test eax, error */
-    0x74,           0xf0, /* jz wait */
-    0xcd,           0x18, /* int 18h: cannot boot */
-    0x83,           0xc6,
-    REQUEST_SIZE,         /* done: add si, 16 */
-    0xeb,           0xd1, /* jmp next */
-    0xb8,           0x00,
-    SETUP_AT >> 12,       /* start: mov ax, segment */
-    0x8e,           0xd8, /* mov ds, ax */
-    0x8e,           0xc0, /* mov es, ax */
-    0x8e,           0xe0, /* mov fs, ax */
-    0x8e,           0xe8, /* mov gs, ax */
-    0x8e,           0xd0, /* mov ss, ax */
-    0x66,           0xbc,
-    0x00,           HEAP_END >> 8,
-    0x00,           0x00, /* mov esp, HEAP_END */
-    0xea,           0x00,
-    0x00,           0x20,
-    SETUP_AT >> 12, /* jmp segment + 20h : 0 */
+    0xfa,                               /* cli */
+    0xfc,                               /* cld */
+    0x31, 0xc0,                         /* xor ax, ax */
+    0x8e, 0xc0,                         /* mov es, ax */
+    0xbe, REQS, 0x00,                   /* mov si, requests */
+    0xbf, 0x00, 0x7c,                   /* mov di, 7c00h */
+    0xb9, LEN,  0x00,                   /* mov cx, words */
+    0x2e, 0xf3, 0xa5,                   /* rep cs movsw */
+    0x8e, 0xd8,                         /* mov ds, ax */
+    0xbe, 0x00, 0x7c,                   /* mov si, 7c00h */
+    0x66, 0x83, 0x3c, 0x00,             /* next: cmp dword [si], 0 */
+    0x74, 0x29,                         /* je start */
+    0x66, 0x31, 0xc0,                   /* xor eax, eax */
+    0xba, 0x14, 0x05,                   /* mov dx, 514h */
+    0x66, 0xef,                         /* out dx, eax */
+    0x89, 0xf0,                         /* mov ax, si */
+    0x66, 0x0f, 0xc8,                   /* bswap eax */
+    0xba, 0x18, 0x05,                   /* mov dx, 518h */
+    0x66, 0xef,                         /* out dx, eax: begins */
+    0x66, 0x8b, 0x04,                   /* wait: mov eax, [si] */
+    0x66, 0x85, 0xc0,                   /* test eax, eax */
+    0x74, 0x0a,                         /* jz done */
+    0x66, 0xa9, 0x00, 0x00, 0x00, 0x01, /* test eax, error */
+    0x74, 0xf0,                         /* jz wait */
+    0xcd, 0x18,                         /* int 18h: cannot boot */
+    0x83, 0xc6, STEP,                   /* done: add si, 16 */
+    0xeb, 0xd1,                         /* jmp next */
+    0xb8, 0x00, SEG,                    /* start: mov ax, segment */
+    0x8e, 0xd8,                         /* mov ds, ax */
+    0x8e, 0xc0,                         /* mov es, ax */
+    0x8e, 0xe0,                         /* mov fs, ax */
+    0x8e, 0xe8,                         /* mov gs, ax */
+    0x8e, 0xd0,                         /* mov ss, ax */
+    0x66, 0xbc, 0x00, TOP,  0x00, 0x00, /* mov esp, HEAP_END */
+    0xea, 0x00, 0x00, 0x20, SEG,        /* jmp segment + 20h : 0 */
 };
 
 _Static_assert(ROM_BOOT + sizeof(boot_code) <= ROM_REQUESTS &&
