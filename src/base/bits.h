@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Bit fields, and numbers as bytes of either order. The load and store functions work at any
- * alignment and are how formats on disk, on the wire and in guest memory are read.
+ * Bit fields, numbers as bytes of either order, and sums of bytes. The load and store functions work
+ * at any alignment and are how formats on disk, on the wire and in guest memory are read.
  */
 #ifndef DOPPEL_BASE_BITS_H
 #define DOPPEL_BASE_BITS_H
@@ -128,6 +128,17 @@ static inline void st_be32(void *p, uint32_t v)
 static inline void st_be64(void *p, uint64_t v)
 {
     st_le64(p, __builtin_bswap64(v));
+}
+
+/* What makes the sum of these bytes and itself 0, as many tables have it. */
+static inline uint8_t byte_checksum(const void *bytes, size_t len)
+{
+    const uint8_t *p = bytes;
+    uint8_t sum = 0;
+
+    while (len-- > 0)
+        sum = (uint8_t)(sum + *p++);
+    return (uint8_t)-sum;
 }
 
 /* The host is x86: little endian. */

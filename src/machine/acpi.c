@@ -66,15 +66,6 @@ static uint8_t *take(struct area *a, uint32_t len, uint32_t align)
     return a->mem + at;
 }
 
-static uint8_t sum(const uint8_t *p, uint32_t len)
-{
-    uint8_t s = 0;
-
-    while (len-- > 0)
-        s = (uint8_t)(s + *p++);
-    return s;
-}
-
 /* The common header, 5.2.6; the checksum is put when the table is complete. */
 static uint8_t *table(struct area *a, const char *sig, uint8_t revision, uint32_t len)
 {
@@ -95,7 +86,7 @@ static uint8_t *table(struct area *a, const char *sig, uint8_t revision, uint32_
 static void finish(uint8_t *t)
 {
     t[9] = 0;
-    t[9] = (uint8_t)-sum(t, ld_le32(t + 4));
+    t[9] = byte_checksum(t, ld_le32(t + 4));
 }
 
 /* --- DSDT --- */
@@ -396,8 +387,8 @@ int acpi_write(const struct acpi_config *cfg, struct ram *ram, struct err *e)
         return rc;
     t = build(a);
     put_rsdp(rsdp, gpa_of(a, t.rsdt), gpa_of(a, t.xsdt));
-    rsdp[8] = (uint8_t)-sum(rsdp, 20);
-    rsdp[32] = (uint8_t)-sum(rsdp, ACPI_RSDP_SIZE);
+    rsdp[8] = byte_checksum(rsdp, 20);
+    rsdp[32] = byte_checksum(rsdp, ACPI_RSDP_SIZE);
     if (a->full)
         rc = err_set(e, ENOSPC, "the ACPI tables for %u CPUs do not fit", cfg->vcpus);
     else

@@ -111,15 +111,6 @@ _Static_assert(ROM_BOOT + sizeof(boot_code) <= ROM_REQUESTS &&
                    sizeof(pnp_header) == ROM_BOOT - ROM_PNP,
                "the parts of the ROM do not overlap");
 
-static uint8_t sum(const uint8_t *p, size_t len)
-{
-    uint8_t s = 0;
-
-    while (len-- > 0)
-        s = (uint8_t)(s + *p++);
-    return s;
-}
-
 static uint8_t *request(uint8_t *p, uint16_t item, uint64_t len, uint32_t to)
 {
     if (len == 0)
@@ -137,14 +128,14 @@ static int add_rom(struct machine *m, const struct board_kernel *k, uint64_t ini
     memcpy(rom, rom_start, sizeof(rom_start));
     st_le16(rom + 0x1a, ROM_PNP);
     memcpy(rom + ROM_PNP, pnp_header, sizeof(pnp_header));
-    rom[ROM_PNP + 9] = (uint8_t)-sum(pnp_header, sizeof(pnp_header));
+    rom[ROM_PNP + 9] = byte_checksum(pnp_header, sizeof(pnp_header));
     memcpy(rom + ROM_BOOT, boot_code, sizeof(boot_code));
     p = request(p, FWCFG_SETUP_DATA, k->setup_len, SETUP_AT);
     p = request(p, FWCFG_KERNEL_DATA, k->len - k->setup_len, KERNEL_AT);
     p = request(p, FWCFG_INITRD_DATA, k->initrd_len, (uint32_t)initrd_at);
     request(p, FWCFG_CMDLINE_DATA, m->cfg.append != NULL ? strlen(m->cfg.append) + 1 : 0,
             CMDLINE_AT);
-    rom[ROM_SIZE - 1] = (uint8_t)-sum(rom, ROM_SIZE);
+    rom[ROM_SIZE - 1] = byte_checksum(rom, ROM_SIZE);
     return fwcfg_add_file(m->fwcfg, BOARD_KERNEL_ROM, rom, sizeof(rom), false);
 }
 

@@ -151,7 +151,6 @@ static void add_mapping(struct area *a, uint16_t array, uint64_t base, uint64_t 
 static void put_entry(struct area *a)
 {
     uint8_t *p = a->mem;
-    uint8_t s = 0;
 
     memcpy(p, "_SM3_", 5); /* 5.2.2 */
     p[6] = ENTRY;
@@ -160,9 +159,7 @@ static void put_entry(struct area *a)
     p[10] = 1;
     st_le32(p + 12, a->at - TABLES_AT);
     st_le64(p + 16, LAYOUT_SMBIOS_BASE + TABLES_AT);
-    for (unsigned i = 0; i < ENTRY; i++)
-        s = (uint8_t)(s + p[i]);
-    p[5] = (uint8_t)-s;
+    p[5] = byte_checksum(p, ENTRY);
 }
 
 static int fill(struct area *a, const struct smbios_config *cfg, const struct layout *l,

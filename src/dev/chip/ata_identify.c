@@ -25,11 +25,7 @@ static void text(struct ata_drive *d, unsigned i, const char *s, unsigned len)
 /* Word 255: all bytes add up to 0. */
 static void checksum(uint8_t *p, unsigned len)
 {
-    uint8_t sum = 0;
-
-    for (unsigned i = 0; i < len - 1; i++)
-        sum = (uint8_t)(sum + p[i]);
-    p[len - 1] = (uint8_t)-sum;
+    p[len - 1] = byte_checksum(p, len - 1);
 }
 
 static void modes(struct ata_drive *d)

@@ -82,8 +82,6 @@ static void descriptors(uint8_t *e)
 
 void edid_make(uint8_t edid[EDID_SIZE], unsigned width, unsigned height)
 {
-    unsigned sum = 0;
-
     memset(edid, 0, EDID_SIZE);
     header(edid);
     edid[0x15] = (uint8_t)(width * 254 / (DPI * 100));
@@ -92,7 +90,5 @@ void edid_make(uint8_t edid[EDID_SIZE], unsigned width, unsigned height)
     modes(edid);
     detailed(edid + 0x36, width, height);
     descriptors(edid);
-    for (unsigned i = 0; i < EDID_SIZE - 1; i++)
-        sum += edid[i];
-    edid[EDID_SIZE - 1] = (uint8_t)-sum;
+    edid[EDID_SIZE - 1] = byte_checksum(edid, EDID_SIZE - 1);
 }
