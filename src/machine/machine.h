@@ -181,6 +181,7 @@ int machine_reset(struct machine *m, struct err *e) MUST_CHECK;
 /* Suspend to RAM, and its end: see machine_sleep.c. After an error it can only be reset. */
 void machine_sleep(struct machine *m);
 int machine_wake(struct machine *m, struct err *e) MUST_CHECK;
+bool machine_asleep(struct machine *m); /* between the two; any thread */
 
 void machine_pause(struct machine *m);  /* idempotent */
 void machine_resume(struct machine *m); /* idempotent */

@@ -65,9 +65,14 @@ void machine_power_button(struct machine *m)
     wake_by(m, ACPI_PM_WAKE_OTHER);
 }
 
+bool machine_asleep(struct machine *m)
+{
+    return atomic_load(&m->asleep);
+}
+
 bool machine_wake_request(struct machine *m)
 {
-    bool asleep = atomic_load(&m->asleep);
+    bool asleep = machine_asleep(m);
 
     wake_by(m, ACPI_PM_WAKE_OTHER);
     return asleep;

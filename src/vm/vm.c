@@ -50,7 +50,7 @@ static void end(struct vm *vm, enum vm_end how)
 static void start_all(struct vm *vm)
 {
     vm->launched = true;
-    if (vm->asleep)
+    if (machine_asleep(vm->machine))
         return;
     for (unsigned i = 0; i < vm->cfg.cpus; i++)
         if (!vm->vcpu[i].frozen)
@@ -65,7 +65,6 @@ void vm_restart(struct vm *vm, bool by_host)
     }
     for (unsigned i = 0; i < vm->cfg.cpus; i++)
         vcpu_stop(&vm->vcpu[i]);
-    vm->asleep = false;
     if (machine_reset(vm->machine, &vm->err) < 0) {
         end(vm, VM_FAILED);
         return;
@@ -80,11 +79,10 @@ void vm_restart(struct vm *vm, bool by_host)
 
 static void fall_asleep(struct vm *vm)
 {
-    if (vm->asleep)
+    if (machine_asleep(vm->machine))
         return;
     for (unsigned i = 0; i < vm->cfg.cpus; i++)
         vcpu_stop(&vm->vcpu[i]);
-    vm->asleep = true;
     machine_sleep(vm->machine);
     vm_control_event(vm, "SUSPEND", NULL);
 }
@@ -93,9 +91,8 @@ static void wake_up(struct vm *vm)
 {
     struct err e;
 
-    if (!vm->asleep)
+    if (!machine_asleep(vm->machine))
         return;
-    vm->asleep = false;
     vm_control_event(vm, "WAKEUP", NULL);
     if (machine_wake(vm->machine, &e) < 0) {
         log_info("the machine cannot wake and resets: %s", e.text);
@@ -513,7 +510,7 @@ enum vm_status vm_status(const struct vm *vm)
     if (vm->ended)
         return VM_STATUS_ENDED;
     if (vm->pauses == 0)
-        return vm->asleep ? VM_STATUS_SUSPENDED : VM_STATUS_RUNNING;
+        return machine_asleep(vm->machine) ? VM_STATUS_SUSPENDED : VM_STATUS_RUNNING;
     if (vm->pauses & PAUSE_DEBUG)
         return VM_STATUS_DEBUG;
     return vm->launched ? VM_STATUS_PAUSED : VM_STATUS_PRELAUNCH;

@@ -77,7 +77,6 @@ struct vm {
     /* The main thread's. */
     bool ended;
     bool launched;           /* it has run */
-    bool asleep;             /* S3: no vCPU runs */
     unsigned pauses;         /* PAUSE_* */
     bool console_used;       /* by the guest, since the last reset */
     struct vm_motion script; /* what scripts did last to the pointer */
