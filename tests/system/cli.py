@@ -161,6 +161,11 @@ WRONG = [
     ("run halt.elf --cdrom=", USAGE, ["--cdrom", "empty"]),
     ("run halt.elf --cdrom nothing", FAILED, ["nothing"]),
     ("run halt.elf" + " --cdrom none" * 7, FAILED, ["--cdrom", "no place"]),
+    ("run halt.elf --cdrom none,bus=ide", USAGE, ["--cdrom", "bus=ide", "buslogic"]),
+    ("run halt.elf" + " --cdrom none,bus=scsi" * 9, FAILED, ["--cdrom", "no place"]),
+    ("run halt.elf --floppy none,bus=scsi", USAGE, ["--floppy", "bus=scsi", "snapshot"]),
+    ("run halt.elf --floppy odd.raw", FAILED, ["odd.raw", "1440"]),
+    ("run halt.elf" + " --floppy none" * 3, FAILED, ["--floppy"]),
     # images
     ("image", USAGE, ["image", "--help"]),
     ("image fly", USAGE, ["fly", "--help"]),
@@ -202,6 +207,10 @@ WRONG = [
     ("run halt.elf --display vnc=unix:v,password-file=", USAGE, ["--display", "password"]),
     ("run halt.elf --display vnc=unix:v,password-file=nothing", FAILED, ["--display", "nothing"]),
     ("run halt.elf --display vnc=unix:v --vga none", USAGE, ["--display", "--vga none"]),
+    ("run halt.elf --usb mouse", USAGE, ["--usb", "mouse", "tablet"]),
+    ("run halt.elf --sound gus", USAGE, ["--sound", "gus", "sb16"]),
+    ("run halt.elf --sound sb16,wav=", USAGE, ["--sound", "path"]),
+    ("run halt.elf --sound sb16,wav=/nonexistent/x", FAILED, ["--sound", "/nonexistent/x"]),
     # network
     ("run halt.elf --net", USAGE, ["--net", "missing"]),
     ("run halt.elf --net tip", USAGE, ["--net", "tip"]),
@@ -222,6 +231,15 @@ WRONG = [
     ("run halt.elf --serial unix:" + "x" * 200, FAILED, ["--serial", "too long"]),
     ("run halt.elf --serial stdio --console stdio", USAGE, ["--console", "stdio"]),
     ("run halt.elf --console what", USAGE, ["--console", "what"]),
+    ("run halt.elf --parallel stdio", USAGE, ["--parallel", "terminal", "socket"]),
+    ("run halt.elf --parallel socket", USAGE, ["--parallel", "--name"]),
+    ("run halt.elf --parallel file:/nonexistent/x", FAILED, ["--parallel", "/nonexistent/x"]),
+    ("run halt.elf --tpm=", USAGE, ["--tpm", "empty"]),
+    ("run halt.elf --tpm a --tpm b", USAGE, ["--tpm", "twice"]),
+    ("run halt.elf --tpm a,b", USAGE, ["--tpm", "comma"]),
+    ("run halt.elf --tpm /nonexistent/x", FAILED, ["--tpm", "/nonexistent/x"]),
+    ("run halt.elf --tpm unix:nothing", FAILED, ["--tpm", "nothing", "nobody"]),
+    ("run halt.elf --watchdog bark", USAGE, ["--watchdog", "bark", "poweroff"]),
     ("run halt.elf --name -x", USAGE, ["--name"]),
     ("run halt.elf --name a/b", USAGE, ["--name", "a/b"]),
     ("run halt.elf --timeout 5", USAGE, ["--timeout", "unit"]),
@@ -278,8 +296,9 @@ class Checks:
             assert not done.stderr, done.stderr
         text = self.doppel(["run", "--help"]).stdout
         for option in ("--accel", "--cpu ", "--memory", "--cpus", "--kernel", "--initrd", "--append",
-                       "--disk", "--net", "--serial", "--name", "--no-reboot", "--timeout",
-                       "--debug-exit", "--stats", "--trace"):
+                       "--disk", "--cdrom", "--floppy", "--net", "--serial", "--parallel", "--vga",
+                       "--usb", "--sound", "--tpm", "--watchdog", "--name", "--no-reboot",
+                       "--timeout", "--debug-exit", "--stats", "--trace"):
             assert option in text, option
 
     def version(self):
