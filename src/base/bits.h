@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Bit fields, numbers as bytes of either order, and sums of bytes. The load and store functions work
- * at any alignment and are how formats on disk, on the wire and in guest memory are read.
+ * Bit fields, numbers as bytes of either order, and sums of bytes. The load and store functions
+ * work at any alignment and are how formats on disk, on the wire and in guest memory are read.
  */
 #ifndef DOPPEL_BASE_BITS_H
 #define DOPPEL_BASE_BITS_H

@@ -209,7 +209,7 @@ WRONG = [
     ("run halt.elf --display vnc=unix:v --vga none", USAGE, ["--display", "--vga none"]),
     ("run halt.elf --usb mouse", USAGE, ["--usb", "mouse", "tablet"]),
     ("run halt.elf --sound gus", USAGE, ["--sound", "gus", "sb16"]),
-    ("run halt.elf --sound sb16,wav=", USAGE, ["--sound", "path"]),
+    ("run halt.elf --sound sb16,wav=", USAGE, ["--sound", "wav=FILE"]),
     ("run halt.elf --sound sb16,wav=/nonexistent/x", FAILED, ["--sound", "/nonexistent/x"]),
     # network
     ("run halt.elf --net", USAGE, ["--net", "missing"]),

@@ -23,7 +23,7 @@ void ct1745_init(struct ct1745 *m);
 uint8_t ct1745_read(const struct ct1745 *m, uint8_t interrupts);
 void ct1745_write(struct ct1745 *m, uint8_t value);
 
-/* The interrupts that it can have, by bits of its register; 9 is where a PC has the bus's line 2. */
+/* The interrupts that it can have, by bits of its register; 9: where a PC has the bus's line 2. */
 #define CT1745_IRQS 4
 extern const uint8_t ct1745_irqs[CT1745_IRQS];
 /* One of them; 0: none. */
