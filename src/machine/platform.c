@@ -102,12 +102,28 @@ static void mmio_write(void *opaque, unsigned vcpu, gpa_t gpa, uint64_t value, u
 
 /* --- MSRs --- */
 
+#define APIC_BASE_MSR 0x1bu
+#define APIC_BASE_EXTD 0x400u
+#define TSC_DEADLINE_MSR 0x6e0u
+
+/* What the APIC does not know: which of its features the guest's processor announces. */
+static bool apic_msr_exists(const struct machine *m, uint32_t index)
+{
+    return index != TSC_DEADLINE_MSR || cpuid_has(&m->cpuid, 1, 2, 24);
+}
+
+static bool apic_base_valid(const struct machine *m, uint64_t value)
+{
+    return value >> cpuid_phys_bits(&m->cpuid) == 0 &&
+           (!(value & APIC_BASE_EXTD) || cpuid_has(&m->cpuid, 1, 2, 21));
+}
+
 static bool host_msr_read(void *opaque, unsigned vcpu, uint32_t index, uint64_t *value)
 {
     struct machine *m = opaque;
 
     if (lapic_msr_owned(index))
-        return lapic_msr_read(m->lapic[vcpu], index, value);
+        return apic_msr_exists(m, index) && lapic_msr_read(m->lapic[vcpu], index, value);
     if (index == KVMCLOCK_MSR_SYSTEM)
         *value = m->kvmclock[vcpu].system;
     else if (index == KVMCLOCK_MSR_WALL)
@@ -119,17 +135,15 @@ static bool host_msr_read(void *opaque, unsigned vcpu, uint32_t index, uint64_t 
     return true;
 }
 
-#define APIC_BASE_MSR 0x1bu
-
 static bool host_msr_write(void *opaque, unsigned vcpu, uint32_t index, uint64_t value)
 {
     struct machine *m = opaque;
     struct kvmclock_now now;
 
-    if (index == APIC_BASE_MSR && value >> cpuid_phys_bits(&m->cpuid))
+    if (index == APIC_BASE_MSR && !apic_base_valid(m, value))
         return false;
     if (lapic_msr_owned(index))
-        return lapic_msr_write(m->lapic[vcpu], index, value);
+        return apic_msr_exists(m, index) && lapic_msr_write(m->lapic[vcpu], index, value);
     if (index == KVMCLOCK_MSR_SYSTEM || index == KVMCLOCK_MSR_WALL) {
         now = platform_now(m, vcpu);
         if (index == KVMCLOCK_MSR_SYSTEM)

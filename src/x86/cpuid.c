@@ -505,6 +505,18 @@ unsigned cpuid_phys_bits(const struct cpuid_table *t)
     return 36;
 }
 
+bool cpuid_has(const struct cpuid_table *t, uint32_t leaf, unsigned reg, unsigned bit)
+{
+    for (unsigned i = 0; i < t->count; i++) {
+        const struct cpuid_leaf *l = &t->leaf[i];
+        const uint32_t r[4] = {l->eax, l->ebx, l->ecx, l->edx};
+
+        if (l->leaf == leaf && l->subleaf == 0)
+            return r[reg] >> bit & 1;
+    }
+    return false;
+}
+
 /* --- the user's words --- */
 
 static int feature_find(const char *name, size_t len)

@@ -82,6 +82,9 @@ int cpuid_table_build(struct cpuid_table *t, uint64_t tsc_khz, unsigned vcpus,
 void cpuid_execute(const struct cpuid_table *t, const struct cpuid_dynamic *dyn, uint32_t leaf,
                    uint32_t subleaf, uint32_t out[4]);
 
+/* Has the guest's CPU the feature at this bit of a leaf's register, EAX 0 to EDX 3? */
+bool cpuid_has(const struct cpuid_table *t, uint32_t leaf, unsigned reg, unsigned bit);
+
 /* The guest-physical address width and features an MMU needs, read off the table. */
 unsigned cpuid_phys_bits(const struct cpuid_table *t);
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs flat guests and passes on what they report.
 
-    run.py [--doppel FILE] [--accel NAME] [--memory SIZE] [--timeout S] GUEST.elf...
+    run.py [--doppel FILE] [--accel NAME] [--cpu CPU] [--memory SIZE] [--timeout S] GUEST.elf...
     run.py --qemu GUEST.elf...          the same guests under QEMU's TCG, to test the tests
 
 A guest prints lines `ok - name` and `not ok - name`, then `# end`, and leaves through the exit
@@ -28,6 +28,7 @@ def command(args, guest):
     if args.qemu:
         return QEMU + [guest]
     return [args.doppel, "run", "--accel", args.accel, "--kernel", guest, "--memory", args.memory,
+            "--cpu", args.cpu,
             "--serial", "stdio", "--net", "none", "--no-reboot", "--debug-exit"]
 
 
@@ -87,6 +88,7 @@ def main():
     parser.add_argument("--doppel", default=os.environ.get("DOPPEL", "doppel"))
     parser.add_argument("--accel", default="bt")
     parser.add_argument("--memory", default="128M")
+    parser.add_argument("--cpu", default="host", help="as doppel takes it")
     parser.add_argument("--timeout", type=float, default=60)
     parser.add_argument("--qemu", action="store_true")
     parser.add_argument("--failures-only", action="store_true")

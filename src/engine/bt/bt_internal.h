@@ -425,6 +425,7 @@ struct translator {
     bool bmi2;        /* of the host */
     bool amd;         /* the guest's CPU says so, */
     bool xsaves;      /* and that it has XSAVES */
+    bool invpcid;     /* and INVPCID */
 
     /* Code cache: one memfd mapped twice, executable and writable. */
     uint8_t *code_rx, *code_rw;

@@ -137,6 +137,7 @@ static int translator_create(struct engine *m, struct translator **out, struct e
     en->cr4_mask = bt_cr4_mask(m->cpuid);
     cpuid_execute(m->cpuid, &dyn, 0xd, 1, id);
     en->xsaves = id[0] >> 3 & 1;
+    en->invpcid = cpuid_has(m->cpuid, 7, 1, 10);
     en->bmi2 = __builtin_cpu_supports("bmi2");
     int rc = bt_cache_create(en, e);
     if (rc == 0)

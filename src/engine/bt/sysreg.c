@@ -75,15 +75,24 @@ static void flush_page(struct bt_ctx *c, uint64_t lin)
 
 /* ---- control registers ----------------------------------------------------------------------- */
 
-/* VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP FSGSBASE PCIDE OSXSAVE SMEP SMAP, and
- * PKE and PKS as CPUID says. */
+/* Intel SDM vol. 3, 2.5 "Control registers", CR4: each bit but PCE (8) is reserved where CPUID does
+ * not announce what it is for. */
 uint64_t bt_cr4_mask(const struct cpuid_table *t)
 {
-    struct cpuid_dynamic dyn = {0};
-    uint32_t id[4];
+    enum { EBX = 1, ECX, EDX };
+    static const struct {
+        uint8_t cr4, leaf, reg, bit;
+    } rows[] = {
+        {0, 1, EDX, 1},   {1, 1, EDX, 1},  {2, 1, EDX, 4},   {3, 1, EDX, 2},   {4, 1, EDX, 3},
+        {5, 1, EDX, 6},   {6, 1, EDX, 7},  {7, 1, EDX, 13},  {9, 1, EDX, 24},  {10, 1, EDX, 25},
+        {11, 7, ECX, 2},  {16, 7, EBX, 0}, {17, 1, ECX, 17}, {18, 1, ECX, 26}, {20, 7, EBX, 7},
+        {21, 7, EBX, 20}, {22, 7, ECX, 3}, {24, 7, ECX, 31},
+    };
+    uint64_t mask = 1u << 8;
 
-    cpuid_execute(t, &dyn, 7, 0, id);
-    return 0x370fffull | (id[2] >> 3 & 1 ? BT_CR4_PKE : 0) | (id[2] >> 31 ? BT_CR4_PKS : 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+        mask |= (uint64_t)cpuid_has(t, rows[i].leaf, rows[i].reg, rows[i].bit) << rows[i].cr4;
+    return mask;
 }
 
 static int set_cr0(struct bt_ctx *c, uint64_t v)
@@ -629,6 +638,8 @@ uint64_t bt_h_invpcid(struct bt_ctx *c, uint32_t arg)
 {
     uint64_t type = c->gpr[arg >> 4 & 15], lo, addr;
 
+    if (!c->v->en->invpcid)
+        return h_ud(c);
     if (denied(c))
         return h_gp0(c);
     if (!(c->mode_key & MODE_L))
