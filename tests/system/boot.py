@@ -83,26 +83,26 @@ def date(t):
         f"guest {datetime.datetime.fromtimestamp(int(output))}, host {datetime.datetime.now()}"
 
 
-def _rate(t, command):
-    """How much guest time a command takes, per second of the host's."""
+def _time_is_right(t, command):
+    """Guest time passes as the host's does, as exactly as a host that is slow to ask lets one see."""
     def uptime():
         before = time.monotonic()
         output, _ = t.vm.run("cat /proc/uptime")
-        return float(output.split()[0]), (before + time.monotonic()) / 2
+        return before, float(output.split()[0]), time.monotonic()
     first = uptime()
     t.vm.run(command)
     last = uptime()
-    return (last[0] - first[0]) / (last[1] - first[1])
+    shortest, passed, longest = last[0] - first[2], last[1] - first[1], last[2] - first[0]
+    assert 0.97 * shortest <= passed <= 1.03 * longest, \
+        f"{passed:.2f} s of guest time in {shortest:.2f} s to {longest:.2f} s"
 
 
 def time_while_idle(t):
-    rate = _rate(t, "sleep 5")
-    assert 0.97 <= rate <= 1.03, f"{rate:.3f} s of guest time a second"
+    _time_is_right(t, "sleep 5")
 
 
 def time_while_busy(t):
-    rate = _rate(t, "timeout 5 sh -c 'while :; do :; done'")
-    assert 0.97 <= rate <= 1.03, f"{rate:.3f} s of guest time a second"
+    _time_is_right(t, "timeout 5 sh -c 'while :; do :; done'")
 
 
 def sleep_length(t):
@@ -110,7 +110,7 @@ def sleep_length(t):
     output, _ = t.vm.run("time sh -c 'for i in $(seq 50); do usleep 10000; done' 2>&1 | grep real")
     minutes, seconds = re.search(r"(\d+)m *([\d.]+)s", output).groups()
     took = int(minutes) * 60 + float(seconds)
-    assert 0.5 <= took <= 3, f"50 sleeps of 10 ms took {took} s"
+    assert 0.5 <= took <= 3 * vm.PATIENCE, f"50 sleeps of 10 ms took {took} s"
 
 
 def entropy(t):
@@ -128,6 +128,8 @@ def devices(t):
 
 
 def idle_cost(t):
+    if vm.PATIENCE > 1:
+        raise Skip("the host is slow")
     t.vm.run("true")
     time.sleep(2)
     before, start_time = t.vm.cpu_seconds(), time.monotonic()
@@ -148,6 +150,9 @@ def overhead(t):
 def no_complaints(t):
     output, _ = t.vm.run("dmesg")
     found = [line for line in output.splitlines() if re.search(COMPLAINTS, line)]
+    if t.vm.run("grep -qw constant_tsc /proc/cpuinfo")[1] != 0:
+        # What Linux then says of more than one processor, whatever their counters are like.
+        found = [line for line in found if "TSCs unsynchronized" not in line]
     assert not found, "\n".join(found)
 
 

@@ -56,7 +56,7 @@ class Console:
         self.output = b""
 
     def expect(self, pattern, timeout=60):
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * vm.PATIENCE
         while not (match := re.search(pattern, self.output)):
             ready = select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0]
             assert ready, (pattern, self.output)

@@ -39,7 +39,7 @@ def gdb_command(where, commands):
     if not shutil.which("gdb"):
         raise Skip("gdb is not installed")
     words = ["gdb", "-nx", "-batch", "-ex", "set pagination off", "-ex", "set tcp auto-retry on",
-             "-ex", "set remotetimeout 30", "-ex", f"target remote {where}"]
+             "-ex", f"set remotetimeout {30 * vm.PATIENCE:.0f}", "-ex", f"target remote {where}"]
     for command in commands:
         words += ["-ex", command]
     return words
@@ -48,7 +48,7 @@ def gdb_command(where, commands):
 def gdb(where, *commands, timeout=60):
     """What gdb prints when it is told to do this, one command after the other."""
     done = subprocess.run(gdb_command(where, commands), stdin=subprocess.DEVNULL, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout * vm.PATIENCE)
     return done.stdout
 
 
@@ -68,7 +68,7 @@ def flat(t, *extra):
             os.unlink(path)
     t.vm = vm.Vm(kernel=make_elf(os.path.join(t.dir, "flat.elf")), initrd=None, append=None,
                  memory="128M", extra=("--gdb", f"unix:{path}", *extra))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * vm.PATIENCE
     while not os.path.exists(path):
         assert time.monotonic() < deadline and not t.vm.ended, t.vm.tail()
         time.sleep(0.05)
@@ -145,7 +145,7 @@ def tcp(t):
         t.vm.kill()
     t.vm = vm.Vm(kernel=make_elf(os.path.join(t.dir, "flat.elf")), initrd=None, append=None,
                  memory="128M", extra=("--gdb", "tcp:0,wait"))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * vm.PATIENCE
     while not (match := re.search(r"debuggers connect to tcp:127\.0\.0\.1:(\d+)",
                                   t.vm.error_output())):
         assert time.monotonic() < deadline, t.vm.tail()
@@ -155,7 +155,7 @@ def tcp(t):
 
 def connect(s, where):
     """One debugger at a time is served; others are hung up on or wait."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * vm.PATIENCE
     while True:
         try:
             return s.connect(where)
@@ -230,7 +230,7 @@ def interrupt(t):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as p:
         time.sleep(4)
         p.send_signal(signal.SIGINT)
-        out = p.communicate(timeout=60)[0]
+        out = p.communicate(timeout=60 * vm.PATIENCE)[0]
     assert "SIGINT" in out and number(out, "$cr3") != 0, out
     assert t.vm.run("echo $((6 * 7))") == ("42", 0)
 

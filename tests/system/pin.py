@@ -23,7 +23,7 @@ def pinned(t):
     wanted = [mine[-1], mine[0], mine[-1]]
     pin = ":".join(map(str, wanted))
     with vm.Vm(cpus=f"3,pin={pin}", memory="128M") as machine:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 60 * vm.PATIENCE
         while "vcpu 2" not in (seen := affinities(machine.process.pid)):
             assert time.monotonic() < deadline, (seen, machine.tail())
             time.sleep(0.05)

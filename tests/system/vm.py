@@ -111,6 +111,8 @@ class Vm:
         self.arrivals = []             # (length of output after a read, time of the read)
         self.changed = threading.Condition()
         self.ended = False
+        if append:
+            append = f"{append} {os.environ.get('DOPPEL_APPEND', '')}".rstrip()
         build = {"doppel": self._doppel, "qemu": self._qemu}[self.monitor]
         self.command = list(wrapper) + build(memory, cpus, kernel, initrd, append, disks, net,
                                              no_reboot, debug_exit) + list(extra)
