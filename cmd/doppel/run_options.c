@@ -250,6 +250,16 @@ static int set_watchdog(void *opaque, const char *option, char *value, struct er
     return option_watchdog(option, value, &((struct run_options *)opaque)->cfg.watchdog, e);
 }
 
+static int set_slots(void *opaque, const char *option, char *value, struct err *e)
+{
+    uint64_t n;
+    int rc = option_number(option, value, 1, MACHINE_MAX_SLOTS, &n, e);
+
+    if (rc == 0)
+        ((struct run_options *)opaque)->cfg.slots = (unsigned)n;
+    return rc;
+}
+
 static int set_timeout(void *opaque, const char *option, char *value, struct err *e)
 {
     return option_duration(option, value, &((struct run_options *)opaque)->cfg.timeout_ns, e);
@@ -323,6 +333,7 @@ const struct arg_option run_options_table[] = {
     {"sound", 0, "ac97|sb16[,wav=FILE]", "sound, and a file of what is played", set_sound},
     {"tpm", 0, "FOLDER|unix:F", "TPM 2.0 by swtpm: its state, or its socket", set_tpm},
     {"watchdog", 0, "reset|poweroff|pause|none", "watchdog, and what it does", set_watchdog},
+    {"slots", 0, "N", "slots for cards that come while it runs, up to 4 (q35)", set_slots},
     {"name", 0, "NAME", "name of the machine, for the guest and for 'doppel list'", set_name},
     {"control", 0, "SOCKET", "path of the control socket (default by --name)", set_control},
     {"detach", 'd', NULL, "run in the background; needs --name or --control",
@@ -457,6 +468,13 @@ static int check_bus(struct run_options *r, struct err *e)
                      board == MACHINE_PC ? "pc" : "q35");
 }
 
+static int check_slots(const struct run_options *r, struct err *e)
+{
+    return r->cfg.slots > 0 && r->cfg.board == MACHINE_PC
+               ? err_usage(e, "--slots: this board has none; use --machine q35")
+               : 0;
+}
+
 /* A line whose other end is `socket`: beside the control socket. */
 static int use_socket(const struct run_options *r, struct chardev_options *o, const char *what,
                       char path[RUNDIR_PATH], struct err *e)
@@ -561,6 +579,8 @@ int run_options_check(struct run_options *r, struct err *e)
         rc = check_firmware(r, e);
     if (rc == 0)
         rc = check_bus(r, e);
+    if (rc == 0)
+        rc = check_slots(r, e);
     if (rc == 0)
         rc = check_memory(r->cfg.memory, e);
     if (rc == 0)

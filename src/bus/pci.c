@@ -15,7 +15,9 @@
 
 static struct pci_func *find(struct pci_bus *b, unsigned bus, unsigned devfn)
 {
-    if (bus != 0 || devfn > 255)
+    if (bus != 0)
+        return pci_bridge_find(b, bus, devfn);
+    if (devfn > 255)
         return NULL;
     return atomic_load_explicit(&b->funcs[devfn], memory_order_acquire);
 }
@@ -155,13 +157,26 @@ void *pci_bus_state_object(struct pci_bus *b)
     return b;
 }
 
+/* Where a function at `devfn`, as pci_add has it, is noted; NULL: there is no such place. */
+static struct pci_func *_Atomic *place_of(struct pci_bus *b, unsigned devfn,
+                                          struct pci_func **above)
+{
+    *above = NULL;
+    if (devfn < 256)
+        return &b->funcs[devfn];
+    *above = (devfn & 255) == 0 ? find(b, 0, (devfn >> 8) - 1) : NULL;
+    return *above != NULL && (*above)->bridge.is ? &(*above)->bridge.behind : NULL;
+}
+
 int pci_add(struct pci_bus *b, unsigned devfn, struct pci_func *f, struct err *e)
 {
-    if (find(b, 0, devfn) != NULL || devfn > 255)
+    struct pci_func *above, *_Atomic *place = place_of(b, devfn, &above);
+    if (place == NULL || atomic_load(place) != NULL || (f->bridge.is && pci_bridge_added(b, f) < 0))
         return err_set(e, EEXIST, "PCI slot %u.%u for %s is taken", devfn >> 3, devfn & 7, f->name);
     f->bus = b;
-    f->devfn = devfn;
-    atomic_store_explicit(&b->funcs[devfn], f, memory_order_release);
+    f->devfn = devfn & 255;
+    f->above = above;
+    atomic_store_explicit(place, f, memory_order_release);
     pci_func_reset(f);
     return 0;
 }
@@ -171,7 +186,10 @@ void pci_remove(struct pci_func *f)
     if (f->bus == NULL)
         return;
     pci_func_reset(f); /* decode bits clear: unmaps; deasserts INTx */
-    atomic_store_explicit(&f->bus->funcs[f->devfn], NULL, memory_order_release);
+    atomic_store_explicit(f->above != NULL ? &f->above->bridge.behind : &f->bus->funcs[f->devfn],
+                          NULL, memory_order_release);
+    if (f->bridge.is)
+        pci_bridge_removed(f->bus, f);
     f->bus = NULL;
 }
 
@@ -221,15 +239,20 @@ static uint64_t place_bar(const struct pci_bar *bar, struct pci_windows *w)
     return at;
 }
 
+static unsigned collect_one(struct pci_func *f, struct pci_want *list)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; f != NULL && i < PCI_BARS; i++)
+        if (f->bars[i].size != 0)
+            list[n++] = (struct pci_want){f, i};
+    return n;
+}
+
 static unsigned collect(struct pci_bus *b, struct pci_want *list)
 {
     unsigned n = 0;
-    for (unsigned devfn = 0; devfn < 256; devfn++) {
-        struct pci_func *f = find(b, 0, devfn);
-        for (unsigned i = 0; f != NULL && i < PCI_BARS; i++)
-            if (f->bars[i].size != 0)
-                list[n++] = (struct pci_want){f, i};
-    }
+    for (unsigned devfn = 0; devfn < 256; devfn++)
+        n += collect_one(find(b, 0, devfn), list + n);
     return n;
 }
 
@@ -244,7 +267,45 @@ static void enable(struct pci_bus *b, struct pci_func *f, const uint8_t *irq)
     pci_func_write(f, PCI_REG_COMMAND, 2, command);
     if (pin != 0 && irq != NULL && b->cfg.intx_count != 0)
         pci_func_write(f, PCI_REG_INT_LINE, 1,
-                       irq[pci_intx_line(f->devfn >> 3, pin - 1, b->cfg.intx_count)]);
+                       irq[pci_intx_line(pci_func_slot(f), pin - 1, b->cfg.intx_count)]);
+}
+
+/* The BARs of a list, largest first. With `all` each must find its place. */
+static int place_list(struct pci_want *list, unsigned n, struct pci_windows *left, bool all,
+                      struct err *e)
+{
+    int r = 0;
+    qsort(list, n, sizeof(*list), larger_first);
+    for (unsigned i = 0; i < n && r == 0; i++) {
+        struct pci_func *f = list[i].func;
+        const struct pci_bar *bar = &f->bars[list[i].bar];
+        unsigned reg = PCI_REG_BAR0 + 4 * list[i].bar;
+        uint64_t at = place_bar(bar, left);
+        if (at == 0 && all)
+            r = err_set(e, ENOSPC, "no address space left for %s's %llu byte window", f->name,
+                        (unsigned long long)bar->size);
+        pci_func_write(f, reg, 4, (uint32_t)at);
+        if (bar->type == PCI_BAR_MEM64 || bar->type == PCI_BAR_MEM64_PREFETCH)
+            pci_func_write(f, reg + 4, 4, (uint32_t)(at >> 32));
+    }
+    return r;
+}
+
+static int assign_bridge(struct pci_bus *b, unsigned i, struct pci_windows *left,
+                         const uint8_t *irq, struct err *e)
+{
+    struct pci_func *f = b->bridges[i], *behind = atomic_load(&f->bridge.behind);
+    struct pci_want list[PCI_BARS];
+    struct pci_windows w = {.mem32_size = PCI_BRIDGE_WINDOW};
+    int r;
+    w.mem32_base = take(&left->mem32_base, &left->mem32_size, PCI_BRIDGE_WINDOW);
+    if (w.mem32_base == 0)
+        return err_set(e, ENOSPC, "no address space left for what is behind %s", f->name);
+    pci_bridge_program(f, i + 1, w.mem32_base);
+    r = place_list(list, collect_one(behind, list), &w, false, e);
+    if (r == 0 && behind != NULL)
+        enable(b, behind, irq);
+    return r;
 }
 
 int pci_bus_assign(struct pci_bus *b, const struct pci_windows *w, struct err *e)
@@ -253,26 +314,14 @@ int pci_bus_assign(struct pci_bus *b, const struct pci_windows *w, struct err *e
     struct pci_want *list = calloc((size_t)256 * PCI_BARS, sizeof(*list));
     if (list == NULL)
         return err_set(e, ENOMEM, "no memory to place PCI devices");
-    unsigned n = collect(b, list);
-    qsort(list, n, sizeof(*list), larger_first);
-    int r = 0;
-    for (unsigned i = 0; i < n && r == 0; i++) {
-        struct pci_func *f = list[i].func;
-        const struct pci_bar *bar = &f->bars[list[i].bar];
-        unsigned reg = PCI_REG_BAR0 + 4 * list[i].bar;
-        uint64_t at = place_bar(bar, &left);
-        if (at == 0)
-            r = err_set(e, ENOSPC, "no address space left for %s's %llu byte window", f->name,
-                        (unsigned long long)bar->size);
-        pci_func_write(f, reg, 4, (uint32_t)at);
-        if (bar->type == PCI_BAR_MEM64 || bar->type == PCI_BAR_MEM64_PREFETCH)
-            pci_func_write(f, reg + 4, 4, (uint32_t)(at >> 32));
-    }
+    int r = place_list(list, collect(b, list), &left, true, e);
     free(list);
     for (unsigned devfn = 0; devfn < 256 && r == 0; devfn++) {
         struct pci_func *f = find(b, 0, devfn);
         if (f != NULL)
             enable(b, f, w->irq);
     }
+    for (unsigned i = 0; i < b->bridge_count && r == 0; i++)
+        r = assign_bridge(b, i, &left, w->irq, e);
     return r;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * PCI: one root bus (bus 0) of 32 slots with 8 functions each. PCI Local Bus 3.0 chapter 6
- * (configuration space, BARs, MSI, MSI-X) and PCI Express Base 7.2.2 (ECAM).
+ * PCI: one root bus (bus 0) of 32 slots with 8 functions each, and bridges on it with a bus of one
+ * function each (pci_bridge.c). PCI Local Bus 3.0 chapter 6 (configuration space, BARs, MSI, MSI-X)
+ * and PCI Express Base 7.2.2 (ECAM).
  *
  * A function is a `struct pci_func` inside its device's object. The device declares what it has
  * (BARs, capabilities) and adds it to the bus; from then on the bus serves its configuration space,
@@ -13,6 +14,7 @@
 #ifndef DOPPEL_BUS_PCI_H
 #define DOPPEL_BUS_PCI_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,6 +31,9 @@
 #define PCI_INTX_MAX 8 /* interrupt lines the board may give a bus */
 
 #define PCI_DEVFN(slot, fn) ((unsigned)((slot) << 3 | (fn)))
+/* For pci_add: the one place on the bus of the bridge at `devfn` of bus 0. */
+#define PCI_BEHIND(devfn) (((devfn) + 1u) << 8)
+#define PCI_BRIDGES 8 /* of a bus */
 
 /* Registers of the standard header that others need by name. */
 enum pci_reg {
@@ -41,6 +46,9 @@ enum pci_reg {
     PCI_REG_CAPS = 0x34,
     PCI_REG_INT_LINE = 0x3c,
     PCI_REG_INT_PIN = 0x3d,
+    /* of a bridge (PCI-to-PCI Bridge Architecture 1.2, 3.2) */
+    PCI_REG_SECONDARY = 0x19,
+    PCI_REG_BRIDGE_CONTROL = 0x3e,
 };
 
 enum pci_command {
@@ -103,8 +111,10 @@ void *pci_bus_state_object(struct pci_bus *b);
 
 /* What firmware does before it hands over: gives every BAR an address in the windows (naturally
  * aligned, 64-bit BARs that do not fit into the 32-bit window in the other one), sets the decode
- * bits, and writes irq[line] into the interrupt line registers (irq may be NULL). Windows of size 0
- * are not used. -ENOSPC with a sentence: a window is too small. vCPUs stopped. */
+ * bits, and writes irq[line] into the interrupt line registers (irq may be NULL). A bridge gets a
+ * bus number and a window of memory with room for what may come; a guest that needs ports behind
+ * it gives it some. Windows of size 0 are not used. -ENOSPC with a sentence: a window is too small.
+ * vCPUs stopped. */
 struct pci_windows {
     uint64_t mem32_base, mem32_size, mem64_base, mem64_size;
     uint32_t io_base, io_size;
@@ -143,12 +153,25 @@ struct pci_bar {
 };
 #define PCI_UNMAPPED UINT64_MAX
 
+struct pci_func;
+
+/* What a function has if it is a bridge. */
+struct pci_bridge {
+    bool is;
+    _Atomic bool link; /* what is behind it answers */
+    struct pci_func *_Atomic behind;
+    /* What its windows let through, as its registers say. */
+    _Atomic uint64_t first[3], last[3]; /* ports, memory, prefetchable memory */
+};
+
 /* The members belong to pci.c; others use the functions below. */
 struct pci_func {
     struct lock lock;
     const char *name;
     struct pci_bus *bus; /* NULL until pci_add */
     unsigned devfn;
+    struct pci_func *above; /* the bridge it is behind, or NULL: it is on bus 0 */
+    struct pci_bridge bridge;
     const struct pci_func_hooks *hooks;
     void *opaque;
     struct pci_bar bars[PCI_BARS + 1]; /* the last is the expansion ROM */
@@ -205,7 +228,12 @@ void pci_func_set8(struct pci_func *f, unsigned reg, uint8_t value, uint8_t wmas
 void pci_func_set16(struct pci_func *f, unsigned reg, uint16_t value, uint16_t wmask);
 void pci_func_set32(struct pci_func *f, unsigned reg, uint32_t value, uint32_t wmask);
 
-/* -EEXIST with a sentence: taken. */
+/* Before pci_add: makes it a bridge, whose link is down. */
+void pci_func_bridge(struct pci_func *f);
+/* Does what is behind the bridge answer? Any thread, no lock held. */
+void pci_bridge_set_link(struct pci_func *f, bool up);
+
+/* -EEXIST with a sentence: taken. Behind a bridge also while the machine is paused. */
 int pci_add(struct pci_bus *b, unsigned devfn, struct pci_func *f, struct err *e) MUST_CHECK;
 /* Unmaps, releases INTx; nothing happens if it was not added. vCPUs stopped. */
 void pci_remove(struct pci_func *f);

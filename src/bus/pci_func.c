@@ -154,6 +154,11 @@ unsigned pci_func_cap(struct pci_func *f, uint8_t id, const void *body, const vo
 
 /* --- BARs --- */
 
+static bool passes(const struct pci_func *f, bool ports, uint64_t base, uint64_t size)
+{
+    return f->above == NULL || pci_bridge_passes(f->above, ports, base, size);
+}
+
 /* Where the registers want the BAR; called with the lock held. A BAR at 0 or at the top of the
  * 32-bit space is one that nobody placed yet or that is being sized, and decodes nothing. */
 static uint64_t bar_wanted(const struct pci_func *f, unsigned i)
@@ -166,7 +171,7 @@ static uint64_t bar_wanted(const struct pci_func *f, unsigned i)
     if (bar->type == PCI_BAR_IO) {
         base &= 0xfffffffc;
         if ((f->config[PCI_REG_COMMAND] & PCI_CMD_IO) == 0 || base == 0 ||
-            base + bar->size > 0x10000)
+            base + bar->size > 0x10000 || !passes(f, true, base, bar->size))
             return PCI_UNMAPPED;
         return base;
     }
@@ -177,7 +182,7 @@ static uint64_t bar_wanted(const struct pci_func *f, unsigned i)
     base &= bar->type == PCI_BAR_ROM ? ~UINT64_C(2047) : ~UINT64_C(15);
     uint64_t last = base + bar->size - 1;
     if ((f->config[PCI_REG_COMMAND] & PCI_CMD_MEM) == 0 || base == 0 || last < base ||
-        last == UINT32_MAX)
+        last == UINT32_MAX || !passes(f, false, base, bar->size))
         return PCI_UNMAPPED;
     return base;
 }
@@ -268,6 +273,8 @@ void pci_func_write(struct pci_func *f, unsigned reg, unsigned size, uint32_t va
         pci_touches(reg, size, PCI_REG_BAR0, 4 * PCI_BARS) ||
         pci_touches(reg, size, PCI_REG_ROM, 4))
         pci_func_remap(f);
+    if (f->bridge.is && reg < FIRST_CAP)
+        pci_bridge_update(f);
     if (pci_touches(reg, size, PCI_REG_COMMAND, 2))
         pci_intx_update(f);
     if (reg + size > FIRST_CAP || pci_touches(reg, size, PCI_REG_COMMAND, 2))
@@ -289,6 +296,8 @@ void pci_func_reset(struct pci_func *f)
     f->intx = false;
     lock_drop(&f->lock);
     pci_func_remap(f);
+    if (f->bridge.is)
+        pci_bridge_update(f);
     pci_intx_update(f);
 }
 
@@ -310,6 +319,8 @@ void pci_func_restore(struct pci_func *f)
     }
     lock_drop(&f->lock);
     pci_func_remap(f);
+    if (f->bridge.is)
+        pci_bridge_update(f);
     pci_intx_update(f);
 }
 

@@ -38,7 +38,7 @@ void pci_intx_update(struct pci_func *f)
     unsigned pin = f->init[PCI_REG_INT_PIN];
     if (b == NULL || pin == 0 || b->cfg.intx_count == 0)
         return;
-    struct pci_line *l = &b->lines[pci_intx_line(f->devfn >> 3, pin - 1, b->cfg.intx_count)];
+    struct pci_line *l = &b->lines[pci_intx_line(pci_func_slot(f), pin - 1, b->cfg.intx_count)];
     lock_take(&f->lock);
     bool want = f->intx && (pci_get16(f->config + PCI_REG_COMMAND) & PCI_CMD_INTX_OFF) == 0;
     lock_take(&b->line_lock);

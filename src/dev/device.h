@@ -10,9 +10,10 @@
  *   state       save and load while paused, through the field table on `state_object`.
  *   restore     after all devices are loaded: outputs follow the loaded state.
  *   resume      the opposite of pause.
- *   destroy     after pause, when no vCPU and no loop runs any more.
+ *   destroy     after pause, when no vCPU and no loop runs any more; of a card that goes before, on
+ *               its loop's thread, when no vCPU runs.
  *
- * All are called on the machine's main thread. No device keeps static mutable state.
+ * All others are called on the machine's main thread. No device keeps static mutable state.
  */
 #ifndef DOPPEL_DEV_DEVICE_H
 #define DOPPEL_DEV_DEVICE_H

@@ -91,6 +91,10 @@ static void finish(uint8_t *t)
 
 /* --- DSDT --- */
 
+/* What the guest may have to itself: PCI Firmware 3.2, table 4-6. A guest that is to look after
+ * slots needs the capability, too. */
+enum { OSC_HOT_PLUG = 1 << 0, OSC_CAPABILITY = 1 << 4 };
+
 /* Sets a value that the DSDT declares by name: NameOp (08), the name, QWordPrefix (0e) or
  * DWordPrefix (0c), value. */
 static void patch(uint8_t *dsdt, uint32_t len, const char *name, unsigned size, uint64_t value)
@@ -136,6 +140,7 @@ static uint8_t *put_dsdt(struct area *a)
     patch(t, len, "ROTA", 4, cfg->intx_shift);
     patch(t, len, "LPTP", 4, cfg->lpt);
     patch(t, len, "TPMP", 4, cfg->tpm);
+    patch(t, len, "OSCN", 4, cfg->hot_plug ? OSC_HOT_PLUG | OSC_CAPABILITY : 0);
     for (unsigned i = 0; i < 4; i++)
         patch(t, len, names[i], 4, cfg->pic_irq[i]);
     finish(t);

@@ -32,6 +32,7 @@ struct acpi_config {
     uint32_t intx_shift; /* pin p of slot s drives line (s + p + shift) % 4 */
     bool vga;            /* there may be one: the guest looks */
     bool tpm;            /* there is a TPM */
+    bool hot_plug;       /* there are ports with slots for the guest to look after */
     bool lpt;            /* there is a parallel port */
     uint8_t pic_irq[4];  /* what the lines are for the 8259 */
 };

@@ -28,6 +28,16 @@ int machine_own(struct machine *m, struct device d, struct err *e)
     return 0;
 }
 
+void machine_disown(struct machine *m, const struct device *d)
+{
+    unsigned i = 0;
+
+    while (m->devices[i].self != d->self)
+        i++;
+    m->device_count--;
+    memmove(m->devices + i, m->devices + i + 1, (m->device_count - i) * sizeof(m->devices[0]));
+}
+
 static int failed(struct err *e, const char *what, int rc)
 {
     return err_set(e, -rc, "cannot create the %s: %s", what, strerror(-rc));
@@ -376,6 +386,7 @@ int board_create(struct machine *m, struct err *e)
         board_create_video,
         board_create_tablet,
         board_create_usb,
+        board_create_slots,
     };
 
     for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

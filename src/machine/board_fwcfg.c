@@ -31,6 +31,7 @@ struct acpi_config board_acpi(struct machine *m)
                             .vga = m->layout.video_size != 0,
                             .lpt = m->parallel,
                             .tpm = m->cfg.tpm,
+                            .hot_plug = m->slots > 0,
                             .lpc_slot = m->lpc_devfn >> 3,
                             .intx_shift = m->intx_shift};
 

@@ -25,26 +25,30 @@ static void address(uint8_t to[6], const uint8_t given[6], unsigned number)
     to[5] = (uint8_t)(to[5] + number);
 }
 
-static int create(struct machine *m, const struct machine_net *card, struct nic_config *cfg,
-                  struct device *d, struct err *e)
+int board_net(struct machine *m, unsigned devfn, unsigned number, const struct machine_net *card,
+              const struct net_backend *backend, struct loop *io, struct device *out, struct err *e)
 {
-    struct virtio_net_config virtio = {.place = board_virtio_place(m, cfg->devfn, cfg->loop),
-                                       .backend = cfg->backend};
+    struct nic_config cfg = {.bus = m->pci,
+                             .devfn = devfn,
+                             .ram = m->ram,
+                             .loop = io,
+                             .clock = m->clock,
+                             .backend = backend};
+    struct virtio_net_config virtio = {.place = board_virtio_place(m, devfn, io),
+                                       .backend = backend};
 
-    address(cfg->mac, card->mac, m->nets);
+    address(cfg.mac, card->mac, number);
     if (card->model == NET_E1000)
-        return e1000_create(cfg, d, e);
+        return e1000_create(&cfg, out, e);
     if (card->model == NET_PCNET)
-        return pcnet_create(cfg, d, e);
-    memcpy(virtio.mac, cfg->mac, sizeof(virtio.mac));
-    return virtio_net_create(&virtio, d, e);
+        return pcnet_create(&cfg, out, e);
+    memcpy(virtio.mac, cfg.mac, sizeof(virtio.mac));
+    return virtio_net_create(&virtio, out, e);
 }
 
 int machine_add_net(struct machine *m, const struct machine_net *card,
                     const struct net_backend *backend, struct loop *io, struct err *e)
 {
-    struct nic_config cfg = {
-        .bus = m->pci, .ram = m->ram, .loop = io, .clock = m->clock, .backend = backend};
     struct device d;
     char path[40];
     unsigned slot;
@@ -54,8 +58,7 @@ int machine_add_net(struct machine *m, const struct machine_net *card,
         return err_set(e, ENOSPC, "--net: a machine has at most %d network cards",
                        MACHINE_MAX_NETS);
     slot = slots[m->cfg.board][m->nets];
-    cfg.devfn = PCI_DEVFN(slot, 0);
-    rc = create(m, card, &cfg, &d, e);
+    rc = board_net(m, PCI_DEVFN(slot, 0), m->nets, card, backend, io, &d, e);
     if (rc < 0)
         return rc;
     snprintf(path, sizeof(path), "ethernet@%x/ethernet-phy@0", slot);

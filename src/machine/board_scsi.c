@@ -105,6 +105,21 @@ int machine_add_scsi_disk(struct machine *m, enum machine_adapter adapter, struc
     return board_add_scsi(m, adapter, SCSI_DISK, b, io, &unit, e);
 }
 
+int machine_plug_scsi(struct machine *m, struct block_backend *b, unsigned *target, struct err *e)
+{
+    if (m->scsi.ops == NULL)
+        return err_set(e, ENODEV, "The machine has no SCSI adapter, see --disk and bus=scsi");
+    for (*target = 0; *target < VIRTIO_SCSI_TARGETS; ++*target)
+        if (virtio_scsi_unit(m->scsi.self, *target) == NULL)
+            return virtio_scsi_add(m->scsi.self, *target, SCSI_DISK, b, e);
+    return err_set(e, ENOSPC, "The SCSI adapter has room for %u drives", VIRTIO_SCSI_TARGETS);
+}
+
+void machine_unplug_scsi(struct machine *m, unsigned target)
+{
+    virtio_scsi_remove(m->scsi.self, target);
+}
+
 void board_scsi_resized(struct machine *m, const struct block_backend *b)
 {
     if (m->scsi.ops != NULL)

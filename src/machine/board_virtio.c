@@ -76,21 +76,46 @@ int board_create_tablet(struct machine *m, struct err *e)
     return machine_own(m, d, e);
 }
 
-int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io, struct err *e)
+int board_disk(struct machine *m, unsigned devfn, struct block_backend *b, struct loop *io,
+               struct device *out, struct err *e)
 {
     struct loop *const loops[] = {io};
     const struct virtio_blk_config cfg = {
-        .place = place(m, SLOT_DISKS + m->disks, io),
+        .place = board_virtio_place(m, devfn, io),
         .backend = b,
         .loops = loops,
         .loop_count = 1,
         .queues = m->cfg.vcpus < VIRTIO_BLK_MAX_QUEUES ? m->cfg.vcpus : VIRTIO_BLK_MAX_QUEUES};
-    struct device d;
-    int rc;
 
-    if (m->disks == MACHINE_MAX_DISKS)
-        return err_set(e, ENOSPC, "--disk: a machine has at most %d disks", MACHINE_MAX_DISKS);
-    rc = virtio_blk_create(&cfg, &d, e);
+    return virtio_blk_create(&cfg, out, e);
+}
+
+int board_nvme(struct machine *m, unsigned devfn, unsigned number, struct block_backend *b,
+               struct loop *io, struct device *out, struct err *e)
+{
+    const struct nvme_config cfg = {
+        .bus = m->pci, .devfn = devfn, .ram = m->ram, .backend = b, .loop = io, .number = number};
+
+    return nvme_create(&cfg, out, e);
+}
+
+/* The next disk's slot. */
+static int next_disk(const struct machine *m, unsigned *devfn, struct err *e)
+{
+    *devfn = PCI_DEVFN(slot_of(m, SLOT_DISKS + m->disks), 0);
+    return m->disks == MACHINE_MAX_DISKS
+               ? err_set(e, ENOSPC, "--disk: a machine has at most %d disks", MACHINE_MAX_DISKS)
+               : 0;
+}
+
+int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io, struct err *e)
+{
+    unsigned devfn;
+    struct device d;
+    int rc = next_disk(m, &devfn, e);
+
+    if (rc == 0)
+        rc = board_disk(m, devfn, b, io, &d, e);
     if (rc < 0)
         return rc;
     bootable(m, 'c', "scsi@%x/disk@0,0", SLOT_DISKS + m->disks);
@@ -100,18 +125,12 @@ int machine_add_disk(struct machine *m, struct block_backend *b, struct loop *io
 
 int machine_add_nvme(struct machine *m, struct block_backend *b, struct loop *io, struct err *e)
 {
-    const struct nvme_config cfg = {.bus = m->pci,
-                                    .devfn = PCI_DEVFN(slot_of(m, SLOT_DISKS + m->disks), 0),
-                                    .ram = m->ram,
-                                    .backend = b,
-                                    .loop = io,
-                                    .number = m->disks};
+    unsigned devfn;
     struct device d;
-    int rc;
+    int rc = next_disk(m, &devfn, e);
 
-    if (m->disks == MACHINE_MAX_DISKS)
-        return err_set(e, ENOSPC, "--disk: a machine has at most %d disks", MACHINE_MAX_DISKS);
-    rc = nvme_create(&cfg, &d, e);
+    if (rc == 0)
+        rc = board_nvme(m, devfn, m->disks, b, io, &d, e);
     if (rc < 0)
         return rc;
     /* Firmware knows the emulated controller by this name. */
@@ -126,6 +145,7 @@ void machine_disk_resized(struct machine *m, const struct block_backend *b)
         if (m->disk[i] != NULL)
             virtio_blk_resized(m->disk[i], b);
     board_scsi_resized(m, b);
+    board_slots_resized(m, b);
 }
 
 int machine_add_console(struct machine *m, const struct machine_console *c, struct err *e)

@@ -30,6 +30,8 @@ DefinitionBlock ("", "DSDT", 2, "DOPPEL", "DPLPC", 1)
     Name (LPTP, 0x11223344)
     /* 1: there is a TPM */
     Name (TPMP, 0x11223344)
+    /* Features of PCI Express that the guest may have */
+    Name (OSCN, 0x11223344)
 
     /* 0: the guest uses the 8259, 1: the I/O APIC */
     Name (PICM, Zero)
@@ -187,7 +189,7 @@ DefinitionBlock ("", "DSDT", 2, "DOPPEL", "DPLPC", 1)
                 Return (ConcatenateResTemplate (Local0, CRSQ))
             }
 
-            /* The board keeps no PCI Express feature to itself and has none to hand over. */
+            /* The board keeps no PCI Express feature to itself; it hands over what there is. */
             Method (_OSC, 4, NotSerialized)
             {
                 CreateDWordField (Arg3, 0, CDW1)
@@ -199,10 +201,10 @@ DefinitionBlock ("", "DSDT", 2, "DOPPEL", "DPLPC", 1)
                         CDW1 |= 8
                     }
 
-                    If (CDW3 != Zero)
+                    If ((CDW3 & OSCN) != CDW3)
                     {
                         CDW1 |= 0x10
-                        CDW3 = Zero
+                        CDW3 &= OSCN
                     }
                 }
                 Else

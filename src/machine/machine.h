@@ -30,6 +30,7 @@
 #define MACHINE_MAX_NETS 3
 #define MACHINE_MAX_CDROMS 4
 #define MACHINE_MAX_CPUS 255
+#define MACHINE_MAX_SLOTS 4
 
 /* What the guest asks of whoever runs the machine. From any thread, with no lock held; none of them
  * may call back into the machine. */
@@ -43,6 +44,7 @@ struct machine_hooks {
     void (*debug_exit)(void *opaque, uint32_t status);
     void (*watchdog)(void *opaque);                /* it has expired; NULL where there is none */
     void (*ejected)(void *opaque, unsigned cdrom); /* the guest opened a tray; may be NULL */
+    void (*card_off)(void *opaque); /* of a slot: machine_card_off; NULL without slots */
 };
 
 enum machine_board {
@@ -88,6 +90,7 @@ struct machine_config {
     unsigned module_count;
     enum machine_vga vga;
     bool usb_keyboard, usb_tablet; /* with a controller */
+    unsigned slots;                /* for cards that come and go; MACHINE_Q35 only */
     bool debug_exit;               /* a port 0xf4 device */
     bool tpm;                      /* there will be one; firmware's tables say so */
     bool test_device;              /* the ports of dev/test_device.h */
@@ -140,6 +143,39 @@ struct machine_net {
 };
 int machine_add_net(struct machine *m, const struct machine_net *card,
                     const struct net_backend *backend, struct loop *io, struct err *e) MUST_CHECK;
+
+/*
+ * Cards that come and go while the machine runs, in slots numbered from 0. Main thread; those that
+ * change a card only between machine_pause and machine_resume.
+ *
+ *   machine_plug        the card is in; the guest sees it when it looks
+ *   machine_unplug_ask  the guest is asked to let go of it: it will turn it off, if it answers
+ *   machine_card_off    it has (machine_hooks.card_off): machine_unplug, or machine_card_renew
+ *                       where nobody wanted the card out
+ *   machine_unplug      the card is gone; its back end is not used any more
+ */
+struct machine_card {
+    enum machine_card_kind { MACHINE_CARD_DISK, MACHINE_CARD_NVME, MACHINE_CARD_NET } kind;
+    struct loop *io; /* an I/O thread's, which runs */
+    struct block_backend *disk;
+    const struct net_backend *cable; /* outlives the card */
+    struct machine_net net;
+};
+int machine_plug(struct machine *m, unsigned slot, const struct machine_card *card,
+                 struct err *e) MUST_CHECK;
+/* -ENOMEM: it is still there, and reset. */
+int machine_unplug(struct machine *m, unsigned slot, struct err *e) MUST_CHECK;
+void machine_card_renew(struct machine *m, unsigned slot); /* it is as after its power came on */
+bool machine_card_off(struct machine *m, unsigned slot);
+/* May it be taken out at once, because the guest has it off? */
+bool machine_card_idle(struct machine *m, unsigned slot);
+/* -EBUSY: the guest is about to turn it on or off. */
+int machine_unplug_ask(struct machine *m, unsigned slot) MUST_CHECK;
+/* A disk at the virtio SCSI adapter, which comes and goes while vCPUs run; -ENODEV with a sentence:
+ * there is no such adapter. */
+int machine_plug_scsi(struct machine *m, struct block_backend *b, unsigned *target,
+                      struct err *e) MUST_CHECK;
+void machine_unplug_scsi(struct machine *m, unsigned target);
 
 /* An AC'97 sound device, or a Sound Blaster 16; `out` is called on the main loop and outlives the
  * machine. */

@@ -48,6 +48,13 @@ struct machine_cdrom {
     struct scsi_unit *scsi;
 };
 
+/* A slot for cards that come and go. */
+struct machine_slot {
+    struct device port, card; /* card.ops NULL: empty */
+    struct machine_card what;
+    unsigned devfn; /* of the port */
+};
+
 struct machine {
     struct machine_config cfg;
     struct layout layout;
@@ -108,8 +115,10 @@ struct machine {
     struct tpm *tpm;               /* NULL: none */
     bool parallel;                 /* there is a parallel port */
     unsigned optional;             /* functions of the optional devices' slot that are taken */
-    void *usb;                     /* the USB controller, or NULL */
-    struct video video;            /* self NULL: there is no screen */
+    struct machine_slot slot[MACHINE_MAX_SLOTS];
+    unsigned slots;
+    void *usb;          /* the USB controller, or NULL */
+    struct video video; /* self NULL: there is no screen */
 
     struct device devices[MACHINE_DEVICES]; /* in the order of creation */
     unsigned device_count;
@@ -128,6 +137,8 @@ void board_rtc_pin(void *opaque, unsigned line, bool level); /* machine_sleep.c 
 
 /* Notes a device for reset, pause and destroy. */
 int machine_own(struct machine *m, struct device d, struct err *e) MUST_CHECK;
+
+void machine_disown(struct machine *m, const struct device *d); /* it is destroyed elsewhere */
 
 /* board.c: the chips; board_pci.c: PCI and what sits on it. On an error what was created stays in
  * m and is destroyed with it. */
@@ -154,6 +165,16 @@ void board_pam(void *opaque, const uint8_t attributes[HOST_BRIDGE_SEGMENTS]);
 
 int board_create_tablet(struct machine *m, struct err *e) MUST_CHECK; /* board_virtio.c */
 unsigned board_optional_devfn(struct machine *m); /* board_optional.c: the next one */
+int board_create_slots(struct machine *m, struct err *e) MUST_CHECK; /* board_slots.c */
+void board_slots_resized(struct machine *m, const struct block_backend *b);
+/* Devices wherever they are, on that loop; `number` is one that no other has. */
+int board_disk(struct machine *m, unsigned devfn, struct block_backend *b, struct loop *io,
+               struct device *out, struct err *e) MUST_CHECK; /* board_virtio.c */
+int board_nvme(struct machine *m, unsigned devfn, unsigned number, struct block_backend *b,
+               struct loop *io, struct device *out, struct err *e) MUST_CHECK; /* likewise */
+int board_net(struct machine *m, unsigned devfn, unsigned number, const struct machine_net *card,
+              const struct net_backend *backend, struct loop *io, struct device *out,
+              struct err *e) MUST_CHECK;                             /* board_net.c */
 int board_create_usb(struct machine *m, struct err *e) MUST_CHECK;   /* board_input.c */
 int board_create_video(struct machine *m, struct err *e) MUST_CHECK; /* board_video.c */
 void board_size_video(struct machine *m); /* memory that the screen's card needs, for the layout */

@@ -4,9 +4,9 @@
  *
  * A *back end* (user-mode NAT, a tap) carries Ethernet frames without FCS.
  * Its *peer* is the device. Each is bound to one struct loop, the same for both: every function
- * below is called on that loop's thread, with no lock held, except destroy, which comes after the
- * loop has ended. A machine that wants its vCPUs and its main loop undisturbed gives the network a
- * loop and a thread of its own.
+ * below is called on that loop's thread, with no lock held, except destroy, which may also come
+ * after the loop has ended. A machine that wants its vCPUs and its main loop undisturbed gives the
+ * network a loop and a thread of its own.
  *
  *   device -> back end   send() or sendv() for each frame, then send_end() once for the batch
  *   back end -> device   receive() for each frame, then receive_end() once for the batch

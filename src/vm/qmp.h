@@ -37,6 +37,7 @@ extern const struct qmp_command qmp_block_commands[];   /* qmp_block.c */
 extern const struct qmp_command qmp_display_commands[]; /* qmp_display.c */
 extern const struct qmp_command qmp_input_commands[];   /* qmp_input.c */
 extern const struct qmp_command qmp_medium_commands[];  /* qmp_medium.c */
+extern const struct qmp_command qmp_plug_commands[];    /* qmp_plug.c */
 
 struct qmp_session;
 

@@ -62,10 +62,33 @@ static int query_block(struct vm *vm, json_t *args, json_t **ret, struct err *e)
 {
     static const char *const no_args[] = {NULL};
 
+    struct block_backend *b;
+    const char *id;
+
     *ret = json_array();
     for (unsigned i = 0; i < vm->cfg.disk_count; i++)
         json_array_append_new(*ret, disk(vm, i));
+    for (unsigned i = 0; vm_plug_disk(vm, i, &id, &b); i++)
+        json_array_append_new(*ret, json_pack("{s:s,s:s,s:b,s:b,s:o}", "device", id, "type",
+                                              "unknown", "removable", 0, "locked", 0, "inserted",
+                                              inserted(b, false)));
     return qmp_args_only(args, no_args, e);
+}
+
+/* Of a disk that was there at the start, or came. */
+static int find_image(struct vm *vm, const char *device, struct block_backend **out, struct err *e)
+{
+    unsigned i;
+    int rc;
+
+    *out = vm_plug_find_image(vm, device);
+    if (*out != NULL)
+        return 0;
+    rc = vm_find_disk(vm, device, &i, e);
+    if (rc < 0)
+        return rc;
+    *out = vm->disks[i];
+    return vm_disk_removable(vm, i) ? err_set(e, EINVAL, "Device '%s' is not a disk", device) : 0;
 }
 
 static int block_resize(struct vm *vm, json_t *args, json_t **ret, struct err *e)
@@ -73,7 +96,7 @@ static int block_resize(struct vm *vm, json_t *args, json_t **ret, struct err *e
     static const char *const names[] = {"device", "size", NULL};
     const json_t *size = json_object_get(args, "size");
     const char *device = NULL;
-    unsigned i = 0;
+    struct block_backend *b = NULL;
     int rc = qmp_args_only(args, names, e);
 
     if (rc == 0)
@@ -81,13 +104,11 @@ static int block_resize(struct vm *vm, json_t *args, json_t **ret, struct err *e
     if (rc == 0 && (!json_is_integer(size) || json_integer_value(size) < 0))
         rc = err_set(e, EINVAL, "Parameter 'size' is missing, or not a number of bytes");
     if (rc == 0)
-        rc = vm_find_disk(vm, device, &i, e);
-    if (rc == 0 && vm_disk_removable(vm, i))
-        rc = err_set(e, EINVAL, "Device '%s' is not a disk", device);
+        rc = find_image(vm, device, &b, e);
     if (rc == 0)
-        rc = block_grow(vm->disks[i], (uint64_t)json_integer_value(size), e);
+        rc = block_grow(b, (uint64_t)json_integer_value(size), e);
     if (rc == 0)
-        machine_disk_resized(vm->machine, vm->disks[i]);
+        machine_disk_resized(vm->machine, b);
     return rc;
 }
 

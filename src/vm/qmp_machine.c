@@ -74,11 +74,6 @@ const struct qmp_command qmp_machine_commands[] = {
 };
 
 const struct qmp_command *const qmp_tables[] = {
-    qmp_machine_commands,
-    qmp_query_commands,
-    qmp_block_commands,
-    qmp_display_commands,
-    qmp_input_commands,
-    qmp_medium_commands,
-    NULL,
+    qmp_machine_commands, qmp_query_commands,  qmp_block_commands, qmp_display_commands,
+    qmp_input_commands,   qmp_medium_commands, qmp_plug_commands,  NULL,
 };

@@ -181,6 +181,11 @@ void vcpu_stop(struct vcpu *v)
 void vcpu_continue(struct vcpu *v)
 {
     atomic_store(&v->held, false);
+    vcpu_let_go(v);
+}
+
+void vcpu_let_go(struct vcpu *v)
+{
     lock_take(&v->lock);
     atomic_store(&v->stop_wanted, false);
     pthread_cond_broadcast(&v->changed);

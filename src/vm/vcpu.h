@@ -56,7 +56,8 @@ void vcpu_join(struct vcpu *v); /* ends the thread; nothing if it never started 
 
 /* Main thread: returns when the vCPU is parked. Idempotent. */
 void vcpu_stop(struct vcpu *v);
-void vcpu_continue(struct vcpu *v);
+void vcpu_continue(struct vcpu *v); /* also if it was held */
+void vcpu_let_go(struct vcpu *v);   /* it goes on, or stays held */
 
 /* Out of HLT. Any thread. */
 void vcpu_wake(struct vcpu *v);

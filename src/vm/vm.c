@@ -65,6 +65,7 @@ void vm_restart(struct vm *vm, bool by_host)
     }
     for (unsigned i = 0; i < vm->cfg.cpus; i++)
         vcpu_stop(&vm->vcpu[i]);
+    vm_plug_reset(vm);
     if (machine_reset(vm->machine, &vm->err) < 0) {
         end(vm, VM_FAILED);
         return;
@@ -75,6 +76,25 @@ void vm_restart(struct vm *vm, bool by_host)
                                by_host ? "host-qmp-system-reset" : "guest-reset"));
     if (vm->pauses == 0)
         start_all(vm);
+}
+
+void vm_freeze(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->cfg.cpus; i++)
+        vcpu_stop(&vm->vcpu[i]);
+    machine_pause(vm->machine);
+}
+
+void vm_thaw(struct vm *vm)
+{
+    if (vm->pauses != 0)
+        return;
+    machine_resume(vm->machine);
+    if (!vm->launched || vm->ended || machine_asleep(vm->machine))
+        return;
+    for (unsigned i = 0; i < vm->cfg.cpus; i++)
+        if (!vm->vcpu[i].frozen)
+            vcpu_let_go(&vm->vcpu[i]);
 }
 
 static void fall_asleep(struct vm *vm)
@@ -129,6 +149,8 @@ static void handle_events(void *opaque)
         vm_watchdog_event(vm);
     if (events & EVENT_TRAY)
         vm_trays_event(vm);
+    if ((events & EVENT_CARD_OFF) && !vm->ended)
+        vm_plug_event(vm);
     if ((events & EVENT_DEBUG) && !vm->ended)
         vm_debug_event(vm);
 }
@@ -172,6 +194,11 @@ static void on_wake_up(void *opaque)
 static void on_watchdog(void *opaque)
 {
     vm_raise_event(opaque, EVENT_WATCHDOG);
+}
+
+static void on_card_off(void *opaque)
+{
+    vm_raise_event(opaque, EVENT_CARD_OFF);
 }
 
 static void on_debug_exit(void *opaque, uint32_t status)
@@ -250,7 +277,8 @@ static int create_machine(struct vm *vm, struct err *e)
                   .wake_up = on_wake_up,
                   .debug_exit = on_debug_exit,
                   .watchdog = on_watchdog,
-                  .ejected = vm_tray_opened},
+                  .ejected = vm_tray_opened,
+                  .card_off = on_card_off},
         .board = c->board,
         .firmware = c->firmware,
         .boot_order = c->boot_order,
@@ -262,6 +290,7 @@ static int create_machine(struct vm *vm, struct err *e)
         .vga = c->vga,
         .usb_keyboard = c->usb_keyboard,
         .usb_tablet = c->usb_tablet,
+        .slots = c->slots,
         .debug_exit = c->debug_exit,
         .test_device = c->test_device,
         .tpm = c->tpm != NULL,
@@ -331,6 +360,8 @@ static int create_parts(struct vm *vm, struct err *e)
     attach_serial(vm);
     rc = vm_attach_devices(vm, e);
     if (rc == 0)
+        rc = vm_plug_create(vm, e);
+    if (rc == 0)
         rc = vm_start_io(vm, e);
     if (rc == 0)
         rc = vm_input_create(vm, e);
@@ -372,6 +403,7 @@ void vm_destroy(struct vm *vm)
     vm_stop_io(vm);
     vm_input_destroy(vm);
     machine_destroy(vm->machine);
+    vm_plug_destroy(vm);
     vm_close_devices(vm);
     chardev_destroy(vm->serial);
     chardev_destroy(vm->console);

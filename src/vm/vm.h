@@ -86,6 +86,7 @@ struct vm_config {
     void *opaque;
     enum machine_vga vga; /* the screen's card */
     bool usb_keyboard, usb_tablet;
+    unsigned slots; /* see struct machine_config */
     enum vm_watchdog watchdog;
     enum vm_sound sound;
     const char *tpm; /* where swtpm is, as swtpm_create says; NULL: no TPM */

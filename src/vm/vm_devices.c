@@ -89,7 +89,7 @@ static int attach_disk(struct vm *vm, unsigned i, struct err *e)
 
 static int attach_disks(struct vm *vm, struct err *e)
 {
-    int rc = vm->cfg.disk_count > 0 ? io_create(&vm->disk_io, e) : 0;
+    int rc = vm->cfg.disk_count > 0 || vm->cfg.slots > 0 ? io_create(&vm->disk_io, e) : 0;
 
     for (unsigned i = 0; i < vm->cfg.disk_count && rc == 0; i++)
         rc = attach_disk(vm, i, e);
@@ -161,7 +161,7 @@ static int attach_net(struct vm *vm, unsigned i, struct err *e)
 
 static int attach_nets(struct vm *vm, struct err *e)
 {
-    int rc = vm->cfg.net_count > 0 ? io_create(&vm->net_io, e) : 0;
+    int rc = vm->cfg.net_count > 0 || vm->cfg.slots > 0 ? io_create(&vm->net_io, e) : 0;
 
     for (unsigned i = 0; i < vm->cfg.net_count && rc == 0; i++)
         rc = attach_net(vm, i, e);

@@ -29,12 +29,14 @@ enum vm_event {
     EVENT_WATCHDOG = 1024,  /* it has expired */
     EVENT_SLEEP = 2048,
     EVENT_WAKE_UP = 4096,
+    EVENT_CARD_OFF = 8192, /* the guest turned a card's power off */
 };
 
 /* Why a machine is paused; it runs when there is no reason. */
 enum { PAUSE_USER = 1, PAUSE_DEBUG = 2 };
 
 struct wav;
+struct vm_plug;
 
 /* A thread that runs a loop for devices. */
 struct vm_io {
@@ -60,6 +62,7 @@ struct vm {
     struct vm_io disk_io, net_io;
     struct block_backend *disks[MACHINE_MAX_DISKS];
     struct net_backend nets[MACHINE_MAX_NETS];
+    struct vm_plug *plug;       /* what may come and go; NULL: nothing */
     struct vm_control *control; /* NULL: no control socket */
     const char *quit_by;        /* why vm_quit was called, for the event; NULL: a signal */
     struct vm_debug *debug;     /* NULL: no --gdb */
@@ -99,6 +102,9 @@ static inline uint64_t clock_ns(clockid_t id)
 void vm_raise_event(struct vm *vm, unsigned event); /* any thread */
 void vm_pause_for(struct vm *vm, unsigned why);
 void vm_resume_for(struct vm *vm, unsigned why);
+/* Nothing of the machine moves, whatever its status; vCPUs that are held stay so. */
+void vm_freeze(struct vm *vm);
+void vm_thaw(struct vm *vm);
 void vm_restart(struct vm *vm, bool by_host); /* the reset itself; main thread */
 
 /* vm_control.c */
@@ -135,6 +141,31 @@ void vm_trays_event(struct vm *vm);                /* EVENT_TRAY */
  * is asked to eject, unless `force`. Sentences are QMP's. */
 int vm_change_medium(struct vm *vm, unsigned i, const char *path, bool force,
                      struct err *e) MUST_CHECK;
+
+/* vm_plug.c: what comes and goes while the machine runs. Images and networks have names, devices
+ * that use them have IDs. Sentences are QMP's. */
+int vm_plug_create(struct vm *vm, struct err *e) MUST_CHECK;
+void vm_plug_destroy(struct vm *vm); /* after the machine is destroyed */
+void vm_plug_event(struct vm *vm);   /* EVENT_CARD_OFF */
+void vm_plug_reset(struct vm *vm);   /* the machine is about to be: what was to go is gone */
+int vm_plug_image(struct vm *vm, const char *name, const struct block_options *o,
+                  struct err *e) MUST_CHECK;
+int vm_unplug_image(struct vm *vm, const char *name, struct err *e) MUST_CHECK;
+int vm_plug_net(struct vm *vm, const char *name, const struct net_options *o,
+                struct err *e) MUST_CHECK;
+int vm_unplug_net(struct vm *vm, const char *name, struct err *e) MUST_CHECK;
+struct vm_device {
+    const char *id, *driver;
+    const char *drive, *netdev; /* names; one is NULL, as the driver wants */
+    const char *bus;            /* "slot1"; NULL: the first that is free */
+    uint8_t mac[6];             /* all zero: none was given */
+};
+int vm_plug_device(struct vm *vm, const struct vm_device *d, struct err *e) MUST_CHECK;
+int vm_unplug_device(struct vm *vm, const char *id, struct err *e) MUST_CHECK;
+/* The image in device `id`, or of that name; NULL: there is none. */
+struct block_backend *vm_plug_find_image(struct vm *vm, const char *name);
+/* Each device with an image, in turn: false after the last. */
+bool vm_plug_disk(struct vm *vm, unsigned i, const char **id, struct block_backend **b);
 
 /* vm_stats.c */
 void vm_stats_start(struct vm *vm);

@@ -51,6 +51,7 @@
     X(e1000)             \
     X(pcnet)             \
     X(pci_plain)         \
+    X(pcie_port)         \
     X(host_bridge)       \
     X(pflash)            \
     X(vga)               \

@@ -239,6 +239,9 @@ WRONG = [
     ("run halt.elf --tpm a,b", USAGE, ["--tpm", "comma"]),
     ("run halt.elf --tpm /nonexistent/x", FAILED, ["--tpm", "/nonexistent/x"]),
     ("run halt.elf --tpm unix:nothing", FAILED, ["--tpm", "nothing", "nobody"]),
+    ("run halt.elf --slots 5", USAGE, ["--slots", "5", "4"]),
+    ("run halt.elf --slots 0", USAGE, ["--slots"]),
+    ("run halt.elf --machine pc --slots 1", USAGE, ["--slots", "q35"]),
     ("run halt.elf --watchdog bark", USAGE, ["--watchdog", "bark", "poweroff"]),
     ("run halt.elf --name -x", USAGE, ["--name"]),
     ("run halt.elf --name a/b", USAGE, ["--name", "a/b"]),
@@ -297,7 +300,7 @@ class Checks:
         text = self.doppel(["run", "--help"]).stdout
         for option in ("--accel", "--cpu ", "--memory", "--cpus", "--kernel", "--initrd", "--append",
                        "--disk", "--cdrom", "--floppy", "--net", "--serial", "--parallel", "--vga",
-                       "--usb", "--sound", "--tpm", "--watchdog", "--name", "--no-reboot",
+                       "--usb", "--sound", "--tpm", "--watchdog", "--slots", "--name", "--no-reboot",
                        "--timeout", "--debug-exit", "--stats", "--trace"):
             assert option in text, option
 

@@ -23,7 +23,7 @@ class Qmp:
             raise EOFError("the machine hung up")
         return json.loads(line)
 
-    def do(self, command, **arguments):
+    def answer(self, command, arguments):
         self.file.write(json.dumps({"execute": command, "arguments": arguments, "id": 7}))
         self.file.flush()
         while True:
@@ -32,8 +32,18 @@ class Qmp:
                 self.events.append(message)
                 continue
             assert message["id"] == 7, message
-            assert "return" in message, message
-            return message["return"]
+            return message
+
+    def do(self, command, **arguments):
+        message = self.answer(command, arguments)
+        assert "return" in message, message
+        return message["return"]
+
+    def refused(self, command, **arguments):
+        """Why a command fails, in the machine's words."""
+        message = self.answer(command, arguments)
+        assert "error" in message, (command, arguments, message)
+        return message["error"]["desc"]
 
     def event(self, name):
         """The next event of that name; those before it are forgotten."""

@@ -26,9 +26,6 @@ int virtio_scsi_create(const struct virtio_scsi_config *cfg, struct device *out,
 
 /* --- the main thread, vCPUs may run --- */
 
-/* A machine adds its targets before it runs and keeps them; that they come and go later is for
- * tests alone so far. */
-
 /* A new target, which the guest hears of; `backend` outlives it and is NULL for a CD-ROM drive
  * without a medium. -EEXIST: there is one, with this number. */
 int virtio_scsi_add(void *self, unsigned target, enum scsi_kind kind, struct block_backend *backend,
