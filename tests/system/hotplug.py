@@ -145,7 +145,8 @@ class Plug:
         self.qmp.do("device_del", id="d1")
         self.qmp.do("system_reset")
         self.gone("d1")
-        t.vm.prompt(300)
+        t.vm.expect(rb"init: up", 300)
+        t.vm.prompt(60)
         self.load()
         self.until("[ -b /dev/nvme0n1 ]")
         assert storage.sha(self.disks["two"]) in self.sh("sha256sum /dev/nvme0n1")
@@ -221,6 +222,54 @@ def no_slots(t):
         bare.power_off()
 
 
+class Booted(Plug):
+    """A machine whose firmware has set the ports up."""
+
+    def __init__(self, t, kind):
+        super().__init__(t)
+        self.kind = kind
+
+    def boot(self, t):
+        socket = t.path(self.kind)
+        generic.boot(t, MODULES, memory="512M", net=["none"],
+                     extra=["--slots", "2", "--control", socket, "--machine", "q35",
+                            "--firmware", self.kind])
+        t.sh("stty -echo; dmesg -n 1; PS1=")
+        self.qmp = qmp.Qmp(socket)
+        self.load()
+
+    def cards(self):
+        self.until("[ -b /dev/nvme0n1 -a -e /sys/class/net/eth0 ]")
+        assert storage.sha(self.disks["one"]) in self.sh("sha256sum /dev/nvme0n1")
+        assert self.sh("readlink /sys/class/net/eth0/device/driver").endswith("/pcnet32")
+
+    def comes(self, t):
+        self.image("one")
+        self.qmp.do("netdev_add", type="user", id="n1")
+        self.qmp.do("device_add", driver="nvme", id="d1", drive="one")
+        self.qmp.do("device_add", driver="pcnet", id="c1", netdev="n1")
+        self.cards()
+
+    def again(self, t):
+        self.qmp.do("system_reset")
+        t.vm.expect(rb"init: up", 300)
+        t.vm.prompt(60)
+        self.load()
+        self.cards()
+        self.qmp.do("device_del", id="d1")
+        self.gone("d1")
+
+
+def with_firmware(t, kind):
+    p = Booted(t, kind)
+    if not t.run(f"{kind}: the kernel boots", p.boot):
+        return
+    with t.vm:
+        t.run(f"{kind}: a disk and a network card come", p.comes)
+        t.run(f"{kind}: the firmware finds them after a reset, and a disk goes", p.again)
+        t.run(f"{kind}: power-off", p.ends)
+
+
 def everything(t):
     p = Plug(t)
     if not t.run("the kernel boots", p.boot):
@@ -235,8 +284,11 @@ def everything(t):
         t.run("mistakes are told", p.mistakes)
         t.run("power-off with a card in a slot", p.ends)
     t.run("a machine without slots says so", no_slots)
+    for kind in ("bios", "uefi"):
+        with_firmware(t, kind)
 
 
 if __name__ == "__main__":
-    checks.require(["generic"], {})
+    checks.require(["generic"], {"/usr/share/seabios/bios-256k.bin": "seabios",
+                                 "/usr/share/OVMF/OVMF_VARS_4M.fd": "ovmf"})
     checks.steps(checks.Checks(), everything)
