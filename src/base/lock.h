@@ -15,6 +15,7 @@
 
 /* Outermost first. */
 enum lock_rank {
+    LOCK_LOOP,      /* whose turn it is to work for a loop that is lent */
     LOCK_VM,        /* life cycle of a machine */
     LOCK_VCPU,      /* life cycle of a vCPU's thread */
     LOCK_CHARDEV,   /* a terminal, file or socket */

@@ -70,6 +70,7 @@ struct block_channel {
     uint64_t inline_from;    /* CLOCK_MONOTONIC ns: from when on small writes are done here */
     unsigned inflight;       /* submitted and not done */
     struct block_list queue; /* submitted and not started */
+    struct block_list left;  /* not started, for the loop's own thread */
     struct block_list ready; /* finished, `done` not called */
     struct lock lock;
     struct block_list finished; /* lock: by the pool */

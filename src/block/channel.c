@@ -22,16 +22,23 @@
 #define INLINE_SLOW 1000000u   /* ns: what is long */
 #define INLINE_AWAY 200000000u /* ns: for how long others do it then */
 
-void block_channel_finished(struct block_channel *c, struct block_req *r)
+/* Has the loop's own thread look at the channel. */
+static void wake_loop(struct block_channel *c)
 {
     uint64_t one = 1;
+    if (write(c->event, &one, sizeof(one)) < 0)
+        log_debug("disk: eventfd: errno %d", errno);
+}
+
+void block_channel_finished(struct block_channel *c, struct block_req *r)
+{
     lock_take(&c->lock);
     bool first = c->finished.head == NULL;
     block_list_add(&c->finished, r);
     /* Written under the lock: once it is dropped the channel may complete its last request and
      * go away. */
-    if (first && write(c->event, &one, sizeof(one)) < 0)
-        log_debug("disk: eventfd: errno %d", errno);
+    if (first)
+        wake_loop(c);
     lock_drop(&c->lock);
 }
 
@@ -83,26 +90,61 @@ static bool write_inline(struct block_channel *c, struct block_req *r, uint64_t 
     return true;
 }
 
+/* Finishes a request that is wrong, moves nothing, or is a write to be done at once. */
+static bool finish_now(struct block_channel *c, struct block_req *r, uint64_t *budget)
+{
+    r->result = check(c->backend, r);
+    if (r->result == 0 && (r->bytes != 0 || r->op == BLOCK_FLUSH) && !write_inline(c, r, budget))
+        return false;
+    block_list_add(&c->ready, r);
+    return true;
+}
+
 /* Starts one request, or finishes it at once. */
 static void start(struct block_channel *c, struct block_req *r, uint64_t *budget)
 {
     struct block_backend *b = c->backend;
-    r->result = check(b, r);
-    if (r->result < 0 || (r->bytes == 0 && r->op != BLOCK_FLUSH) || write_inline(c, r, budget))
-        block_list_add(&c->ready, r);
-    else if (c->ring != NULL && block_ring_add(c->ring, r))
+    if (finish_now(c, r, budget) || (c->ring != NULL && block_ring_add(c->ring, r)))
         return;
-    else if (c->ring == NULL && block_try(b, r, &r->result))
+    if (c->ring == NULL && block_try(b, r, &r->result))
         block_list_add(&c->ready, r);
     else
         block_pool_submit(b->pool, r);
+}
+
+/* A read of what is in the page cache, on a thread that works for the loop. */
+static bool read_cached(struct block_channel *c, struct block_req *r, uint64_t *budget)
+{
+    if (r->op != BLOCK_READ || r->bytes > *budget || !block_try(c->backend, r, &r->result))
+        return false;
+    *budget -= r->bytes;
+    block_list_add(&c->ready, r);
+    return true;
+}
+
+/* What is short and needs no wait; the rest is the loop's own, which has it before what comes
+ * later. */
+static void start_borrowed(struct block_channel *c)
+{
+    uint64_t budget = INLINE_WRITE;
+    struct block_req *r;
+    while ((r = block_list_take(&c->queue)) != NULL)
+        if (!finish_now(c, r, &budget) && !read_cached(c, r, &budget)) {
+            if (c->left.head == NULL)
+                wake_loop(c);
+            block_list_add(&c->left, r);
+        }
 }
 
 static void start_queue(struct block_channel *c)
 {
     uint64_t budget = INLINE_WRITE;
     struct block_req *r;
-    while ((r = block_list_take(&c->queue)) != NULL)
+    if (loop_is_borrowed(c->loop)) {
+        start_borrowed(c);
+        return;
+    }
+    while ((r = block_list_take(&c->left)) != NULL || (r = block_list_take(&c->queue)) != NULL)
         start(c, r, &budget);
     if (c->ring != NULL) {
         block_ring_submit(c->ring);
@@ -223,6 +265,7 @@ int block_channel_open(struct block_backend *b, struct loop *loop, block_batch_f
     c->event = -1;
     lock_init(&c->lock, LOCK_BLOCK);
     block_list_init(&c->queue);
+    block_list_init(&c->left);
     block_list_init(&c->ready);
     block_list_init(&c->finished);
     int r = watch_events(c);

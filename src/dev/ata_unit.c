@@ -255,7 +255,10 @@ void ata_unit_kick(struct ata_unit *u)
             (u->cfg.ops->waiting != NULL && u->cfg.ops->waiting(u->cfg.opaque, u)));
     u->posted |= post;
     lock_drop(u->cfg.lock);
-    if (post && loop_post(u->cfg.loop, on_post, u) < 0) {
+    if (post && loop_borrow(u->cfg.loop)) {
+        work(u);
+        loop_return(u->cfg.loop);
+    } else if (post && loop_post(u->cfg.loop, on_post, u) < 0) {
         lock_take(u->cfg.lock);
         u->posted = false;
         if (ata_io(u->cfg.drive, &io))

@@ -85,6 +85,7 @@ int loop_create(struct loop **out)
     list_init(&l->prepares);
     list_init(&l->posts);
     lock_init(&l->lock, LOCK_POSTS);
+    lock_init(&l->turn, LOCK_LOOP);
     timers_init(l);
     rc = open_fds(l);
     if (rc < 0) {
@@ -129,6 +130,7 @@ void loop_destroy(struct loop *l)
         close(l->wake);
     if (l->epoll >= 0)
         close(l->epoll);
+    lock_finish(&l->turn);
     lock_finish(&l->lock);
     free(l);
 }
@@ -363,6 +365,18 @@ static int64_t shorter(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static void take_turn(struct loop *l)
+{
+    if (l->lent)
+        lock_take(&l->turn);
+}
+
+static void end_turn(struct loop *l)
+{
+    if (l->lent)
+        lock_drop(&l->turn);
+}
+
 static void run_round(struct loop *l)
 {
     struct epoll_event ev[BATCH];
@@ -370,7 +384,10 @@ static void run_round(struct loop *l)
     int n;
 
     run_prepares(l, &timeout_ns);
-    n = wait_events(l, ev, shorter(timeout_ns, timers_timeout(l)));
+    timeout_ns = shorter(timeout_ns, timers_timeout(l));
+    end_turn(l);
+    n = wait_events(l, ev, timeout_ns);
+    take_turn(l);
     for (int i = 0; i < n; i++)
         dispatch(l, &ev[i]);
     timers_fire(l);
@@ -381,9 +398,42 @@ static void run_round(struct loop *l)
 
 void loop_run(struct loop *l)
 {
-    atomic_store(&l->thread, pthread_self());
+    take_turn(l);
+    l->own = pthread_self();
+    atomic_store(&l->thread, l->own);
     atomic_store(&l->running, true);
     while (!atomic_exchange(&l->stop, false))
         run_round(l);
     atomic_store(&l->running, false);
+    end_turn(l);
+}
+
+void loop_lend(struct loop *l)
+{
+    l->lent = l->timers.fd >= 0; /* else a timer that a borrower arms would have to wake it */
+}
+
+bool loop_borrow(struct loop *l)
+{
+    if (!l->lent || !lock_try(&l->turn))
+        return false;
+    if (!atomic_load(&l->running)) {
+        lock_drop(&l->turn);
+        return false;
+    }
+    l->borrowed = true;
+    atomic_store(&l->thread, pthread_self());
+    return true;
+}
+
+void loop_return(struct loop *l)
+{
+    l->borrowed = false;
+    atomic_store(&l->thread, l->own);
+    lock_drop(&l->turn);
+}
+
+bool loop_is_borrowed(const struct loop *l)
+{
+    return l->borrowed;
 }

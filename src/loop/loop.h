@@ -4,8 +4,9 @@
  * threads.
  *
  * A machine has at least one loop (its main thread); I/O threads may run more. Callbacks run on the
- * loop's thread, one at a time, with no lock held. loop_post, loop_stop, timer_arm and timer_cancel
- * may be called from any thread; all else from the loop's thread or before it runs.
+ * loop's thread, or one that has borrowed the loop, one at a time, with no lock held. loop_post,
+ * loop_stop, timer_arm and timer_cancel may be called from any thread; all else from the loop's
+ * thread or before it runs.
  */
 #ifndef DOPPEL_LOOP_LOOP_H
 #define DOPPEL_LOOP_LOOP_H
@@ -45,6 +46,20 @@ int loop_post(struct loop *l, loop_fn *fn, void *opaque) MUST_CHECK;
 /* The same, and waits until fn has returned; at once if this is the loop's thread, or it has none.
  * The loop goes on meanwhile, and does not wait for the caller. */
 int loop_call(struct loop *l, loop_fn *fn, void *opaque) MUST_CHECK;
+
+/*
+ * Lending. To wake a loop's thread and to be woken by it again takes longer than most of what there
+ * is to do. So a loop may be lent: while it sleeps, a thread with work for it takes its place. What
+ * that thread calls is on the loop's thread as far as anybody can tell, one at a time as ever, but
+ * it must not wait: what would have to is left to the loop itself, by a post or an event.
+ */
+void loop_lend(struct loop *l); /* before it runs; not with prepare functions */
+/* Takes the place of the loop's thread until loop_return. With no lock held, and not on a thread
+ * that works for a loop. false: it is at work, does not run, or is not lent. */
+bool loop_borrow(struct loop *l) MUST_CHECK;
+void loop_return(struct loop *l);
+/* Does another thread work for the loop? For what runs on it. */
+bool loop_is_borrowed(const struct loop *l);
 
 /*
  * Called on the loop's thread in every round, for libraries that hand over poll sets (libslirp):

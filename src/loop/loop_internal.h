@@ -27,7 +27,11 @@ struct loop {
     struct list watches, dead; /* struct loop_watch.link */
     struct list prepares;
     _Atomic bool stop, running;
-    _Atomic pthread_t thread; /* valid while running */
+    _Atomic pthread_t thread; /* who works for it; valid while running */
+    struct lock turn;         /* held by that thread, if the loop is lent */
+    bool lent;                /* others may work for it while it sleeps */
+    bool borrowed;            /* turn: one does */
+    pthread_t own;            /* loop_run's thread */
     struct lock lock;         /* protects posts */
     struct list posts;
     struct timer_queue timers;

@@ -91,6 +91,8 @@ static int attach_disks(struct vm *vm, struct err *e)
 {
     int rc = vm->cfg.disk_count > 0 || vm->cfg.slots > 0 ? io_create(&vm->disk_io, e) : 0;
 
+    if (rc == 0 && vm->disk_io.loop != NULL)
+        loop_lend(vm->disk_io.loop);
     for (unsigned i = 0; i < vm->cfg.disk_count && rc == 0; i++)
         rc = attach_disk(vm, i, e);
     return rc;

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -478,13 +479,100 @@ static void through_the_loop(void **state)
     }
 }
 
+/* --- a loop that is lent --- */
+
+static void *run_loop(void *arg)
+{
+    loop_run(((struct env *)arg)->loop);
+    return NULL;
+}
+
+struct late {
+    struct env *v;
+    pthread_t where;
+    _Atomic int result; /* 1: not done */
+};
+
+static void late_done(struct block_req *r, int result)
+{
+    struct late *l = r->opaque;
+    l->where = pthread_self();
+    l->result = result;
+}
+
+/* What a thread that works for the loop submits; true: it is done at once, and by that thread. */
+static bool borrowed(struct env *v, struct block_req *r, struct late *l)
+{
+    *l = (struct late){.v = v, .result = 1};
+    r->done = late_done;
+    r->opaque = l;
+    while (!loop_borrow(v->loop))
+        ;
+    block_submit(v->c, r);
+    block_kick(v->c);
+    bool now = l->result != 1;
+    if (now)
+        assert_true(pthread_equal(l->where, pthread_self()));
+    loop_return(v->loop);
+    while (l->result == 1)
+        usleep(100);
+    assert_int_equal(l->result, 0);
+    return now;
+}
+
+/* Short reads of what is in the host's cache, and short writes, are done by the borrower; all else
+ * by the loop, without the borrower's waiting. */
+static void from_a_borrower(struct env *v, struct block_options o)
+{
+    static uint8_t data[SIZE];
+    struct iovec iov = {data, 4096};
+    struct late l;
+    pthread_t t;
+    open_channel(v, o);
+    assert_int_equal(one(v, BLOCK_READ, 0, data, SIZE), 0);
+    assert_int_equal(pthread_create(&t, NULL, run_loop, v), 0);
+    struct block_req r = {.op = BLOCK_READ, .offset = 8192, .iov = &iov, .iov_count = 1};
+    memset(data, 0, 4096);
+    r.bytes = 4096;
+    bool now = borrowed(v, &r, &l);
+    assert_memory_equal(data, v->model + 8192, 4096);
+    if (!now)
+        print_message("this file system reads nothing without waiting\n");
+    fill(data, 4096);
+    memcpy(v->model + 8192, data, 4096);
+    r.op = BLOCK_WRITE;
+    assert_true(borrowed(v, &r, &l));
+    r.durable = true;
+    assert_false(borrowed(v, &r, &l));
+    r = (struct block_req){.op = BLOCK_FLUSH};
+    assert_false(borrowed(v, &r, &l));
+    iov.iov_len = SIZE;
+    r = (struct block_req){.op = BLOCK_READ, .bytes = SIZE, .iov = &iov, .iov_count = 1};
+    assert_false(borrowed(v, &r, &l));
+    assert_memory_equal(data, v->model, SIZE);
+    loop_stop(v->loop);
+    pthread_join(t, NULL);
+    close_channel(v);
+}
+
+static void lent(void **state)
+{
+    struct env *v = *state;
+    loop_lend(v->loop);
+    for (enum block_aio aio = BLOCK_AIO_AUTO; aio <= BLOCK_AIO_THREADS; aio += 2) {
+        from_a_borrower(v, (struct block_options){.aio = aio});
+        from_a_borrower(v, (struct block_options){.aio = aio, .snapshot = true});
+        read_file(v->path, v->model, SIZE); /* the snapshot's write is gone */
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(with_threads), T(with_uring),   T(with_either),      T(without_uring),
         T(discards),     T(bad_requests), T(ragged_end),       T(sentences),
-        T(locks),        T(resubmission), T(through_the_loop),
+        T(locks),        T(resubmission), T(through_the_loop), T(lent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,6 +145,95 @@ static void test_call(void **state)
     assert_int_equal(f->calls, 3001);
 }
 
+/* --- lending --- */
+
+static void *run_loop(void *arg)
+{
+    loop_run(((struct fix *)arg)->loop);
+    return NULL;
+}
+
+static void count_at_home(void *opaque)
+{
+    struct fix *f = opaque;
+
+    f->calls++;
+    assert_false(loop_is_borrowed(f->loop));
+    assert_true(loop_is_current(f->loop));
+}
+
+static void *other_borrower(void *arg)
+{
+    struct fix *f = arg;
+
+    for (unsigned done = 0; done < 1000;) {
+        if (!loop_borrow(f->loop))
+            continue;
+        assert_true(loop_is_borrowed(f->loop) && loop_is_current(f->loop));
+        f->fired++; /* no two at once: nothing is lost */
+        done++;
+        loop_return(f->loop);
+    }
+    return NULL;
+}
+
+/* One at a time, and what is posted meanwhile waits for the loop's own thread. */
+static void test_borrow(void **state)
+{
+    struct fix *f = *state;
+    pthread_t run, other;
+
+    assert_false(loop_borrow(f->loop)); /* not lent */
+    loop_lend(f->loop);
+    assert_false(loop_borrow(f->loop)); /* nobody's: it does not run */
+    assert_int_equal(pthread_create(&run, NULL, run_loop, f), 0);
+    while (!loop_borrow(f->loop))
+        ;
+    assert_true(loop_is_current(f->loop) && loop_is_running(f->loop));
+    assert_int_equal(loop_post(f->loop, count_at_home, f), 0);
+    assert_int_equal(loop_call(f->loop, count_one, f), 0); /* here, before the post */
+    usleep(2000);
+    assert_int_equal(f->calls, 1);
+    loop_return(f->loop);
+    assert_false(loop_is_current(f->loop));
+    assert_int_equal(loop_call(f->loop, count_one, f), 0); /* there, after the post */
+    assert_int_equal(f->calls, 3);
+
+    assert_int_equal(pthread_create(&other, NULL, other_borrower, f), 0);
+    other_borrower(f);
+    pthread_join(other, NULL);
+    assert_int_equal(f->fired, 2000);
+    loop_stop(f->loop);
+    pthread_join(run, NULL);
+    assert_false(loop_borrow(f->loop));
+}
+
+/* Its own thread is at work: nobody else is. */
+static void *try_borrow(void *arg)
+{
+    assert_false(loop_borrow(((struct fix *)arg)->loop));
+    return NULL;
+}
+
+static void while_at_work(void *opaque)
+{
+    struct fix *f = opaque;
+    pthread_t t;
+
+    assert_int_equal(pthread_create(&t, NULL, try_borrow, f), 0);
+    pthread_join(t, NULL);
+    loop_stop(f->loop);
+}
+
+static void test_borrow_at_work(void **state)
+{
+    struct fix *f = *state;
+
+    loop_lend(f->loop);
+    assert_int_equal(loop_post(f->loop, while_at_work, f), 0);
+    loop_run(f->loop);
+}
+
 static void on_fd(void *opaque, int fd, unsigned events)
 {
     struct fix *f = opaque;
@@ -469,7 +558,10 @@ int main(void)
         CASE(test_threads),      CASE(test_call),
     };
 
-    int failed = cmocka_run_group_tests_name("all system calls", tests, NULL, NULL);
+    const struct CMUnitTest lending[] = {CASE(test_borrow), CASE(test_borrow_at_work)};
+
+    int failed = cmocka_run_group_tests_name("all system calls", tests, NULL, NULL) +
+                 cmocka_run_group_tests_name("lending", lending, NULL, NULL);
 
     if (!(refuse_syscall(SYS_timerfd_create) && refuse_syscall(SYS_epoll_pwait2))) {
         print_message("no filter possible: the second half is left out\n");

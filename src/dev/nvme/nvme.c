@@ -177,24 +177,34 @@ static void follow_registers(struct nvme *n)
         change_status(n, CSTS_SHUT, 0);
 }
 
-static void run(void *opaque)
+/* false: paused. */
+static bool begin(struct nvme *n)
 {
-    struct nvme *n = opaque;
-
     lock_take(&n->lock);
-    atomic_store(&n->posted, false);
-    if (n->paused) {
-        lock_drop(&n->lock);
-        return;
-    }
-    n->running = true;
+    bool go = !n->paused;
+    n->running = go;
     lock_drop(&n->lock);
-    follow_registers(n);
-    nvme_serve(n);
+    return go;
+}
+
+static void end(struct nvme *n)
+{
     lock_take(&n->lock);
     n->running = false;
     pthread_cond_broadcast(&n->idle);
     lock_drop(&n->lock);
+}
+
+static void run(void *opaque)
+{
+    struct nvme *n = opaque;
+
+    atomic_store(&n->posted, false);
+    if (!begin(n))
+        return;
+    follow_registers(n);
+    nvme_serve(n, 0);
+    end(n);
 }
 
 static void post(struct nvme *n)
@@ -293,6 +303,20 @@ static void write_register(struct nvme *n, uint64_t offset, uint32_t value)
         post(n);
 }
 
+/* On a vCPU's thread, in place of the loop's, which sleeps. What waits stays with the loop: the
+ * registers, and administration. */
+static bool serve_here(struct nvme *n)
+{
+    if (!loop_borrow(n->loop))
+        return false;
+    if (begin(n)) {
+        nvme_serve(n, 1);
+        end(n);
+    }
+    loop_return(n->loop);
+    return true;
+}
+
 static void ring(struct nvme *n, unsigned bell, uint32_t value)
 {
     unsigned id = bell / 2;
@@ -301,7 +325,8 @@ static void ring(struct nvme *n, unsigned bell, uint32_t value)
         return;
     if (bell % 2 == 0) {
         __atomic_store_n(&n->sq[id].tail, value & 0xffff, __ATOMIC_RELEASE);
-        post(n);
+        if (id == 0 || !serve_here(n))
+            post(n);
         return;
     }
     __atomic_store_n(&n->cq[id].head, value & 0xffff, __ATOMIC_RELEASE);

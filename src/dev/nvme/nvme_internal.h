@@ -149,7 +149,7 @@ void nvme_busy(struct nvme *n, int delta);        /* requests under way, more or
 void nvme_interrupt(struct nvme *n, unsigned cq); /* there is something in the queue */
 
 /* --- nvme_queue.c --- */
-void nvme_serve(struct nvme *n); /* all submission queues */
+void nvme_serve(struct nvme *n, unsigned first); /* submission queues from this one on */
 void nvme_complete(struct nvme *n, unsigned sqid, uint16_t cid, uint16_t status, uint32_t result);
 void nvme_tell(struct nvme *n); /* interrupts for what was completed */
 /* The memory that a command's PRPs name; `write`: the device writes there. */

@@ -237,14 +237,14 @@ static bool more(struct nvme *n, unsigned id)
     return id != 0 && n->shadow != 0 && tail < n->sq[id].size && tail != n->sq[id].head;
 }
 
-void nvme_serve(struct nvme *n)
+void nvme_serve(struct nvme *n, unsigned first)
 {
     bool again;
 
     take_heads(n);
     do {
         again = false;
-        for (unsigned i = 0; i <= NVME_QUEUES; i++) {
+        for (unsigned i = first; i <= NVME_QUEUES; i++) {
             if (n->sq[i].size == 0)
                 continue;
             again |= serve_queue(n, i);

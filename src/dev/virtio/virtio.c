@@ -385,6 +385,19 @@ void virtio_serve(struct virtio_dev *d, uint32_t queues)
     virtio_release(d);
 }
 
+void virtio_notified(struct virtio_dev *d, unsigned queue)
+{
+    if (queue >= d->queue_count || !virtio_live(d))
+        return;
+    struct loop *l = d->queue_kicker[queue]->loop;
+    if (!loop_borrow(l)) {
+        virtio_kick(d, queue);
+        return;
+    }
+    virtio_serve(d, UINT32_C(1) << queue);
+    loop_return(l);
+}
+
 static void kicked(void *opaque, int fd, unsigned events)
 {
     struct virtio_kicker *k = opaque;

@@ -16,7 +16,8 @@
  * given back must be held.
  *
  * Locks: `lock` guards status, features and configuration; nothing is called out with it held. A
- * kick on a vCPU's thread is one atomic operation and at most one write to an eventfd.
+ * kick on a vCPU's thread is one atomic operation and at most one write to an eventfd, or is served
+ * there (virtio_notified).
  */
 #ifndef DOPPEL_DEV_VIRTIO_VIRTIO_H
 #define DOPPEL_DEV_VIRTIO_VIRTIO_H
@@ -184,6 +185,9 @@ void virtio_queue_get(struct virtio_dev *d, unsigned queue, struct virtq_setup *
 void virtio_queue_set(struct virtio_dev *d, unsigned queue, const struct virtq_setup *s);
 void virtio_kick(struct virtio_dev *d, unsigned queue); /* cheap; any thread */
 void virtio_kick_all(struct virtio_dev *d);
+/* A kick by the driver, on a vCPU's thread with no lock held: serves the queue in place of its
+ * loop's thread where that sleeps and is lent. */
+void virtio_notified(struct virtio_dev *d, unsigned queue);
 struct loop *virtio_queue_served_by(struct virtio_dev *d, unsigned queue);
 /* What a kick leads to, for these queues (bits); on the loop that serves them. */
 void virtio_serve(struct virtio_dev *d, uint32_t queues);

@@ -7,8 +7,8 @@
  *   0x2000  device-specific configuration
  *   0x3000  notifications, 4 bytes for each queue
  *
- * Registers are served on the vCPU's thread; a notification only posts the queue to its loop, or
- * does not come here at all (virtio_bell.h).
+ * Registers are served on the vCPU's thread; a notification goes on to virtio_notified, or does
+ * not come here at all (virtio_bell.h).
  */
 #include "dev/virtio/virtio_pci.h"
 
@@ -291,7 +291,7 @@ static void regs_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
         virtio_config_write(p->vdev, at, &value, size);
         break;
     case REGION_NOTIFY:
-        virtio_kick(p->vdev, at / 4);
+        virtio_notified(p->vdev, at / 4);
         break;
     default:
         break;
