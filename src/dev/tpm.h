@@ -15,7 +15,8 @@ struct tpm;
 
 struct tpm_backend {
     void *opaque;
-    /* A command, at most 4096 bytes, on the thread of a vCPU with no lock held; or -errno. */
+    /* A command, at most 4096 bytes, on the thread of a vCPU or the main one, also with the
+     * device's lock held; or -errno. */
     int (*send)(void *opaque, const uint8_t *command, size_t len);
     /* The power is switched off and on; main thread. What was sent before gets no answer. */
     void (*reset)(void *opaque);
@@ -23,6 +24,9 @@ struct tpm_backend {
 
 int tpm_create(const struct tpm_backend *b, struct bus *mmio, struct tpm **out) MUST_CHECK;
 struct device tpm_device(struct tpm *t);
+/* After a sleep, where no firmware does it: the TPM, which had no power, goes on with the state
+ * that the guest saved; main thread. */
+void tpm_wake(struct tpm *t);
 /* The answer to what was sent; main thread. */
 void tpm_answer(struct tpm *t, const uint8_t *answer, size_t len);
 

@@ -110,6 +110,8 @@ static int start(struct machine *m, struct err *e)
     } else {
         machine_firmware_cpu(m, cpu);
         rc = enter_vector(m, cpu, e);
+        if (rc == 0 && m->tpm != NULL)
+            tpm_wake(m->tpm);
     }
     if (rc == 0)
         rc = machine_set_cpus(m, cpu, e);
