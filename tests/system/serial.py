@@ -18,9 +18,10 @@ def start(t):
 
 
 def flood_out(t):
-    data = "".join(f"{i}\n" for i in range(1, 100001)).encode()
+    last = int(100000 / vm.PATIENCE)
+    data = "".join(f"{i}\n" for i in range(1, last + 1)).encode()
     began = time.monotonic()
-    t.vm.send("echo BEG''IN; seq 100000; echo EN''D\n")
+    t.vm.send(f"echo BEG''IN; seq {last}; echo EN''D\n")
     t.vm.expect(rb"BEGIN\r?\n")
     t.vm.expect(rb"(?<=\n)END\r?\n", 120)
     got = t.vm.before.replace(b"\r", b"")
@@ -30,6 +31,7 @@ def flood_out(t):
 
 
 def _ping_pong(t, count, size, alphabet):
+    count = int(count / vm.PATIENCE)
     source = random.Random(size)
     t.vm.send(f"/opt/serialpong {count} {size}\n")
     t.vm.expect("READY")
