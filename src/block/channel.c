@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,9 +16,9 @@
 #include "block/block_internal.h"
 
 /* Writes up to this size in one kick are done by the loop's own thread: to copy them into the page
- * cache takes less time than to wake another thread, ours or a worker of io_uring. When one takes
+ * cache takes less time than to wake another thread, ours or a worker of io_uring. When one sleeps
  * long all the same (the host throttles writers), others do the writing for a while, so that reads
- * do not wait behind it. */
+ * do not wait behind it. That a busy host ran others meanwhile does not count. */
 #define INLINE_WRITE (64u << 10)
 #define INLINE_SLOW 1000000u   /* ns: what is long */
 #define INLINE_AWAY 200000000u /* ns: for how long others do it then */
@@ -69,6 +70,14 @@ static uint64_t now(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* How often the thread has given up its processor to wait for something. */
+static long waits(void)
+{
+    struct rusage u = {0};
+    getrusage(RUSAGE_THREAD, &u);
+    return u.ru_nvcsw;
+}
+
 /* Does a small write at once; false: not one to be done here. */
 static bool write_inline(struct block_channel *c, struct block_req *r, uint64_t *budget)
 {
@@ -80,12 +89,13 @@ static bool write_inline(struct block_channel *c, struct block_req *r, uint64_t 
     if (begin < c->inline_from || !block_direct(c->backend, r, &f, &at))
         return false;
     *budget -= r->bytes;
+    long before = waits();
     struct block_cursor from = {r->iov, r->iov_count, 0};
     r->result = block_file_writev(f, &from, r->bytes, at, 0);
     if (r->result == 0)
         block_wrote(c->backend, r->offset, r->bytes);
     uint64_t end = now();
-    if (end - begin > INLINE_SLOW)
+    if (end - begin > INLINE_SLOW && waits() != before)
         c->inline_from = end + INLINE_AWAY;
     return true;
 }
