@@ -60,8 +60,23 @@ class Plug:
     def names(self):
         return [d["device"] for d in self.qmp.do("query-block")]
 
+    def unplug(self, device):
+        """The guest is asked, as soon as it is done with the slot's power."""
+        assert vm.until(lambda: self.asked(device), 120, 0.2), f"{device} stays busy"
+
+    def asked(self, device):
+        message = self.qmp.answer("device_del", {"id": device})
+        assert "return" in message or "try again" in message["error"]["desc"], message
+        return "return" in message
+
+    def asked_while_stopped(self, device):
+        self.qmp.do("stop")
+        if self.asked(device):
+            return True
+        self.qmp.do("cont")
+        return False
+
     def gone(self, device):
-        """The guest has let go of it; it was asked again where it had to be."""
         event = self.qmp.event("DEVICE_DELETED")
         assert event["data"] == {"device": device, "path": "/machine/peripheral/" + device}, event
         assert device not in self.names()
@@ -77,7 +92,7 @@ class Plug:
         written = self.sh(f"sha256sum /dev/{node}").split()[0]
         assert "is busy" in self.qmp.refused("blockdev-del", **{"node-name": name})
         self.qmp.do("block_resize", device="d1", size=DISK_SIZE + (1 << 20))
-        self.qmp.do("device_del", id="d1")
+        self.unplug("d1")
         self.gone("d1")
         self.until(f"[ ! -e /dev/{node} ]")
         self.qmp.do("blockdev-del", **{"node-name": name})
@@ -101,7 +116,7 @@ class Plug:
         server = netserver.FileServer({"/data": DATA})
         self.sh(f"wget -q -O /tmp/data http://{vm.HOST_ADDRESS}:{server.port}/data", 180)
         assert self.sh("md5sum /tmp/data").split()[0] == hashlib.md5(DATA).hexdigest()
-        self.qmp.do("device_del", id="c1")
+        self.unplug("c1")
         self.gone("c1")
         self.until("[ ! -e /sys/class/net/eth0 ]")
         self.qmp.do("netdev_del", id="n1")
@@ -127,10 +142,8 @@ class Plug:
         self.image("one")
         self.qmp.do("device_add", driver="virtio-blk-pci", id="d1", drive="one")
         self.until("[ -b /dev/vda ]")
-        self.qmp.do("stop")
-        self.qmp.do("device_del", id="d1")
-        self.qmp.do("device_del", id="d1")
-        assert "d1" in self.names()
+        assert vm.until(lambda: self.asked_while_stopped("d1"), 120, 0.2)
+        assert self.asked("d1") and "d1" in self.names()
         self.qmp.do("cont")
         self.gone("d1")
         # While the machine stands still a card may come, too.
@@ -142,7 +155,7 @@ class Plug:
 
     def reset(self, t):
         """What was to go is gone with a reset; the other card is found by the next boot."""
-        self.qmp.do("device_del", id="d1")
+        self.unplug("d1")
         self.qmp.do("system_reset")
         self.gone("d1")
         t.vm.expect(rb"init: up", 300)
@@ -151,7 +164,7 @@ class Plug:
         self.until("[ -b /dev/nvme0n1 ]")
         assert storage.sha(self.disks["two"]) in self.sh("sha256sum /dev/nvme0n1")
         self.sh("[ ! -e /dev/vda ]")
-        self.qmp.do("device_del", id="d2")
+        self.unplug("d2")
         self.gone("d2")
         for name in ("one", "two"):
             self.qmp.do("blockdev-del", **{"node-name": name})
@@ -256,7 +269,7 @@ class Booted(Plug):
         t.vm.prompt(60)
         self.load()
         self.cards()
-        self.qmp.do("device_del", id="d1")
+        self.unplug("d1")
         self.gone("d1")
 
 
