@@ -143,12 +143,13 @@ static struct xlate *stub_begin(struct bt_ctx *c)
     return x;
 }
 
-static uint32_t stub_done(struct xlate *x, const struct bt_block *b)
+static uint32_t stub_done(struct xlate *x, struct bt_block *b)
 {
     struct translator *en = x->en;
     uint32_t at = en->cold;
 
-    x_jmp_abs(x, (uint64_t)en->code_rx + b->hot);
+    x_jmp_abs(x, (uint64_t)en->code_rx + bt_block_target(en, b)->hot);
+    bt_block_linked(en, b, code_off(x, x->out) - 4);
     en->cold = code_off(x, x->out);
     return at;
 }
@@ -174,8 +175,9 @@ static uint64_t entry(struct bt_ctx *c, struct bt_block *b, uint32_t *at, bool c
 uint64_t bt_entry(struct bt_ctx *c, struct bt_block *b, uint32_t form)
 {
     bool call = form & EXIT_FORM_CALL, flags = form & EXIT_FORM_SAVED;
+    const struct bt_block *to = bt_block_target(c->v->en, b);
 
-    if (call && (flags || !b->call_here)) {
+    if (call && (flags || !to->call_here)) {
         if (flags && !b->call_flags)
             b->entry_call = 0;
         b->call_flags |= flags;
@@ -183,7 +185,7 @@ uint64_t bt_entry(struct bt_ctx *c, struct bt_block *b, uint32_t form)
     }
     if (!call && flags)
         return entry(c, b, &b->entry_flags, false, true);
-    return (uint64_t)c->v->en->code_rx + b->hot - (call ? BT_CALL_ENTRY : 0);
+    return (uint64_t)c->v->en->code_rx + to->hot - (call ? BT_CALL_ENTRY : 0);
 }
 
 /* From a jump through the table: R11 holds RIP, the flags are in ctx->saved_flags. */
@@ -204,6 +206,7 @@ static uint32_t entry_indirect(struct bt_ctx *c, struct bt_block *b)
         x_code_seg(x, b->key >> 12);
         bt_branch_entry(x, b);
         b->entry_indirect = stub_done(x, b);
+        b->branched = true;
     }
     return b->entry_indirect;
 }

@@ -303,17 +303,23 @@ struct bt_block {
     uint32_t next;  /* of its page */
     uint32_t next2; /* of its second page */
     /* The first block of a key stands for the key: whatever leads to it enters at its first byte,
-     * which becomes a jump to the block that takes its place. In it: which that is, 0: itself, or
-     * BT_BLOCK_GONE; in another block: the first one. Numbers of blocks are index + 1. */
+     * which becomes a jump to the block that takes its place, as does that of each other block that
+     * is not current any more. Jumps that are known lead to the new block itself. In the first:
+     * which block is current, 0: itself, or BT_BLOCK_GONE; in another: the first one. Numbers of
+     * blocks are index + 1. */
     uint32_t link;
     uint32_t gone;    /* where it leads while there is no block; 0: not made yet */
     uint32_t unsaved; /* links to it that leave the flags in saved_flags: struct bt_unsaved */
-    uint32_t ret;     /* its return point, or 0 */
+    uint32_t links;   /* jumps that lead to it: struct bt_link */
+    uint32_t last;    /* the newest block that took its place, 0: none; the others are before it */
+    uint32_t before;
+    uint32_t ret; /* its return point, or 0 */
     bool first, checked, loop;
     bool dead;       /* not entered any more */
     bool live;       /* it may read flags before it writes them */
     bool call_here;  /* the entry for calls is right in front of it */
     bool call_flags; /* entry_call brings the flags */
+    bool branched;   /* in the first: indirect branches lead to it */
     /* Offsets of further entries, 0: none yet (branch.c). */
     uint32_t entry_flags, entry_call, entry_indirect;
     union {
@@ -346,6 +352,10 @@ struct bt_imm {
 
 struct bt_unsaved {
     uint32_t guard, next; /* the guard of the link */
+};
+
+struct bt_link {
+    uint32_t jump, next; /* offset of the rel32 */
 };
 
 #define BT_KEY_VARIANT (1u << 31) /* translated without groups (xgroup.c) */
@@ -445,6 +455,8 @@ struct translator {
     uint32_t hash_size;
     struct bt_unsaved *unsaved;
     uint32_t n_unsaved, max_unsaved;
+    struct bt_link *link;
+    uint32_t n_link;
     uint32_t *miss_link; /* jumps of misses that lead to the software TLB (bt_link_miss) */
     uint32_t n_miss_link;
     struct bt_record *rec;
@@ -619,7 +631,7 @@ struct bt_mem_site {
 
 /* What bt_chain and bt_kick_exit must know; lies in the code at ctx->exit_site. */
 struct bt_exit_site {
-    uint32_t jump;  /* offset of the rel32 to link, */
+    uint32_t jump;  /* offset of the rel32 to link, or 0: the target is right there, */
     uint32_t guard; /* and of the guard's displacement, or 0; a direct miss: index of its block */
     uint32_t id;    /* the target is cur_lin[id] + delta */
     int32_t delta;
@@ -692,6 +704,16 @@ uint32_t bt_page_get(struct translator *en, uint32_t rpn, unsigned mode, unsigne
                      uint64_t lin);
 /* The block that is current for a key, or NULL. */
 struct bt_block *bt_block_find(struct translator *en, uint32_t key);
+/* The block that links are to lead to: the current one, while that is not a checked one. */
+struct bt_block *bt_block_target(const struct translator *en, const struct bt_block *first);
+/* The jump whose rel32 is at `jump` leads to a key's target: from now on to the next one, too. */
+void bt_block_linked(struct translator *en, struct bt_block *first, uint32_t jump);
+/* Was the rel32 at `jump` in the first bytes of a block that is dead? */
+bool bt_block_overwritten(const struct translator *en, uint32_t jump);
+/* Was there ever a block of the key? */
+bool bt_block_known(const struct translator *en, uint32_t key);
+/* Is there a block of the key that indirect branches lead to? */
+bool bt_block_branched(const struct translator *en, uint32_t key);
 struct bt_block *bt_block_first(const struct translator *en,
                                 const struct bt_block *b); /* of its key */
 uint64_t bt_block_code(const struct translator *en,
@@ -746,9 +768,9 @@ void bt_sync_segs(struct bt_ctx *c);
 
 /* translate.c */
 /* Translates the block at ctx->rip (page id known). NULL with the exception recorded, or the cache
- * is full (*full). */
+ * is full (*full). chain: the exit at ctx->exit_site wants it. */
 struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,
-                              uint32_t form, bool *full);
+                              uint32_t form, bool chain, bool *full);
 
 /* In which form to go on at ctx->rip, where a direct access missed. *link: always so. */
 uint32_t bt_miss_form(struct bt_ctx *c, bool *link);

@@ -30,7 +30,9 @@
 #define HASH_SIZE (1u << 19)
 #define MAX_RECORDS (8u << 20)
 #define MAX_UNSAVED (1u << 18)
-#define VERSIONS 4 /* of a checked block */
+#define MAX_LINKS (1u << 19)
+#define LINKS_MOVED 4096u /* at one time */
+#define VERSIONS 4        /* of a checked block */
 
 static void *reserve(size_t size)
 {
@@ -113,16 +115,18 @@ int bt_cache_create(struct translator *en, struct err *e)
     en->max_rec = MAX_RECORDS;
     en->max_unsaved = MAX_UNSAVED;
     en->n_unsaved = 1; /* 0: none */
+    en->n_link = 1;
     en->block = reserve(sizeof(*en->block) * MAX_BLOCKS);
     en->block_hash = reserve(sizeof(*en->block_hash) * HASH_SIZE);
     en->rec = reserve(sizeof(*en->rec) * MAX_RECORDS);
     en->unsaved = reserve(sizeof(*en->unsaved) * MAX_UNSAVED);
+    en->link = reserve(sizeof(*en->link) * MAX_LINKS);
     en->miss_link = reserve(sizeof(*en->miss_link) * BT_MISS_LINKS);
     en->page = reserve(sizeof(*en->page) * BT_MAX_PAGES);
     en->rpn_page = reserve(sizeof(*en->rpn_page) * en->n_rpn);
     en->stale = reserve((en->n_rpn / 64 + 1) * 8);
     if (!en->block || !en->block_hash || !en->rec || !en->page || !en->rpn_page || !en->stale ||
-        !en->unsaved || !en->miss_link || bt_wpage_create(en) < 0)
+        !en->unsaved || !en->link || !en->miss_link || bt_wpage_create(en) < 0)
         return err_set(e, ENOMEM, "cannot reserve memory for the translation tables");
     en->n_page = 1;
     en->hot = en->stub_end;
@@ -148,6 +152,7 @@ void bt_cache_destroy(struct translator *en)
     release(en->block_hash, sizeof(*en->block_hash) * HASH_SIZE);
     release(en->rec, sizeof(*en->rec) * MAX_RECORDS);
     release(en->unsaved, sizeof(*en->unsaved) * MAX_UNSAVED);
+    release(en->link, sizeof(*en->link) * MAX_LINKS);
     release(en->miss_link, sizeof(*en->miss_link) * BT_MISS_LINKS);
     release(en->page, sizeof(*en->page) * BT_MAX_PAGES);
     release(en->rpn_page, sizeof(*en->rpn_page) * en->n_rpn);
@@ -200,6 +205,7 @@ void bt_cache_flush(struct translator *en)
     madvise(en->page, sizeof(*en->page) * BT_MAX_PAGES, MADV_DONTNEED);
     en->n_page = 1;
     en->n_unsaved = 1;
+    en->n_link = 1;
     en->n_miss_link = 0;
     en->n_block = 0;
     en->n_rec = 0;
@@ -378,6 +384,25 @@ struct bt_block *bt_block_find(struct translator *en, uint32_t key)
     return &en->block[i - 1];
 }
 
+struct bt_block *bt_block_target(const struct translator *en, const struct bt_block *first)
+{
+    bool other = first->link != 0 && first->link != BT_BLOCK_GONE && !first->checked;
+
+    return &en->block[other ? first->link - 1 : first - en->block];
+}
+
+bool bt_block_known(const struct translator *en, uint32_t key)
+{
+    return *slot_of(en, key) != 0;
+}
+
+bool bt_block_branched(const struct translator *en, uint32_t key)
+{
+    uint32_t i = *slot_of(en, key);
+
+    return i != 0 && en->block[i - 1].branched;
+}
+
 uint64_t bt_block_code(const struct translator *en, const struct bt_block *b)
 {
     return (uint64_t)en->code_rx + (b->key != 0 ? bt_block_first(en, b)->hot : b->hot);
@@ -399,6 +424,62 @@ static void lead(struct translator *en, uint32_t at, uint32_t to)
 
     en->code_rw[at] = 0xe9;
     memcpy(en->code_rw + at + 1, &d, 4);
+}
+
+/* Whatever leads to a block of the key leads to `to`. */
+static void lead_all(struct translator *en, const struct bt_block *first, uint32_t to)
+{
+    lead(en, first->hot, to);
+    for (uint32_t i = first->last; i != 0; i = en->block[i - 1].before)
+        lead(en, en->block[i - 1].hot, to);
+}
+
+/* The jump that leads away from a dead block lies over its first bytes, which may have been part of
+ * another. */
+bool bt_block_overwritten(const struct translator *en, uint32_t jump)
+{
+    const struct bt_block *b = jump < en->cold_start ? bt_block_of(en, jump) : NULL;
+
+    return b != NULL && b->dead && jump - b->hot < 5;
+}
+
+void bt_block_linked(struct translator *en, struct bt_block *first, uint32_t jump)
+{
+    if (first->checked || en->n_link == MAX_LINKS)
+        return;
+    en->link[en->n_link] = (struct bt_link){jump, first->links};
+    first->links = en->n_link++;
+}
+
+/* The jumps that lead to the block which was the last one lead to b. */
+static void move_links(struct translator *en, const struct bt_block *first,
+                       const struct bt_block *b)
+{
+    const struct bt_block *was = first->last != 0 ? &en->block[first->last - 1] : first;
+    unsigned n = 0;
+
+    for (uint32_t i = first->links; i != 0 && n < LINKS_MOVED; i = en->link[i].next, n++) {
+        uint32_t jump = en->link[i].jump, rel;
+        memcpy(&rel, en->code_rw + jump, 4);
+        uint32_t to = jump + 4 + rel, entry = was->hot - to;
+        if ((entry == 0 || (entry == BT_CALL_ENTRY && was->call_here && b->call_here)) &&
+            !bt_block_overwritten(en, jump))
+            bt_patch32(en, jump, b->hot - entry - (jump + 4));
+    }
+}
+
+/* Takes the place of the blocks that the key had. All that leads to them brings the flags
+ * (want_flags); what comes only if this one reads them. */
+static void replace(struct translator *en, struct bt_block *first, struct bt_block *b)
+{
+    lead_all(en, first, b->hot);
+    move_links(en, first, b);
+    b->before = first->last;
+    first->last = first->link = number(en, b);
+    first->live = b->live;
+    first->branched |= b->branched;
+    if (b->entry_indirect != 0)
+        first->entry_indirect = b->entry_indirect;
 }
 
 /* Orders the versions of a checked block: the first block leads to v[0], each to the next. */
@@ -440,9 +521,7 @@ void bt_block_publish(struct translator *en, struct bt_block *b)
     if (b->checked) {
         bt_block_ahead(en, b);
     } else if (!b->first) {
-        struct bt_block *first = bt_block_first(en, b);
-        first->link = self;
-        lead(en, first->hot, b->hot);
+        replace(en, bt_block_first(en, b), b);
     }
     b->next = page->blocks;
     page->blocks = self;
@@ -503,7 +582,7 @@ bool bt_block_drop(struct translator *en, struct bt_block *b)
         i = v->checked ? v->older : 0;
     }
     first->link = BT_BLOCK_GONE;
-    lead(en, first->hot, first->gone);
+    lead_all(en, first, first->gone);
     return true;
 }
 

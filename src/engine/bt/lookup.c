@@ -405,12 +405,17 @@ uint64_t bt_kick_exit(struct bt_ctx *c)
     return bt_next(c);
 }
 
-static void patch_chain(struct translator *en, uint32_t site, uint32_t guard, uint32_t id,
+/* Does the jump lead elsewhere now? */
+static bool patch_chain(struct translator *en, uint32_t site, uint32_t guard, uint32_t id,
                         uint64_t code)
 {
-    bt_patch32(en, site, (uint32_t)(code - ((uint64_t)en->code_rx + site + 4)));
+    uint32_t rel = (uint32_t)(code - ((uint64_t)en->code_rx + site + 4)), was;
+
+    bt_copy(&was, en->code_rw + site, 4);
+    bt_patch32(en, site, rel);
     if (guard != 0)
         bt_patch32(en, guard, (uint32_t)(offsetof(struct bt_ctx, cur_lin) + id * sizeof(uint64_t)));
+    return rel != was;
 }
 
 /* Links the exit that was taken to the block at ctx->rip, if the target is where the exit's form
@@ -422,7 +427,9 @@ void bt_link(struct bt_ctx *c, struct bt_block *b)
     struct bt_block *first = bt_block_first(en, b);
     uint32_t id = bt_code_page_at(c, c->rip), form = site->form;
 
-    if (id == 0 || (site->guard == 0 && id != site->id))
+    if (id == 0 || site->jump == 0 || (site->guard == 0 && id != site->id) ||
+        bt_block_overwritten(en,
+                             site->jump)) /* translating the target may have dropped its block */
         return;
     if ((form & EXIT_FORM_SAVED) && !first->live && site->guard != 0 &&
         en->n_unsaved < en->max_unsaved) {
@@ -431,8 +438,10 @@ void bt_link(struct bt_ctx *c, struct bt_block *b)
         form &= ~EXIT_FORM_SAVED;
     }
     uint64_t code = bt_entry(c, first, form);
-    if (code != 0)
-        patch_chain(c->v->en, site->jump, site->guard, id, code);
+    if (code == 0)
+        return;
+    if (patch_chain(en, site->jump, site->guard, id, code))
+        bt_block_linked(en, first, site->jump);
 }
 
 /* An exit that is not linked yet, or whose guard failed: links it when the target is translated
@@ -507,7 +516,7 @@ void bt_link_miss(struct bt_ctx *c, const struct bt_block *b)
     if (en->n_miss_link == BT_MISS_LINKS)
         bt_unlink_misses(en);
     en->miss_link[en->n_miss_link++] = exit_site(c)->jump;
-    patch_chain(en, exit_site(c)->jump, 0, 0, code_of(c, b));
+    (void)patch_chain(en, exit_site(c)->jump, 0, 0, code_of(c, b));
 }
 
 /* Behind each such jump is the call of the stub, where it led before. */

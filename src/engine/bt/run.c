@@ -324,7 +324,7 @@ static void inject(struct engine_vcpu *v, struct bt_ctx *c)
 /* Finds or makes the block at ctx->rip. NULL: an exception was delivered or the cache emptied, look
  * again. */
 static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool alone, uint32_t form,
-                                 bool stale)
+                                 bool stale, bool chain)
 {
     struct translator *en = v->en;
     bool full;
@@ -336,6 +336,7 @@ static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool a
                      en->n_block);
         bt_cache_flush(en);
         bt_mode_update(c);
+        chain = false;
     }
     c->exc_vector = 0;
     uint32_t id = bt_code_page_at(c, c->rip);
@@ -357,7 +358,7 @@ static struct bt_block *code_for(struct engine_vcpu *v, struct bt_ctx *c, bool a
     if (b == NULL) {
         uint64_t start = bt_tsc();
         v->where = WHERE_TRANSLATE;
-        b = bt_translate(c, c->rip, id, alone, form, &full);
+        b = bt_translate(c, c->rip, id, alone, form, chain, &full);
         v->where = WHERE_LOOP;
         en->stat.ticks += bt_tsc() - start;
         if (b != NULL && bt_tracing(c, TRACE_translate))
@@ -585,7 +586,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             bt_smp_begin(v);
             bt_smp_stop(v, bt_smp_others(v));
         }
-        struct bt_block *b = code_for(v, c, alone, alone ? 0 : form, stale && !alone);
+        struct bt_block *b = code_for(v, c, alone, alone ? 0 : form, stale && !alone, chain);
         if (b == NULL) {
             if (locked)
                 bt_smp_end(v);

@@ -558,15 +558,19 @@ bool x_to_start(const struct xlate *x, const struct insn *in)
 }
 
 /* Right in front of the block is an entry: for indirect branches, if one wants it, else for calls.
- */
+ * Or there is the block that goes on here. */
 static void emit_entry(struct xlate *x)
 {
     struct bt_ctx *c = x->c;
     struct bt_block *b = x->b;
 
     b->live = x->live[0] != 0 || x_verifies(x);
-    if (c->by_branch && b->key != 0 && !(b->key & BT_KEY_FORM)) {
+    if (x->behind != NULL) {
+        x->behind->jump = 0;
+    } else if (b->key != 0 && !(b->key & BT_KEY_FORM) &&
+               (c->by_branch || bt_block_branched(x->en, b->key))) {
         b->entry_indirect = code_off(x, x->out);
+        b->branched = true;
         bt_branch_entry(x, b);
     } else {
         x_rsp_back(x);
@@ -712,7 +716,7 @@ static bool place(struct xlate *x)
 }
 
 struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool oneshot,
-                              uint32_t form, bool *full)
+                              uint32_t form, bool chain, bool *full)
 {
     struct translator *en = c->v->en;
     struct xlate *x = c->v->xlate;
@@ -738,6 +742,8 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
     }
     uint32_t key = id << 12 | (uint32_t)(rip & 0xfff) | form;
     bool once = oneshot || x->twice || (x->oneshot && en->page[id].checked);
+    chain = chain && !once && form == 0 && !en->page[id].checked;
+    x->behind = chain ? x_exit_before(c, key) : NULL;
     struct bt_block *b = bt_block_new(en, once ? 0 : key);
     if (b == NULL) {
         *full = true;
@@ -745,6 +751,8 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
     }
     x->b = b;
     b->page2 = x->page2;
+    if (x->behind != NULL)
+        x->out -= 5;
     if (r != INSN_OK) { /* all that could make it another instruction counts as its source */
         struct insn *in = &x->in[0];
         in->off = (uint16_t)(rip & 0xfff);
@@ -776,6 +784,8 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
     en->cold = code_off(x, x->cold);
     if (b->key != 0)
         bt_block_publish(en, b);
+    if (b->entry_indirect != 0)
+        bt_branch_insert(c, rip, b);
     en->stat.blocks++;
     en->stat.insns += x->n;
     en->stat.variants += form != 0;

@@ -123,6 +123,18 @@ static void emit_exit(struct xlate *x, const struct exit_info *ex, uint16_t live
         x_to_hot(x);
 }
 
+struct bt_exit_site *x_exit_before(struct bt_ctx *c, uint32_t key)
+{
+    struct translator *en = c->v->en;
+    struct bt_exit_site *s = (void *)(en->code_rw + c->exit_site);
+
+    if (c->exit_site == 0 || en->n_block == 0 || s->guard != 0 || s->form != 0 || s->jump == 0 ||
+        s->jump + 4 != en->hot || s->jump - 1 < en->block[en->n_block - 1].hot + 5 ||
+        en->code_rw[s->jump - 1] != 0xe9 || s->id != key >> 12 || bt_block_known(en, key))
+        return NULL;
+    return s;
+}
+
 /* A direct call whose return will be predicted; the return address is pushed already. */
 static void emit_call(struct xlate *x, const struct insn *in, const struct exit_info *ex,
                       uint16_t live)

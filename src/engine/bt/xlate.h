@@ -73,7 +73,8 @@ struct xlate {
     bool long64;
     const struct bt_code_seg *cs; /* the code's segment unless it is flat, */
     uint32_t cs_number;
-    uint32_t lin; /* and then the page's linear address */
+    uint32_t lin;                /* and then the page's linear address */
+    struct bt_exit_site *behind; /* whose jump the block takes the place of, or NULL */
     bool oneshot;
     bool verify; /* the block compares its source (xcheck.c) */
     bool twice;  /* the page follows itself: the block is not found again */
@@ -359,6 +360,10 @@ void x_exit_to(struct xlate *x, int64_t delta, uint16_t live);
 /* To the address in t; RSP was moved by so much. */
 void x_exit_indirect(struct xlate *x, unsigned t, int32_t moved);
 void x_exit_mode(struct xlate *x, int64_t delta, unsigned mode);
+/* The exit that wants the block `key`, if its jump is the last of the code and it leads nowhere
+ * else: then the block takes the jump's place. Only the first block of a key does, which stands for
+ * the key. What comes before the jump is long enough for one that leads away from its own block. */
+struct bt_exit_site *x_exit_before(struct bt_ctx *c, uint32_t key);
 bool x_flow(struct xlate *x,
             const struct insn *in); /* translates a transfer of control; false: not one */
 void x_check_canonical(struct xlate *x, const struct insn *in, unsigned r); /* #GP(0) if not */
