@@ -18,7 +18,7 @@ DISK_SIZE = 24 << 20
 class Scsi(storage.Drives):
     """One adapter with two disks and a CD-ROM drive."""
 
-    def __init__(self, bus, modules, driver, directory):
+    def __init__(self, bus, modules, driver, directory, cpus=2):
         super().__init__(bus, directory)
         self.driver = driver
         self.disks = [storage.random_file(os.path.join(directory, f"{bus}{i}.raw"), DISK_SIZE)
@@ -28,7 +28,7 @@ class Scsi(storage.Drives):
         extra = ["--cdrom", f"{self.iso},bus={bus}", "--control", self.socket]
         for disk in self.disks:
             extra += ["--disk", f"{disk},bus={bus}"]
-        self.vm = generic.machine(initrd=initrd, memory="512M", cpus=2, extra=extra)
+        self.vm = generic.machine(initrd=initrd, memory="512M", cpus=cpus, extra=extra)
 
     def drivers(self):
         self.vm.prompt(180)
@@ -102,7 +102,9 @@ def both(t):
     s = Scsi("scsi", ["virtio_scsi"], "/sys/bus/virtio/drivers/virtio_scsi", t.dir)
     run(t, "virtio-scsi", s, [], [("discards make holes", s.discards),
                                   ("the guest hears of a larger disk", s.grows)])
-    s = Scsi("buslogic", ["BusLogic"], "/sys/bus/pci/devices/0000:00:1e.0/host*", t.dir)
+    # One CPU: while the driver starts, its interrupt handler takes no lock, and on another CPU may
+    # note the end of a command when the next one has begun, which then fails.
+    s = Scsi("buslogic", ["BusLogic"], "/sys/bus/pci/devices/0000:00:1e.0/host*", t.dir, cpus=1)
     run(t, "BusLogic", s, [("it is the card", s.card)], [])
 
 

