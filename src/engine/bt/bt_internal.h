@@ -354,6 +354,7 @@ struct bt_unsaved {
     uint32_t guard, next; /* the guard of the link */
 };
 
+/* A jump that leads to the block of a key: moved when another takes that block's place. */
 struct bt_link {
     uint32_t jump, next; /* offset of the rel32 */
 };

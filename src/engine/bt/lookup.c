@@ -427,9 +427,9 @@ void bt_link(struct bt_ctx *c, struct bt_block *b)
     struct bt_block *first = bt_block_first(en, b);
     uint32_t id = bt_code_page_at(c, c->rip), form = site->form;
 
+    /* Translating the target may have dropped the exit's own block. */
     if (id == 0 || site->jump == 0 || (site->guard == 0 && id != site->id) ||
-        bt_block_overwritten(en,
-                             site->jump)) /* translating the target may have dropped its block */
+        bt_block_overwritten(en, site->jump))
         return;
     if ((form & EXIT_FORM_SAVED) && !first->live && site->guard != 0 &&
         en->n_unsaved < en->max_unsaved) {
