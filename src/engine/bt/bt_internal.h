@@ -5,13 +5,13 @@
  *
  * Code page   one page of guest RAM that holds translated code, seen in one mode (struct bt_mode).
  * It has an id, which is never reused until the whole cache is emptied. ctx->cur_lin[id] is the
- * linear address at which the current address space maps it for execution, or BT_NO_LIN. Blocks
+ * linear address at which the current address space maps it for execution, or bt_no_lin. Blocks
  * know no linear address: RIP is cur_lin[id] + offset, so processes that share a page share its
  * translation. Block       a straight run of guest instructions in one page, entered at its first
  * one only. Invariant 1 while a block of page id runs, cur_lin[id] is its linear page. Invariant 2
  * an entry of the look-up cache (RIP -> block), salted with the current salt of its mode slot,
  * names a block whose page id has cur_lin[id] == page of RIP. Whoever changes cur_lin[id] from one
- * address to another, or to BT_NO_LIN, changes the salt. Invariant 3 a writable entry of the
+ * address to another, or to bt_no_lin, changes the salt. Invariant 3 a writable entry of the
  * software TLB and a writable mapping of a view never cover a page that is guarded by any vCPU:
  * one with rpn_page[] != 0 in its translator. A page with code that is not guarded is open, and
  * then no block of it is entered, or its blocks are checked: each compares its source at its entry
@@ -126,9 +126,11 @@ struct bt_jc_entry {
 };
 
 #define BT_MAX_PAGES 65536u
-#define BT_NO_LIN 1ull          /* not page aligned: equals no linear page */
+/* What cur_lin[] holds of a page that is not mapped: not canonical and odd, so no page's address,
+ * and secret, for a guest may return to any number and must not hit it. Chosen by bt_create. */
+extern uint64_t bt_no_lin;
 #define BT_NO_HOST (1ull << 63) /* an access near it faults */
-#define BT_NO_PAGE 0u           /* id 0 is never a page; cur_lin[0] is BT_NO_LIN for good */
+#define BT_NO_PAGE 0u           /* id 0 is never a page; cur_lin[0] is bt_no_lin for good */
 
 #define XMAP_SIZE 1024u /* linear page -> page id, self-validating through cur_lin */
 struct bt_xmap {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Machines, vCPUs and their translators: creation and end. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "create.h"
@@ -70,13 +72,27 @@ void bt_destroy(struct engine *m)
     free(m);
 }
 
+uint64_t bt_no_lin;
+
+static void choose_no_lin(void)
+{
+    uint64_t v;
+
+    if (getentropy(&v, sizeof(v)) == 0)
+        bt_no_lin = v >> 2 | 1ull << 62 | 1;
+}
+
 int bt_create(const struct engine_config *cfg, struct engine **out, struct err *e)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct engine *m;
 
     if (cfg->vcpus == 0 || cfg->vcpus > BT_MAX_VCPUS)
         return err_set(e, EINVAL, "the translator runs 1 to %u virtual CPUs, not %u", BT_MAX_VCPUS,
                        cfg->vcpus);
+    pthread_once(&once, choose_no_lin);
+    if (bt_no_lin == 0)
+        return err_set(e, ENOSYS, "the translator needs random numbers of the kernel (getrandom)");
     m = calloc(1, sizeof(*m));
     if (m == NULL)
         return err_set(e, ENOMEM, "out of memory");

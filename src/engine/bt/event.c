@@ -45,7 +45,7 @@ int bt_fault_err(struct bt_ctx *c, unsigned vector, uint32_t error)
 uint64_t bt_helper_rip(const struct bt_ctx *c)
 {
     uint64_t lin = c->cur_lin[c->pc >> 12];
-    uint64_t rip = (lin != BT_NO_LIN ? lin : c->pc_lin) + (c->pc & 0xfff);
+    uint64_t rip = (lin != bt_no_lin ? lin : c->pc_lin) + (c->pc & 0xfff);
 
     return c->mode_key & MODE_L ? rip : rip & 0xffffffff;
 }

@@ -159,12 +159,12 @@ static void forget(struct bt_ctx *c, uint32_t id)
         c->left = 1;
     }
     exec_count(c, id, -1);
-    __atomic_store_n(&c->cur_lin[id], BT_NO_LIN, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&c->cur_lin[id], bt_no_lin, __ATOMIC_SEQ_CST);
 }
 
 void bt_exec_drop(struct bt_ctx *c, uint32_t id)
 {
-    if (c->cur_lin[id] == BT_NO_LIN)
+    if (c->cur_lin[id] == bt_no_lin)
         return;
     forget(c, id);
     salt_bump(c, c->v->en->page[id].mode);
@@ -177,7 +177,7 @@ static void flush_list(struct bt_ctx *c, unsigned list)
     for (uint32_t i = 0; i < c->n_valid[list]; i++) {
         uint32_t id = c->valid[list][i];
         c->listed[list][id / 64] &= ~(1ull << (id % 64));
-        if (c->cur_lin[id] == BT_NO_LIN)
+        if (c->cur_lin[id] == bt_no_lin)
             continue;
         forget(c, id);
         modes |= (uint16_t)(1 << c->v->en->page[id].mode);
@@ -204,7 +204,7 @@ void bt_exec_invlpg(struct bt_ctx *c, uint64_t lin)
     for (unsigned l = 0; l < 2 && any; l++)
         for (uint32_t i = 0; i < c->n_valid[l]; i++) {
             uint32_t id = c->valid[l][i];
-            if (c->cur_lin[id] != BT_NO_LIN &&
+            if (c->cur_lin[id] != bt_no_lin &&
                 (c->cur_lin[id] ^ lin) >> exec_shift[c->exec_size[id]] == 0)
                 bt_exec_drop(c, id);
         }
@@ -214,7 +214,7 @@ void bt_exec_invlpg(struct bt_ctx *c, uint64_t lin)
 void bt_exec_clear(struct bt_ctx *c)
 {
     for (uint32_t id = 0; id < BT_MAX_PAGES; id++)
-        c->cur_lin[id] = BT_NO_LIN;
+        c->cur_lin[id] = bt_no_lin;
     c->n_valid[0] = c->n_valid[1] = 0;
     __builtin_memset(c->listed, 0, sizeof(c->listed));
     __builtin_memset(c->exec_count, 0, sizeof(c->exec_count));
@@ -238,9 +238,9 @@ static void set_lin(struct bt_ctx *c, uint32_t id, uint64_t lin, bool global, un
     c->global_user |= global && (c->mode_key & MODE_USER);
 
     uint64_t old = c->cur_lin[id];
-    if (old != BT_NO_LIN)
+    if (old != bt_no_lin)
         exec_count(c, id, -1);
-    if (old != BT_NO_LIN && old != lin) {
+    if (old != bt_no_lin && old != lin) {
         if (id == c->x87_last >> 12)
             bt_x87_settle(c);
         salt_bump(c, c->v->en->page[id].mode);

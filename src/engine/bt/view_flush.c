@@ -326,7 +326,7 @@ void bt_view_moved(struct bt_ctx *c, bool kernel)
     for (unsigned l = 0; l < (kernel || c->global_user ? 2 : 1); l++)
         for (uint32_t i = 0; i < c->n_valid[l]; i++) {
             uint32_t id = c->valid[l][i];
-            if (c->cur_lin[id] != BT_NO_LIN)
+            if (c->cur_lin[id] != bt_no_lin)
                 c->cur_host[id] = near_code(c, id, c->cur_lin[id]);
         }
 }

@@ -137,7 +137,7 @@ void bt_x87_settle_now(struct bt_ctx *c)
         return;
     }
     uint64_t lin = c->cur_lin[id];
-    if (lin == BT_NO_LIN)
+    if (lin == bt_no_lin)
         lin = c->pc_lin;
     lin += last & 0xfff;
     uint64_t base = en->page[id].code_seg ? en->code_segs.seg[en->page[id].code_seg].base : 0;

@@ -26,14 +26,11 @@ void x_jump_table(struct xlate *x)
     x_rmd(x, false, 0xff, 4, 10, BT_SHADOW_SIZE); /* jmp */
 }
 
-/* The page's cur_lin may be BT_NO_LIN, which is odd: then nothing matches. */
+/* The page's cur_lin may be bt_no_lin: then nothing matches. */
 void x_check_rip(struct xlate *x, uint32_t id, uint32_t off, uint64_t miss)
 {
     x_lea(x, x->long64, 10, 11, -1, 1, -(int32_t)off);
     x_ctx(x, true, 0x3b, 10, CTX_OFF(cur_lin[0]) + (int32_t)id * 8);
-    x_jcc_abs(x, CC_NE, miss);
-    x_rr(x, false, 0xf6, 0, 10); /* test r10b, 1 */
-    e8(x, 1);
     x_jcc_abs(x, CC_NE, miss);
     if (x->cs == NULL)
         return;
