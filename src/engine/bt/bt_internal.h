@@ -61,6 +61,7 @@ enum {
     MODE_CS = 1 << 19,     /* CS has a base or a limit, or is 16-bit: code knows them (codeseg.c) */
     MODE_LIMITS = 1 << 20, /* ES, SS or DS is not flat (limits.c; never in 64-bit code) */
     MODE_AC = 1 << 21,     /* misaligned accesses are #AC: all take the slow path */
+    MODE_STACK = 1 << 22,  /* RSP is in USER_CLUSTER, and that is whole (xstack.c) */
 };
 
 /* As exc_vector, of a fetch that is not done and raised nothing. */

@@ -13,6 +13,7 @@ struct translator;
 
 /* lookup.c: general registers only */
 void bt_mode_update(struct bt_ctx *c);
+bool bt_left_stack(struct bt_ctx *c); /* RSP is not where the mode wants it: it is another now */
 uint32_t bt_code_page_at(struct bt_ctx *c,
                          uint64_t rip); /* page id, 0: exception recorded or EXIT_ERROR */
 uint64_t bt_next(

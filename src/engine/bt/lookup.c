@@ -7,6 +7,7 @@
 #include "debug.h"
 #include "segment.h"
 #include "trace.h"
+#include "view.h"
 #include "x87.h"
 
 #define SALT_STEP \
@@ -84,6 +85,11 @@ static bool same_inputs(const struct bt_mode_inputs *a, const struct bt_mode_inp
             (a->state ^ b->state)) == 0;
 }
 
+static bool stack_near(const struct bt_ctx *c)
+{
+    return c->gpr[X86_RSP] >> CLUSTER_SHIFT == USER_CLUSTER;
+}
+
 /* The key, from what it was the last time at this privilege level if that still holds. */
 static uint32_t mode_key(struct bt_ctx *c)
 {
@@ -94,9 +100,10 @@ static uint32_t mode_key(struct bt_ctx *c)
         m->in = in;
         m->key = compute_key(c);
     }
-    if ((m->key & MODE_L) && !(m->key & MODE_AC) && !bt_watching(c) && bt_view_select(c))
-        return m->key | MODE_DIRECT;
-    return m->key;
+    if (!(m->key & MODE_L) || (m->key & MODE_AC) || bt_watching(c) || !bt_view_select(c))
+        return m->key;
+    bool stack = c->cpl == 3 && stack_near(c) && c->v->en->views->user_whole && c->v->en->bmi2;
+    return m->key | MODE_DIRECT | (stack ? MODE_STACK : 0);
 }
 
 /* The number of the mode the CPU is in; a ninth mode empties the cache when the run loop next
@@ -129,6 +136,14 @@ void bt_mode_update(struct bt_ctx *c)
         return;
     }
     c->mode = BT_MODES;
+}
+
+bool bt_left_stack(struct bt_ctx *c)
+{
+    if (!(c->mode_key & MODE_STACK) || stack_near(c))
+        return false;
+    bt_mode_update(c);
+    return true;
 }
 
 /* ---- execution mappings
@@ -355,6 +370,7 @@ uint64_t bt_next(struct bt_ctx *c)
 {
     if (c->kick)
         return leave(c, EXIT_EVENT);
+    (void)bt_left_stack(c);
     if (c->mode_key & MODE_TF)
         return leave(c, EXIT_LOOKUP);
     const struct bt_block *b = find_block(c);
@@ -378,6 +394,7 @@ uint64_t bt_lookup_next(struct bt_ctx *c)
     }
     if (c->kick)
         return leave(c, EXIT_EVENT);
+    (void)bt_left_stack(c);
     if (c->mode_key & MODE_TF)
         return leave(c, EXIT_LOOKUP);
     struct bt_block *b = find_block(c);
@@ -457,6 +474,8 @@ uint64_t bt_chain(struct bt_ctx *c)
         c->rip &= 0xffffffff;
     if (c->kick)
         return leave(c, EXIT_EVENT);
+    if (bt_left_stack(c))
+        return leave(c, EXIT_LOOKUP);
     struct bt_block *b = find_block(c);
     if (b == NULL)
         return leave(c, EXIT_CHAIN);

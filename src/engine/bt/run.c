@@ -538,6 +538,10 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             chain = stale = false;
             form = 0;
         }
+        if (bt_left_stack(c)) {
+            chain = stale = false;
+            form = 0;
+        }
         if (stepping) {
             alone = true;
             if (c->shadow_rip == c->rip)

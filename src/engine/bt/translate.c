@@ -549,6 +549,7 @@ void x_emit_insn(struct xlate *x, struct insn *in)
     x->held = 0;
     if (!x_flow(x, in) && !x_stack(x, in) && !x_system(x, in))
         plain(x, in);
+    x_stack_moved(x, in);
 }
 
 bool x_to_start(const struct xlate *x, const struct insn *in)
@@ -588,6 +589,7 @@ static void emit_head(struct xlate *x, uint32_t key)
     if (x->page2 != 0)
         x_guard_page2(x);
     x_check_source(x, key);
+    x_stack_entry(x);
     if (x->place)
         x_place(x);
 }
@@ -643,6 +645,7 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->nogroup = (form & BT_KEY_VARIANT) || (x->key & MODE_AC);
     x->direct = (c->mode_key & MODE_DIRECT) && form == 0 && !x->oneshot;
     x->checked = x->low = 0;
+    x->stack = false;
     x->single = x->unreachable = false;
     x->n_edge = 0;
     x->place = false;
@@ -740,6 +743,7 @@ struct bt_block *bt_translate(struct bt_ctx *c, uint64_t rip, uint32_t id, bool 
         *full = true;
         return NULL;
     }
+    x->stack = (x->key & MODE_STACK) && x->direct && !x->verify;
     uint32_t key = id << 12 | (uint32_t)(rip & 0xfff) | form;
     bool once = oneshot || x->twice || (x->oneshot && en->page[id].checked);
     chain = chain && !once && form == 0 && !en->page[id].checked;

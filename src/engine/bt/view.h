@@ -19,6 +19,7 @@ enum { HOST_FREE, HOST_FOREIGN, HOST_VIEW };
 /* A terabyte of linear addresses, 16 regions. Code may compare with the number of one that is
  * *whole*: all of it belongs to every view that code may run with (bt_view_whole). */
 #define CLUSTER_REGIONS 16u
+#define CLUSTER_SHIFT (REGION_SHIFT + 4)
 #define CLUSTERS (0x10000u / CLUSTER_REGIONS)
 #define USER_CLUSTER 0x7fu /* where Linux has stacks, libraries and most of mmap's area */
 #define LEAVES 16384u

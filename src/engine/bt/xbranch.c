@@ -87,6 +87,15 @@ void x_exit_indirect(struct xlate *x, unsigned t, int32_t moved)
     leave_indirect(x);
 }
 
+void x_exit_lookup(struct xlate *x, unsigned t)
+{
+    x_target(x, t);
+    x_flags_save(x);
+    branch_site(x, &x->in[x->i], 0);
+    x_canon_regs(x);
+    x_jmp_abs(x, x->en->stub_lookup);
+}
+
 /* ---- calls and returns
  * -------------------------------------------------------------------------------------------------
  */

@@ -18,6 +18,8 @@
  * checked in front of it: each round's access succeeded, so that its address was in the view, and
  * the next one is near.
  *
+ * What is addressed by RSP mostly needs no check at all (xstack.c).
+ *
  * A miss goes on at this instruction in the block's translation with the software TLB.
  *
  * Addresses below 64 GB of user programs have a window of their own, at a constant distance behind
@@ -192,8 +194,7 @@ static int cluster(const struct xlate *x, uint64_t lin)
     return (int)(lin >> 40 & 0xffff);
 }
 
-/* Jumps unless the address in reg is in the cluster. Returns the rel32. */
-static uint8_t *expect(struct xlate *x, unsigned reg, unsigned t, int k)
+uint8_t *x_expect(struct xlate *x, unsigned reg, unsigned t, int k)
 {
     x_rorx(x, t, reg, 40);
     e8(x, 0x66); /* cmp tw, k */
@@ -220,7 +221,7 @@ static void check(struct xlate *x, const struct insn *in, unsigned reg, unsigned
 static void check_expected(struct xlate *x, const struct insn *in, const struct insn_mem *m,
                            unsigned reg, unsigned t, int k)
 {
-    uint8_t *other = expect(x, reg, t, k), *here = x->out;
+    uint8_t *other = x_expect(x, reg, t, k), *here = x->out;
 
     x_to_cold(x);
     x_here(x, other);
@@ -320,7 +321,7 @@ static uint8_t *which_window(struct xlate *x, const struct insn *in, const struc
     uint8_t *other;
 
     if (whole) {
-        other = expect(x, reg, t, (int)USER_CLUSTER);
+        other = x_expect(x, reg, t, (int)USER_CLUSTER);
     } else {
         region(x, reg, t);
         ask(x, t, false);
@@ -497,14 +498,14 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
     const struct member *me = &x->member[x->i];
     enum site_kind kind = hint(x, in, m);
     unsigned g = group_of(x, in, m);
-    bool low, val = use == ACCESS_VALUE;
+    bool low, val = use == ACCESS_VALUE, stack = x_stack_near(x, m, me);
 
     a->member = true;
     a->t1 = a->t2 = 16;
     x->access_off = in->off;
     if (near_access(x, in, m, avoid, val, a))
         return;
-    if ((g == GROUP_NONE || !(x->checked >> g & 1)) &&
+    if (!stack && (g == GROUP_NONE || !(x->checked >> g & 1)) &&
         (kind == SITE_MIXED || (g != GROUP_NONE && x->group_reg[g] >= 0))) {
         if (me->spread != SPREAD_NONE)
             g = GROUP_NONE;
@@ -514,7 +515,9 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
             mixed_access(x, in, m, avoid, val, g, a);
         return;
     }
-    if (g != GROUP_NONE && (x->checked >> g & 1)) {
+    if (stack) {
+        low = false;
+    } else if (g != GROUP_NONE && (x->checked >> g & 1)) {
         low = x->low >> g & 1;
     } else {
         low = is_low(x, kind, in, m);
@@ -529,7 +532,7 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
     if (low && g != GROUP_NONE && me->spread == SPREAD_BOTH) /* the window has no guard below */
         g = GROUP_NONE;
     bool near = g != GROUP_NONE && me->spread != SPREAD_NONE;
-    bool checks = must_check(x, g), based = t1 && m->seg >= X86_FS;
+    bool checks = !stack && must_check(x, g), based = t1 && m->seg >= X86_FS;
     if (checks && x->live[x->i] && (!x->en->bmi2 || flags_wait(x)))
         x_flags_save(x);
     a->seg = low ? GS : FS;
@@ -617,7 +620,7 @@ void x_direct_loop(struct xlate *x)
         struct insn_mem m;
         if (me->group == GROUP_NONE || !me->loop || (x->checked >> me->group & 1) || i < skipped ||
             !x_group_access(in, &m) || rewritten(in, &m, true) || !low_disp(me->at) ||
-            !low_disp(m.disp) || kind == SITE_MIXED)
+            !low_disp(m.disp) || kind == SITE_MIXED || x_stack_near(x, &m, me))
             continue;
         if (!saved && x->live[0])
             x_flags_save(x); /* once for all of them */

@@ -106,6 +106,7 @@ struct xlate {
     uint16_t loop_regs;           /* scratch registers that stay spilled around the loop */
     bool nogroup;                 /* this block checks every access on its own */
     bool direct;                  /* the host's MMU does the accesses (xdirect.c) */
+    bool stack;                   /* and those by RSP need no check (xstack.c) */
     uint32_t checked;             /* groups whose region is known to be direct, */
     uint32_t low;                 /* those of them in the window of low addresses */
     uint16_t access_off;          /* page offset of the instruction whose access is checked */
@@ -303,6 +304,16 @@ void x_direct_encode(struct xlate *x, const struct insn *in, const struct access
 /* Behind an instruction at `op` whose access has a low_jmp: its copy for low addresses. */
 void x_direct_low(struct xlate *x, const struct insn *in, const struct access *a, uint8_t *op);
 
+/* Jumps unless the address in reg is in cluster k; t is scratch. Returns the rel32 to fill. */
+uint8_t *x_expect(struct xlate *x, unsigned reg, unsigned t, int k);
+
+/* ---- accesses by RSP (xstack.c) -------------------------------------------------------------- */
+
+/* Needs the operand m of the current instruction, described by `me`, no check? */
+bool x_stack_near(const struct xlate *x, const struct insn_mem *m, const struct member *me);
+void x_stack_moved(struct xlate *x, const struct insn *in); /* behind an instruction */
+void x_stack_entry(struct xlate *x);                        /* before the first one of a block */
+
 /* ---- groups (xgroup.c) ----------------------------------------------------------------------- */
 
 void x_groups(struct xlate *x);      /* analysis, before emission */
@@ -359,6 +370,7 @@ void x_exit_direct(struct xlate *x, int64_t delta); /* to page base + delta; end
 void x_exit_to(struct xlate *x, int64_t delta, uint16_t live);
 /* To the address in t; RSP was moved by so much. */
 void x_exit_indirect(struct xlate *x, unsigned t, int32_t moved);
+void x_exit_lookup(struct xlate *x, unsigned t); /* the same by a look-up, in the cold part */
 void x_exit_mode(struct xlate *x, int64_t delta, unsigned mode);
 /* The exit that wants the block `key`, if its jump is the last of the code and it leads nowhere
  * else: then the block takes the jump's place. Only the first block of a key does, which stands for

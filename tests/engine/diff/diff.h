@@ -22,6 +22,8 @@
 #define DIFF_CODE_SIZE (DIFF_CODE_PAGES * DIFF_PAGE)
 #define DIFF_DATA 0x20000000u
 #define DIFF_DATA_SIZE (2 * DIFF_PAGE)
+/* The data once more, where programs have their stacks. The low 21 bits are those of DIFF_DATA. */
+#define DIFF_HIGH 0x7f0020000000u
 #define DIFF_RO (DIFF_DATA + 3 * DIFF_PAGE)
 #define DIFF_XSAVE 4096u   /* room for the standard format */
 #define DIFF_MAX_CODE 480u /* bytes of one sequence */

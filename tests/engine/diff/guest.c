@@ -138,6 +138,21 @@ static gpa_t map(struct subject *s, uint64_t linear, gpa_t gpa, uint64_t flags)
     return table;
 }
 
+/* The 2 MB at `alias` are mapped as those at `linear` are, by the same table. */
+static void map_again(struct subject *s, uint64_t alias, uint64_t linear)
+{
+    gpa_t table = s->base.cr3;
+
+    map(s, alias, 0, 0);
+    gpa_t again = table;
+    for (int shift = 39; shift > 21; shift -= 9) {
+        table = subject_get64(s, table + ((linear >> shift) & 511) * 8) & ~0xfffull;
+        again = subject_get64(s, again + ((alias >> shift) & 511) * 8) & ~0xfffull;
+    }
+    subject_put64(s, again + ((alias >> 21) & 511) * 8,
+                  subject_get64(s, table + ((linear >> 21) & 511) * 8));
+}
+
 /* Where a code page lies in physical memory: neighbours never are. */
 static gpa_t code_gpa(unsigned page)
 {
@@ -162,6 +177,7 @@ static void build_tables(struct subject *s, const uint8_t *readonly)
     s->data[1] = GPA_DATA + 5 * DIFF_PAGE;
     for (unsigned i = 0; i < 2; i++)
         s->data_pte[i] = map(s, DIFF_DATA + i * DIFF_PAGE, s->data[i], PTE_U | PTE_W | PTE_NX);
+    map_again(s, DIFF_HIGH, DIFF_DATA);
     s->readonly = GPA_DATA + 9 * DIFF_PAGE;
     map(s, DIFF_RO, s->readonly, PTE_U | PTE_NX);
     subject_put(s, s->readonly, readonly, DIFF_PAGE);

@@ -200,23 +200,31 @@ static void *map_at(uintptr_t addr, size_t size, int prot, int flags, int fd)
     return p;
 }
 
+static void map_readonly(uintptr_t addr)
+{
+    void *ro = map_at(addr, DIFF_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+    memcpy(ro, shared->readonly, DIFF_PAGE);
+    if (mprotect(ro, DIFF_PAGE, PROT_READ) != 0)
+        exit(1);
+}
+
 static void map_sandbox(void)
 {
-    int fd = memfd_create("diff-code", MFD_CLOEXEC);
-    void *ro;
+    int fd = memfd_create("diff-code", MFD_CLOEXEC), data = memfd_create("diff-data", MFD_CLOEXEC);
 
-    if (fd < 0 || ftruncate(fd, DIFF_CODE_SIZE) != 0) {
+    if (fd < 0 || data < 0 || ftruncate(fd, DIFF_CODE_SIZE) != 0 ||
+        ftruncate(data, DIFF_DATA_SIZE) != 0) {
         perror("diff-oracle: memfd");
         exit(1);
     }
     code_alias = map_at(0, DIFF_CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
     memset(code_alias, 0xcc, DIFF_CODE_SIZE);
     map_at(DIFF_CODE, DIFF_CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd);
-    map_at(DIFF_DATA, DIFF_DATA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-    ro = map_at(DIFF_RO, DIFF_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-    memcpy(ro, shared->readonly, DIFF_PAGE);
-    if (mprotect(ro, DIFF_PAGE, PROT_READ) != 0)
-        exit(1);
+    map_at(DIFF_DATA, DIFF_DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, data);
+    map_at(DIFF_HIGH, DIFF_DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, data);
+    map_readonly(DIFF_RO);
+    map_readonly(DIFF_HIGH + (DIFF_RO - DIFF_DATA));
 }
 
 static void set_tls_segment(void)

@@ -233,7 +233,8 @@ static void make_gprs(struct gen *g, enum diff_mode mode, uint64_t *gpr)
             gpr[i] = (uint32_t)gpr[i];
     }
     if (diff_chance(&g->rng, 70)) /* a stack that is in order */
-        gpr[4] = DIFF_DATA + 0x400 + (diff_below(&g->rng, 0x1800) & ~7u);
+        gpr[4] = (mode != DIFF_USER32 && diff_chance(&g->rng, 70) ? DIFF_HIGH : DIFF_DATA) + 0x400 +
+                 (diff_below(&g->rng, 0x1800) & ~7u);
 }
 
 static uint64_t segment_base(struct gen *g)
