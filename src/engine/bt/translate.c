@@ -12,7 +12,7 @@
 #include "xlate.h"
 
 #define ROOM (96u << 10) /* more than any block needs */
-#define MAX_BRANCHES 2   /* of a block: what follows more of them is often not reached */
+#define MAX_BRANCHES 8   /* of a block that leave it: the way behind more of them is rarely taken */
 #define NEAR_JUMP 96     /* bytes that a forward jump may skip for the block to go on */
 
 static uint64_t line_mask(unsigned first, unsigned last)

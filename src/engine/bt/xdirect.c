@@ -87,11 +87,9 @@ static bool is_low(const struct xlate *x, enum site_kind kind, const struct insn
     return x_address_now(x, in, m) >> REGION_SHIFT == 0;
 }
 
-/* Where a jump at `miss` (rel32) goes. rcx: the register that holds RCX meanwhile, 16: none. */
-static void miss_exit(struct xlate *x, const struct insn *in, uint8_t *miss, unsigned rcx)
+/* A miss, in the cold part. rcx: the register that holds RCX meanwhile, 16: none. */
+static void miss_code(struct xlate *x, const struct insn *in, unsigned rcx)
 {
-    x_to_cold(x);
-    x_here(x, miss);
     if (rcx < 16)
         x_rr(x, true, 0x8b, X86_RCX, rcx);
     x_canon_copy(x);
@@ -105,6 +103,14 @@ static void miss_exit(struct xlate *x, const struct insn *in, uint8_t *miss, uns
     e32(x, x->id);
     e32(x, in->off);
     e32(x, x->access_off);
+}
+
+/* The jump at `miss` (rel32) goes to one. */
+static void miss_exit(struct xlate *x, const struct insn *in, uint8_t *miss, unsigned rcx)
+{
+    x_to_cold(x);
+    x_here(x, miss);
+    miss_code(x, in, rcx);
     x_to_hot(x);
 }
 
@@ -310,51 +316,65 @@ static bool must_check(struct xlate *x, unsigned group)
 }
 
 /*
- * Which window is the address in `reg` in? Goes on here if it is the high one. Returns the rel32 of
- * the jump that is taken if it is the low one; if it is in neither the access misses. t and the
- * flags are free; reg may be t if the address is that of the operand m, which is computed again.
+ * Which window is the address in `reg` in? Goes on here if it is the high one. What is emitted next
+ * into the cold part is for the low one; behind that comes neither_window. t and the flags are free;
+ * reg may be t if the address is that of the operand m, which is computed again.
  */
-static uint8_t *which_window(struct xlate *x, const struct insn *in, const struct insn_mem *m,
-                             unsigned reg, unsigned t)
+static struct windows which_window(struct xlate *x, const struct insn_mem *m, unsigned reg,
+                                   unsigned t)
 {
-    bool whole = x->en->bmi2 && bt_view_whole(x->c, (uint64_t)USER_CLUSTER << 40);
+    struct windows w = {.t = (uint8_t)t};
     uint8_t *other;
 
-    if (whole) {
+    w.whole = x->en->bmi2 && bt_view_whole(x->c, (uint64_t)USER_CLUSTER << 40);
+    if (w.whole) {
         other = x_expect(x, reg, t, (int)USER_CLUSTER);
     } else {
         region(x, reg, t);
         ask(x, t, false);
         other = x_jcc(x, CC_NE);
     }
-    uint8_t *high = x->out;
+    w.high = x->out;
+    w.state = x_state_get(x);
     x_to_cold(x);
     x_here(x, other);
-    if (whole) {
+    if (w.whole) {
         if (reg == t)
             x_lea(x, true, t, m->base, m->index, m->scale, (int32_t)m->disp);
         region(x, reg, t);
-        ask(x, t, false);
-        x_jcc_to(x, CC_E, high);
     }
     ask(x, t, true);
-    uint8_t *low = x_jcc(x, CC_E), *miss = x_jcc(x, CC_JMP);
+    w.not_low = x_jcc(x, CC_NE);
     x_to_hot(x);
-    miss_exit(x, in, miss, 16);
-    return low;
+    return w;
+}
+
+/* In the cold part: not the low window. It is the high one beside the terabyte, or a miss. */
+static void neither_window(struct xlate *x, const struct insn *in, const struct windows *w)
+{
+    struct x_state now = x_state_get(x);
+
+    x_here(x, w->not_low);
+    if (w->whole) {
+        ask(x, w->t, false);
+        x_jcc_to(x, CC_E, w->high);
+    }
+    x_state_set(x, &w->state);
+    miss_code(x, in, 16);
+    x_state_set(x, &now);
 }
 
 /* The address in t1 becomes the host's, whichever kind it is; t2 is free, and so are the flags. */
 static void check_mixed(struct xlate *x, const struct insn *in, unsigned t1, unsigned t2)
 {
-    uint8_t *low = which_window(x, in, NULL, t1, t2);
+    struct windows w = which_window(x, NULL, t1, t2);
 
     x_ctx(x, true, 0x03, t1, CTX_OFF(fs_base));
     uint8_t *here = x->out;
     x_to_cold(x);
-    x_here(x, low);
     x_ctx(x, true, 0x03, t1, CTX_OFF(low_base));
     x_jmp_to(x, here);
+    neither_window(x, in, &w);
     x_to_hot(x);
 }
 
@@ -427,7 +447,8 @@ static void either_access(struct xlate *x, const struct insn *in, const struct i
     if (m->index >= 0)
         x_lea(x, true, a->t1, m->base, m->index, m->scale, (int32_t)m->disp);
     /* The guards take the displacement in. */
-    a->low_jmp = which_window(x, in, m, m->index >= 0 ? a->t1 : (unsigned)m->base, a->t1);
+    a->either = true;
+    a->windows = which_window(x, m, m->index >= 0 ? a->t1 : (unsigned)m->base, a->t1);
     a->seg = FS;
     keep_operand(a, m);
     a->same = true;
@@ -445,11 +466,11 @@ void x_direct_low(struct xlate *x, const struct insn *in, const struct access *a
     low.seg = GS;
     low.disp += LOW_WINDOW;
     x_to_cold(x);
-    x_here(x, a->low_jmp);
     x_record_at(x, in, a);
     ebytes(x, a->op, (unsigned)(op - a->op)); /* the flags are brought back */
     x_direct_encode(x, in, &low);
     x_jmp_to(x, end);
+    neither_window(x, in, &a->windows);
     x_to_hot(x);
 }
 

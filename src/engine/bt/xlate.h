@@ -123,6 +123,15 @@ struct xlate {
     unsigned n_imm;
 };
 
+/* The test that tells an access's window (xdirect.c). */
+struct windows {
+    uint8_t *high;    /* where it goes on if the address is in the high one */
+    uint8_t *not_low; /* rel32 of the jump that is taken if it is not in the low one */
+    uint8_t t;        /* the region's number then */
+    bool whole;       /* only the terabyte was asked for */
+    struct x_state state;
+};
+
 /* A memory access under construction (xmem.c). The operand is disp(base, index, scale). */
 struct access {
     unsigned t1, t2; /* scratch: t1 may be the operand's base; t2 is free */
@@ -136,7 +145,8 @@ struct access {
     uint8_t *slow_jcc; /* rel32 of the jump to the slow path */
     uint8_t *own_jcc;  /* the same, because of a store to the own page, or NULL */
     uint8_t *op;       /* first byte of the operation */
-    uint8_t *low_jmp;  /* rel32 of the jump to its copy for the window of low addresses, or NULL */
+    bool either;       /* it has a copy for the window of low addresses */
+    struct windows windows;
     uint32_t info;
     uint16_t spilled; /* state at the check */
     bool flags_saved;
@@ -301,7 +311,7 @@ bool x_string_direct(struct xlate *x, const struct insn *in, bool moves, unsigne
 void x_direct_loop(struct xlate *x); /* checks that hold for a whole loop, in front of it */
 /* The block's own bytes of an instruction whose operand keeps its registers. */
 void x_direct_encode(struct xlate *x, const struct insn *in, const struct access *a);
-/* Behind an instruction at `op` whose access has a low_jmp: its copy for low addresses. */
+/* Behind an instruction at `op` whose access may be in either window: its copy for low addresses. */
 void x_direct_low(struct xlate *x, const struct insn *in, const struct access *a, uint8_t *op);
 
 /* Jumps unless the address in reg is in cluster k; t is scratch. Returns the rel32 to fill. */

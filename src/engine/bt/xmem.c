@@ -413,7 +413,7 @@ void x_reencode(struct xlate *x, const struct insn *in, const struct access *a)
     if (a->same) {
         uint8_t *op = x->out;
         x_direct_encode(x, in, a);
-        if (a->low_jmp != NULL)
+        if (a->either)
             x_direct_low(x, in, a, op);
         return;
     }
