@@ -46,6 +46,7 @@ guest_main:
     call written
     call stepped
     call edge
+    call rows
     CLEAR_CR cr4, CR4_SMAP
     popq %rbp
     ret
@@ -382,6 +383,62 @@ edge:
     END_PROGRAM "calls below the edge"
     CHECK_EQ "their argument", exc_regs+F_RDX, 1
     ret
+
+/* PUSH and POP in a row: one in the middle faults, and RSP is where the ones before left it. */
+.macro ROW name, entry, at, rsp, cr2
+    movq upage, %rax /* where RET goes */
+    movq $\entry\()_end+USER, 0x810(%rax)
+    movq home, %rdi
+    addq $0x800, %rdi
+    USER_RUN "\name: harmless", 0x80, 0, \entry\()_end+USER+2, \entry+USER
+    USER_RUN "\name: harmless again", 0x80, 0, \entry\()_end+USER+2, \entry+USER
+    movq home, %rdi
+    addq $\rsp, %rdi
+    USER_RUN "\name", PF, ANY, \at+USER, \entry+USER
+    movq home, %rdi
+    addq $\cr2, %rdi
+    CHECK_SAME "\name: CR2", exc_cr2, %rdi
+    movq home, %rdi
+    addq $(\cr2+0xfff)&-0x1000, %rdi
+    CHECK_SAME "\name: RSP", exc_regs+F_RSP, %rdi
+.endm
+
+rows:
+    ROW "PUSH in a row", row_push, row_push_at, 0x10, -8
+    ROW "POP in a row", row_pop, row_pop_at, 0x1000-0x18, 0x1000
+    ROW "RET behind POP", row_ret, row_ret_at, 0x1000-0x10, 0x1000
+    CHECK_EQ "what was popped", exc_regs+F_RAX, 0x1234
+    ret
+
+row_push:
+    movq %rdi, %rsp
+    pushq %rax
+    pushq $5
+row_push_at:
+    pushq %rbx
+    pushq %rcx
+    pushq %rdx
+row_push_end:
+    int $0x80
+row_pop:
+    movq %rdi, %rsp
+    popq %rax
+    popq %rbx
+    popq %rbx
+row_pop_at:
+    popq %rcx
+    popq %rdx
+row_pop_end:
+    int $0x80
+row_ret:
+    movq $0x1234, (%rdi)
+    movq %rdi, %rsp
+    popq %rax
+    popq %rbx
+row_ret_at:
+    ret
+row_ret_end:
+    int $0x80
 
     .data
     .balign 8

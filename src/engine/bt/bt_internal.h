@@ -369,8 +369,9 @@ struct bt_link {
 /* Where in the guest and in what state the host instruction at `off` is. Sorted by block, not by
  * offset. */
 struct bt_record {
-    uint32_t off;
-    uint16_t goff; /* offset in the page; REC_FLAGS_SAVED */
+    uint32_t off : 27;
+    int32_t sp : 5; /* RSP is to move by so many words (x_move_later) */
+    uint16_t goff;  /* offset in the page; REC_FLAGS_SAVED */
     uint16_t spill;
 };
 #define REC_FLAGS_SAVED 0x8000u

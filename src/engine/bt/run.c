@@ -213,6 +213,7 @@ static void host_fault(struct engine_vcpu *v, struct bt_ctx *c)
     for (unsigned r = 0; r < 16; r++)
         if (rec->spill >> r & 1)
             c->gpr[r] = c->spill[r];
+    c->gpr[X86_RSP] += (uint64_t)(int64_t)rec->sp * 8;
     if (rec->goff & REC_STRING) {
         c->gpr[X86_RDI] -= c->fs_base;
         c->gpr[X86_RSI] -= c->fs_base;

@@ -640,6 +640,7 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->peeked = 0;
     x->in_cold = x->overflow = x->flags_saved = x->ended = false;
     x->held = x->pinned = x->clean = 0;
+    x->sp = 0;
     x->spilled = BT_LENT;
     memset(x->group_reg, -1, sizeof(x->group_reg));
     x->nogroup = (form & BT_KEY_VARIANT) || (x->key & MODE_AC);

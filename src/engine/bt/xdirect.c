@@ -317,8 +317,8 @@ static bool must_check(struct xlate *x, unsigned group)
 
 /*
  * Which window is the address in `reg` in? Goes on here if it is the high one. What is emitted next
- * into the cold part is for the low one; behind that comes neither_window. t and the flags are free;
- * reg may be t if the address is that of the operand m, which is computed again.
+ * into the cold part is for the low one; behind that comes neither_window. t and the flags are
+ * free; reg may be t if the address is that of the operand m, which is computed again.
  */
 static struct windows which_window(struct xlate *x, const struct insn_mem *m, unsigned reg,
                                    unsigned t)

@@ -569,7 +569,9 @@ static void jump_direct(struct xlate *x, const struct insn *in)
 
 static void jump_indirect(struct xlate *x, const struct insn *in)
 {
-    unsigned t = branch_operand(x, in);
+    bool high, keeps = !in->has_mem && in->opsize == 8 && x->cs == NULL;
+    /* A register may go to R11 at once. */
+    unsigned t = keeps ? (unsigned)insn_gpr(in->op[0].reg.value, &high) : branch_operand(x, in);
 
     x_linear_rip(x, in, t);
     x_exit_indirect(x, t, 0);
@@ -638,6 +640,14 @@ void x_push_register(struct xlate *x, const struct insn *in, unsigned r)
     x_move_sp(x, -(int32_t)in->opsize);
 }
 
+static void move_sp(struct xlate *x, int delta)
+{
+    if (delta % 8 == 0)
+        x_move_later(x, delta / 8);
+    else
+        x_move_sp(x, delta);
+}
+
 static void push(struct xlate *x, const struct insn *in)
 {
     const struct insn_op *o = &in->op[0];
@@ -672,7 +682,7 @@ static void push(struct xlate *x, const struct insn *in)
     x_access_done(x, &a);
     if (in->has_mem)
         x->held = 0;
-    x_move_sp(x, -(int32_t)size);
+    move_sp(x, -(int)size);
 }
 
 static void pop(struct xlate *x, const struct insn *in)
@@ -691,7 +701,7 @@ static void pop(struct xlate *x, const struct insn *in)
         x_access_done(x, &a);
         x_written(x, size == 2 ? 0 : (uint16_t)(1u << r));
         if (r != X86_RSP)
-            x_move_sp(x, (int32_t)size);
+            move_sp(x, (int)size);
         return;
     }
     x_access_val(x, in, &m, 0, &a);

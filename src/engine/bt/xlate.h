@@ -116,6 +116,7 @@ struct xlate {
     uint16_t pinned; /* host registers that hold a group's address */
     uint16_t held;   /* host registers that hold a scratch value now */
     bool flags_saved;
+    int8_t sp;  /* words that the guest's RSP is ahead of ours (x_move_later) */
     bool ended; /* the last instruction left the block */
 
     struct bt_block *b;
@@ -311,7 +312,7 @@ bool x_string_direct(struct xlate *x, const struct insn *in, bool moves, unsigne
 void x_direct_loop(struct xlate *x); /* checks that hold for a whole loop, in front of it */
 /* The block's own bytes of an instruction whose operand keeps its registers. */
 void x_direct_encode(struct xlate *x, const struct insn *in, const struct access *a);
-/* Behind an instruction at `op` whose access may be in either window: its copy for low addresses. */
+/* Behind an instruction at `op` whose access may be in either window: its copy for the low one. */
 void x_direct_low(struct xlate *x, const struct insn *in, const struct access *a, uint8_t *op);
 
 /* Jumps unless the address in reg is in cluster k; t is scratch. Returns the rel32 to fill. */
@@ -323,6 +324,8 @@ uint8_t *x_expect(struct xlate *x, unsigned reg, unsigned t, int k);
 bool x_stack_near(const struct xlate *x, const struct insn_mem *m, const struct member *me);
 void x_stack_moved(struct xlate *x, const struct insn *in); /* behind an instruction */
 void x_stack_entry(struct xlate *x);                        /* before the first one of a block */
+/* RSP moves by words of 8 bytes: now, with those before, or as the next instruction does. */
+void x_move_later(struct xlate *x, int words);
 
 /* ---- groups (xgroup.c) ----------------------------------------------------------------------- */
 

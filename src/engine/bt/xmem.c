@@ -476,7 +476,7 @@ void x_stack_mem(struct xlate *x, struct insn_mem *m, int64_t disp, unsigned siz
                            .index = -1,
                            .scale = 1,
                            .seg = X86_SS,
-                           .disp = disp,
+                           .disp = disp + x->sp * 8,
                            .size = (uint16_t)size,
                            .access = (uint8_t)access,
                            .addrsize = (uint8_t)stack_width(x)};
@@ -484,6 +484,8 @@ void x_stack_mem(struct xlate *x, struct insn_mem *m, int64_t disp, unsigned siz
 
 void x_move_sp(struct xlate *x, int32_t delta)
 {
+    delta += x->sp * 8;
+    x->sp = 0;
     if (stack_width(x) == 2)
         e8(x, 0x66);
     x_lea(x, stack_width(x) == 8, X86_RSP, X86_RSP, -1, 1, delta);

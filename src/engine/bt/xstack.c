@@ -133,6 +133,34 @@ void x_stack_moved(struct xlate *x, const struct insn *in)
     check_rsp(x, in->off + in->len);
 }
 
+/* ---- PUSH and POP in a row ------------------------------------------------------------------- */
+
+#define WORDS_MAX 15 /* that RSP may be behind: struct bt_record */
+
+/* May it run while RSP is behind? */
+static bool in_row(const struct insn *in)
+{
+    bool high, reg = in->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER;
+
+    if (in->special || in->has_mem || in->opsize != 8)
+        return false;
+    if (reg && insn_gpr(in->op[0].reg.value, &high) == X86_RSP)
+        return false;
+    return in->z.mnemonic == ZYDIS_MNEMONIC_PUSH || in->z.mnemonic == ZYDIS_MNEMONIC_POP;
+}
+
+void x_move_later(struct xlate *x, int words)
+{
+    unsigned next = x->i + 1;
+    int sp = x->sp + words;
+
+    if (x->stack && in_row(&x->in[x->i]) && next < x->n && x->joined[next] < 0 &&
+        in_row(&x->in[next]) && sp < WORDS_MAX && sp > -WORDS_MAX)
+        x->sp = (int8_t)sp;
+    else
+        x_move_sp(x, words * 8);
+}
+
 void x_stack_entry(struct xlate *x)
 {
     if (!(x->key & MODE_STACK) || x->oneshot || x->stack)

@@ -251,7 +251,8 @@ static void record(struct xlate *x, const struct insn *in, uint16_t spilled, boo
     en->rec[en->n_rec++] =
         (struct bt_record){.off = code_off(x, x->out),
                            .goff = (uint16_t)(in->off | (flags_saved ? REC_FLAGS_SAVED : 0)),
-                           .spill = spilled};
+                           .spill = spilled,
+                           .sp = x->sp};
 }
 
 void x_record(struct xlate *x, const struct insn *in)
