@@ -4,10 +4,10 @@
  * destination (inter-processor interrupts, MSI, I/O APIC), the wires LINT0 (8259 INTR) and LINT1
  * (NMI). Intel SDM vol. 3, chapter 11.
  *
- * vCPU n has APIC id n; vCPU 0 is the boot processor. Messages and wires may come from any thread;
- * functions with a struct lapic are for that vCPU's own thread unless noted. Each local APIC has
- * its own lock; nothing is called with it held but `tsc_now` and `tsc_khz`, which must not call
- * back.
+ * vCPU n has APIC id n (until the guest writes another, which it can in xAPIC mode); vCPU 0 is the
+ * boot processor. Messages and wires may come from any thread; functions with a struct lapic are
+ * for that vCPU's own thread unless noted. Each local APIC has its own lock; nothing is called with
+ * it held but `tsc_now` and `tsc_khz`, which must not call back.
  *
  * How a vCPU learns of an interrupt: `kick` is called (from any thread, also the vCPU's own) when
  * something became deliverable that was not before: an interrupt (lapic_interrupt_pending turned

@@ -36,7 +36,8 @@ void apic_bus_end_of_interrupt(struct apic_bus *b, uint8_t vector)
 static bool matches(const struct lapic *l, const struct apic_message *m)
 {
     return atomic_load_explicit(&l->enabled, memory_order_relaxed) &&
-           lapic_chip_match(atomic_load_explicit(&l->x2, memory_order_relaxed), l->vcpu,
+           lapic_chip_match(atomic_load_explicit(&l->x2, memory_order_relaxed),
+                            atomic_load_explicit(&l->id, memory_order_relaxed),
                             atomic_load_explicit(&l->ldr, memory_order_relaxed),
                             atomic_load_explicit(&l->dfr, memory_order_relaxed), m->dest,
                             m->logical);
@@ -78,14 +79,28 @@ static bool addressed(const struct lapic *l, const struct apic_message *m, unsig
     return matches(l, m);
 }
 
+/* As long as no guest has written an id, the destination is the vCPU's number. One that it has
+ * written can be that of several APICs: all of them get the message. */
+static void deliver_physical(struct apic_bus *b, const struct apic_message *m)
+{
+    if (!atomic_load_explicit(&b->renamed, memory_order_relaxed)) {
+        if (m->dest < b->cfg.cpus)
+            lapic_deliver(&b->lapics[m->dest], m);
+        return;
+    }
+    for (unsigned i = 0; i < b->cfg.cpus; i++)
+        if (atomic_load_explicit(&b->lapics[i].id, memory_order_relaxed) == m->dest)
+            lapic_deliver(&b->lapics[i], m);
+}
+
 void apic_bus_deliver(struct apic_bus *b, const struct apic_message *m, unsigned from)
 {
     if (m->mode == APIC_LOWEST && m->shorthand == APIC_TO_DEST && m->logical) {
         deliver_lowest(b, m);
         return;
     }
-    if (m->shorthand == APIC_TO_DEST && !m->logical && m->dest < b->cfg.cpus) {
-        lapic_deliver(&b->lapics[m->dest], m);
+    if (m->shorthand == APIC_TO_DEST && !m->logical && m->dest != APIC_BROADCAST) {
+        deliver_physical(b, m);
         return;
     }
     for (unsigned i = 0; i < b->cfg.cpus; i++)

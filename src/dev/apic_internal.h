@@ -37,7 +37,7 @@ struct lapic {
     atomic_bool accepts;  /* enabled by APIC_BASE and SVR */
     atomic_bool x2;
     _Atomic uint8_t ppr; /* for lowest-priority arbitration */
-    _Atomic uint32_t ldr, dfr;
+    _Atomic uint32_t id, ldr, dfr;
     _Atomic uint64_t page; /* lapic_mmio_page */
 };
 
@@ -49,6 +49,7 @@ struct apic_bus {
     } eoi[APIC_EOI_SINKS];
     unsigned eoi_count;
     atomic_uint next_lowest; /* where the search for the lowest priority starts */
+    atomic_bool renamed;     /* an APIC's id has once been another than its vCPU's number */
     struct lapic *lapics;    /* cfg.cpus of them */
 };
 

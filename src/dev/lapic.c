@@ -29,6 +29,9 @@ static void publish_mode(struct lapic *l)
     atomic_store_explicit(&l->enabled, on, memory_order_relaxed);
     atomic_store_explicit(&l->accepts, lapic_chip_accepts(c), memory_order_relaxed);
     atomic_store_explicit(&l->x2, x2, memory_order_relaxed);
+    if (lapic_chip_id(c) != l->vcpu)
+        atomic_store_explicit(&l->bus->renamed, true, memory_order_relaxed);
+    atomic_store_explicit(&l->id, lapic_chip_id(c), memory_order_relaxed);
     atomic_store_explicit(&l->ldr, c->ldr, memory_order_relaxed);
     atomic_store_explicit(&l->dfr, c->dfr, memory_order_relaxed);
     atomic_store_explicit(&l->page, on && !x2 ? c->base & ~0xfffull : NO_PAGE,
@@ -325,7 +328,7 @@ void lapic_cr8_write(struct lapic *l, unsigned value)
 /* Does a write of this register change what publish_mode publishes? */
 static bool is_mode_register(unsigned reg)
 {
-    return reg == LAPIC_LDR || reg == LAPIC_DFR || reg == LAPIC_SVR;
+    return reg == LAPIC_ID || reg == LAPIC_LDR || reg == LAPIC_DFR || reg == LAPIC_SVR;
 }
 
 /* Registers whose access involves the timer's clock. */

@@ -68,6 +68,11 @@ struct state_table {
 #define STATE_U32_F(obj, f) STATE_FIELD_(obj, f, STATE_U32, 1, 0)
 #define STATE_U64_F(obj, f) STATE_FIELD_(obj, f, STATE_U64, 1, 0)
 #define STATE_MAX_F(obj, f, t, m) STATE_FIELD_(obj, f, t, 1, m)
+#define STATE_SINCE_F(obj, f, t, v)                                        \
+    {                                                                      \
+        .name = #f, .type = (t), .since = (v), .offset = offsetof(obj, f), \
+        .size = sizeof(((obj *)0)->f), .count = 1                          \
+    }
 #define STATE_ARRAY_F(obj, f, t, n) STATE_FIELD_(obj, f, t, n, 0)
 #define STATE_BYTES_F(obj, f)                                                   \
     {                                                                           \

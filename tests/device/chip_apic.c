@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -99,6 +100,35 @@ static void test_base_transitions(void **state)
     assert_true(lapic_chip_set_base(&c, xapic));
     assert_true(lapic_chip_set_base(&c, 0xfe000000u | APIC_BASE_EN)); /* BSP cannot be changed */
     assert_int_equal(c.base, 0xfe000000u | APIC_BASE_EN | APIC_BASE_BSP);
+}
+
+/* The guest may give itself another id in xAPIC mode; only what disables the APIC takes it back. */
+static void test_written_id(void **state)
+{
+    struct lapic_chip c = started(3, false), loaded = {.id = 3};
+    uint64_t base = c.base;
+    uint8_t *record;
+    size_t len;
+
+    (void)state;
+    write_at(&c, LAPIC_ID, 0x2a123456, 0);
+    assert_int_equal(read_at(&c, LAPIC_ID, 0), 0x2a000000);
+    assert_int_equal(lapic_chip_id(&c), 0x2a);
+    lapic_chip_init(&c);
+    assert_int_equal(lapic_chip_id(&c), 0x2a);
+    assert_int_equal(state_save(&lapic_chip_state, &c, &record, &len), 0);
+    lapic_chip_reset(&loaded);
+    assert_int_equal(lapic_chip_id(&loaded), 3);
+    assert_int_equal(state_load(&lapic_chip_state, &loaded, record, len, NULL), 0);
+    assert_int_equal(lapic_chip_id(&loaded), 0x2a);
+    free(record);
+    assert_true(lapic_chip_set_base(&c, base | APIC_BASE_X2));
+    assert_int_equal(read_at(&c, LAPIC_ID, 0), 3);
+    assert_true(lapic_chip_set_base(&c, base & ~(uint64_t)APIC_BASE_EN));
+    assert_true(lapic_chip_set_base(&c, base));
+    assert_int_equal(read_at(&c, LAPIC_ID, 0), 3u << 24);
+    lapic_chip_reset(&loaded);
+    assert_int_equal(lapic_chip_id(&loaded), 3);
 }
 
 static void test_x2_faults(void **state)
@@ -344,7 +374,7 @@ int main(void)
         cmocka_unit_test(test_count_timer),      cmocka_unit_test(test_periodic_timer),
         cmocka_unit_test(test_tsc_deadline),     cmocka_unit_test(test_lint),
         cmocka_unit_test(test_ioapic_registers), cmocka_unit_test(test_ioapic_edge),
-        cmocka_unit_test(test_ioapic_level),
+        cmocka_unit_test(test_ioapic_level),     cmocka_unit_test(test_written_id),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

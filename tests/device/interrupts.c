@@ -231,6 +231,43 @@ static void test_ipi(void **state)
     close_board(&b);
 }
 
+static void send_to(struct lapic *from, uint8_t dest, uint32_t command)
+{
+    lapic_mmio_write(from, 0x310, (uint64_t)dest << 24, 4);
+    lapic_mmio_write(from, 0x300, command, 4);
+}
+
+/* Ids that the guest wrote: nobody answers to the old one, and several may have the same. */
+static void test_ipi_to_written_id(void **state)
+{
+    struct board b;
+
+    (void)state;
+    open_board(&b);
+    x_on(b.cpu[0]);
+    x_on(b.cpu[1]);
+    lapic_mmio_write(b.cpu[1], 0x20, 0x2a000000, 4);
+    send_to(b.cpu[0], 1, 0xf1);
+    expect_nothing(b.cpu[1]);
+    send_to(b.cpu[0], 0x2a, 0xf2);
+    expect(b.cpu[1], 0xf2);
+    expect_nothing(b.cpu[0]);
+    lapic_mmio_write(b.cpu[0], 0x20, 0x2a000000, 4);
+    send_to(b.cpu[0], 0x2a, 0xf3);
+    expect(b.cpu[0], 0xf3);
+    expect(b.cpu[1], 0xf3);
+    send_to(b.cpu[0], 0xff, 0xf4);
+    expect(b.cpu[0], 0xf4);
+    expect(b.cpu[1], 0xf4);
+    send_to(b.cpu[0], 0x2a, 0x400f5); /* to self */
+    expect(b.cpu[0], 0xf5);
+    expect_nothing(b.cpu[1]);
+    x2_on(b.cpu[1]); /* has its first id again */
+    send_to(b.cpu[0], 1, 0xf6);
+    expect(b.cpu[1], 0xf6);
+    close_board(&b);
+}
+
 static void test_start_up(void **state)
 {
     struct board b;
@@ -578,6 +615,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ipi),
+        cmocka_unit_test(test_ipi_to_written_id),
         cmocka_unit_test(test_start_up),
         cmocka_unit_test(test_msi),
         cmocka_unit_test(test_level_through_the_ioapic),

@@ -45,6 +45,7 @@ static int validate(const void *object, struct err *e)
 }
 
 static const struct state_field fields[] = {
+    STATE_SINCE_F(struct lapic_chip, xapic_id, STATE_U8, 2),
     STATE_U64_F(struct lapic_chip, base),
     STATE_U32_F(struct lapic_chip, ldr),
     STATE_U32_F(struct lapic_chip, dfr),
@@ -75,7 +76,7 @@ static const struct state_field fields[] = {
 };
 
 const struct state_table lapic_chip_state = {
-    .name = "lapic", .version = 1, .fields = fields, .validate = validate};
+    .name = "lapic", .version = 2, .fields = fields, .validate = validate};
 
 static void set_vector(uint64_t set[4], uint8_t v)
 {
@@ -106,10 +107,10 @@ static uint32_t x2_ldr(uint32_t id)
     return id >> 4 << 16 | 1u << (id & 15);
 }
 
-/* SDM 11.4.7.1; IA32_APIC_BASE, the id and the wires stay. */
+/* SDM 11.4.7.1 and 11.4.7.3; IA32_APIC_BASE, the ids and the wires stay. */
 void lapic_chip_init(struct lapic_chip *c)
 {
-    struct lapic_chip fresh = {.id = c->id, .base = c->base};
+    struct lapic_chip fresh = {.id = c->id, .xapic_id = c->xapic_id, .base = c->base};
 
     fresh.lint[0] = c->lint[0];
     fresh.lint[1] = c->lint[1];
@@ -124,12 +125,13 @@ void lapic_chip_init(struct lapic_chip *c)
 
 void lapic_chip_reset(struct lapic_chip *c)
 {
+    c->xapic_id = (uint8_t)c->id;
     c->base = BASE_ADDRESS | APIC_BASE_EN | (c->id == 0 ? APIC_BASE_BSP : 0);
     lapic_chip_init(c);
 }
 
 /* SDM figure 11-27: from x2APIC mode the only way out is through disabled, and from there only into
- * xAPIC mode. Being disabled resets the APIC. */
+ * xAPIC mode. Being disabled resets the APIC and its id. */
 bool lapic_chip_set_base(struct lapic_chip *c, uint64_t value)
 {
     bool was_x2 = lapic_chip_x2(c), was_on = lapic_chip_enabled(c);
@@ -138,8 +140,10 @@ bool lapic_chip_set_base(struct lapic_chip *c, uint64_t value)
     if (!base_legal(value) || (x2 && !was_on) || (was_x2 && on && !x2))
         return false;
     c->base = (value & ~(uint64_t)APIC_BASE_BSP) | (c->base & APIC_BASE_BSP);
-    if (!on && was_on)
+    if (!on && was_on) {
+        c->xapic_id = (uint8_t)c->id;
         lapic_chip_init(c);
+    }
     if (x2 && !was_x2) {
         c->ldr = x2_ldr(c->id);
         c->icr &= UINT32_MAX;
@@ -362,7 +366,7 @@ bool lapic_chip_read(struct lapic_chip *c, unsigned reg, uint64_t now, uint64_t 
 
     switch (reg) {
     case LAPIC_ID:
-        *value = x2 ? c->id : c->id << 24;
+        *value = x2 ? c->id : (uint32_t)c->xapic_id << 24;
         break;
     case LAPIC_VERSION:
         *value = VERSION;
@@ -478,6 +482,7 @@ static bool x2_value_legal(unsigned reg, uint64_t value)
         return value == 0;
     case LAPIC_SVR:
         return value <= 0x1fff;
+    case LAPIC_ID:
     case LAPIC_LDR:
     case LAPIC_DFR:
     case LAPIC_ICR_HIGH:
@@ -506,6 +511,9 @@ bool lapic_chip_write(struct lapic_chip *c, unsigned reg, uint64_t value, uint64
     if (x2 && !x2_value_legal(reg, value))
         return false;
     switch (reg) {
+    case LAPIC_ID: /* APM vol. 2, 16.3.3; SDM 11.4.6 leaves it to the model */
+        c->xapic_id = (uint8_t)(v >> 24);
+        break;
     case LAPIC_TPR:
         c->tpr = (uint8_t)v;
         break;

@@ -99,8 +99,9 @@ struct apic_message {
 enum lapic_timer_mode { LAPIC_ONE_SHOT, LAPIC_PERIODIC, LAPIC_TSC_DEADLINE };
 
 struct lapic_chip {
-    uint32_t id;   /* fixed */
-    uint64_t base; /* IA32_APIC_BASE */
+    uint32_t id;      /* fixed */
+    uint8_t xapic_id; /* in xAPIC mode, where the guest may write it */
+    uint64_t base;    /* IA32_APIC_BASE */
     uint32_t ldr, dfr, svr, esr;
     uint32_t errors; /* to be shown in ESR by its next write */
     uint64_t icr;
@@ -147,6 +148,12 @@ static inline bool lapic_chip_x2(const struct lapic_chip *c)
 static inline bool lapic_chip_accepts(const struct lapic_chip *c)
 {
     return lapic_chip_enabled(c) && (c->svr & SVR_ENABLE) != 0;
+}
+
+/* The id by which physical destinations mean this APIC. */
+static inline uint32_t lapic_chip_id(const struct lapic_chip *c)
+{
+    return lapic_chip_x2(c) ? c->id : c->xapic_id;
 }
 
 /* IA32_APIC_BASE. false: #GP. */
