@@ -28,6 +28,7 @@ guest_main:
     call small_indexes
     call hints
     call full_registers
+    call narrow
     popq %rbp
     ret
 
@@ -297,6 +298,28 @@ all_rdi:
     jnz all_registers
 all_registers_end:
     int $0x80
+
+/* Addresses of 32-bit programs go around at 4 GB. */
+narrow:
+    movl $0x100, %ebx
+    movl $-0x60000000, %esi
+    USER32_OK "a 32-bit program", cmpl %eax, 0x40800000(%ebx)
+    USER32_OK "a 32-bit program again", cmpl %eax, 0x40800000(%ebx)
+    USER32_FAULTS "below 0", PF, ANY, cmpl %eax, -0x200(%ebx)
+    CHECK_EQ "below 0: CR2", exc_cr2, 0xffffff00
+    USER32_FAULTS "far below 0", PF, ANY, movl -0x60000000(%ebx), %eax
+    CHECK_EQ "far below 0: CR2", exc_cr2, 0xa0000100
+    USER32_FAULTS "an index below 0", PF, ANY, addl %eax, (%ebx, %esi)
+    CHECK_EQ "an index below 0: CR2", exc_cr2, 0xa0000100
+    USER32_FAULTS "beyond 4 GB", PF, ANY, movl -0x3fffff00(%esi, %esi, 2), %eax
+    CHECK_EQ "beyond 4 GB: CR2", exc_cr2, 0xa0000100
+    USER32_FAULTS "PUSH below 0", PF, ANY, pushl -0x60000000(%ebx)
+    CHECK_EQ "PUSH below 0: CR2", exc_cr2, 0xa0000100
+    USER32_FAULTS "an address alone", PF, ANY, movl %eax, 0xa0000100
+    CHECK_EQ "an address alone: CR2", exc_cr2, 0xa0000100
+    USER32_FAULTS "the accumulator's", PF, ANY, .byte 0xa1, 0, 1, 0, 0xa0
+    CHECK_EQ "the accumulator's: CR2", exc_cr2, 0xa0000100
+    ret
 
     .bss
     .balign 8

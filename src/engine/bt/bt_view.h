@@ -29,6 +29,9 @@ bool bt_view_writes(const struct translator *en, uint32_t rpn);
 void bt_view_tick(struct bt_ctx *c); /* an interrupt comes: what runs here? */
 /* Does a view serve the accesses of this mode? If so, fs_base is its base. */
 bool bt_view_select(struct bt_ctx *c);
+/* Has the user view in use the window of low addresses? (At once, where views are made eagerly.) */
+bool bt_view_low(struct bt_ctx *c);
+void bt_view_take_low(struct bt_ctx *c); /* if nobody else runs with it */
 /* cur_host[] of a page that code of its mode runs from at `lin`. */
 uint64_t bt_view_near(struct bt_ctx *c, uint32_t id, uint64_t lin);
 /* Is the cluster of `lin` direct in every view that code of the mode may run with? */

@@ -85,6 +85,10 @@ static bool same_inputs(const struct bt_mode_inputs *a, const struct bt_mode_inp
             (a->state ^ b->state)) == 0;
 }
 
+/* 32-bit programs whose accesses may be direct (xnarrow.c). */
+#define NARROW (MODE_D | MODE_SB | MODE_USER | MODE_LMA | MODE_PE | MODE_PG)
+#define NOT_NARROW (MODE_L | MODE_BASES | MODE_LIMITS | MODE_CS)
+
 static bool stack_near(const struct bt_ctx *c)
 {
     return c->gpr[X86_RSP] >> CLUSTER_SHIFT == USER_CLUSTER;
@@ -100,8 +104,14 @@ static uint32_t mode_key(struct bt_ctx *c)
         m->in = in;
         m->key = compute_key(c);
     }
-    if (!(m->key & MODE_L) || (m->key & MODE_AC) || bt_watching(c) || !bt_view_select(c))
+    bool narrow = (m->key & NARROW) == NARROW && !(m->key & NOT_NARROW);
+    if (!(narrow || (m->key & MODE_L)) || (m->key & MODE_AC) || bt_watching(c) ||
+        !bt_view_select(c) || (narrow && !bt_view_low(c)))
         return m->key;
+    if (narrow) {
+        c->fs_base = c->low_base;
+        return m->key | MODE_DIRECT;
+    }
     bool stack = c->cpl == 3 && stack_near(c) && c->v->en->views->user_whole && c->v->en->bmi2;
     return m->key | MODE_DIRECT | (stack ? MODE_STACK : 0);
 }

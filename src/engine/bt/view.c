@@ -505,14 +505,17 @@ bool bt_view_whole(const struct bt_ctx *c, uint64_t lin)
     return vs->whole[k / 8] >> k % 8 & 1;
 }
 
-void bt_view_region(struct bt_ctx *c, uint64_t lin)
+struct view *bt_view_now(const struct bt_ctx *c)
 {
     struct views *vs = c->v->en->views;
-    unsigned r = lin >> REGION_SHIFT & 0xffff;
+    return c->mode_key & MODE_USER ? &vs->view[vs->user] : &vs->view[0];
+}
 
-    if (!bt_canonical(lin))
-        return;
-    struct view *v = c->mode_key & MODE_USER ? &vs->view[vs->user] : &vs->view[0];
+/* Makes region r direct in view v, if there is a place for it. */
+static void want(struct bt_ctx *c, struct view *v, unsigned r)
+{
+    struct views *vs = c->v->en->views;
+
     if (!c->indirect[bt_table_of(v, r)][r] || v->n_region == VIEW_REGIONS ||
         (v->index != 0 && r >= 0x8000))
         return;
@@ -541,17 +544,34 @@ void bt_view_region(struct bt_ctx *c, uint64_t lin)
     }
     bt_install(c, v, true);
     bt_unlink_misses(c->v->en);
-    c->fs_base = v->base;
+    if (c->fs_base != c->low_base) /* which 32-bit code has */
+        c->fs_base = v->base;
     bt_view_moved(c, v->index == 0);
 }
 
-/* ---- filling --------------------------------------------------------------------------------- */
+void bt_view_region(struct bt_ctx *c, uint64_t lin)
+{
+    if (bt_canonical(lin))
+        want(c, bt_view_now(c), lin >> REGION_SHIFT & 0xffff);
+}
 
-struct view *bt_view_now(const struct bt_ctx *c)
+bool bt_view_low(struct bt_ctx *c)
+{
+    const struct views *vs = c->v->en->views;
+
+    if (vs->eager && c->indirect[VIEW_LOW][0])
+        bt_view_take_low(c);
+    return !c->indirect[VIEW_LOW][0];
+}
+
+void bt_view_take_low(struct bt_ctx *c)
 {
     struct views *vs = c->v->en->views;
-    return c->mode_key & MODE_USER ? &vs->view[vs->user] : &vs->view[0];
+
+    want(c, &vs->view[vs->user], 0);
 }
+
+/* ---- filling --------------------------------------------------------------------------------- */
 
 #define RIGHTS (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D | PTE_NX)
 
@@ -629,7 +649,8 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
     uint32_t rpn;
     bool rom;
 
-    if (!bt_canonical(lin) || c->indirect[bt_table_of(v, r)][r])
+    if (!bt_canonical(lin) || c->indirect[bt_table_of(v, r)][r] ||
+        (!(c->mode_key & MODE_L) && lin >> 32 != 0))
         return -1;
     if (bt_walk(c, lin, write ? ACC_W : ACC_R, mmu, &w)) {
         v->fault_lin = lin;

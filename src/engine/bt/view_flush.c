@@ -429,7 +429,7 @@ void bt_view_tick(struct bt_ctx *c)
 {
     struct views *vs = c->v->en->views;
 
-    if (vs == NULL || c->cpl != 3 || !(c->mode_key & MODE_L))
+    if (vs == NULL || c->cpl != 3 || !(c->mode_key & MODE_LMA))
         return;
     vs->now++;
     struct space *s = space_of(vs, c->v->cpu.cr3, true);
@@ -444,7 +444,9 @@ void bt_view_tick(struct bt_ctx *c)
     }
     struct view *v = &vs->view[s->view];
     v->last_tick = vs->now;
-    if (vs->user == 0) { /* at rest */
+    if (vs->user != 0 && !(c->mode_key & MODE_L))
+        bt_view_take_low(c); /* all that 32-bit code has is there */
+    if (vs->user == 0) {     /* at rest */
         if (vs->now >= s->rest_until) {
             user_set(c, s->view);
             if (v->stale)

@@ -143,6 +143,7 @@ struct access {
     bool same;   /* the operand is the instruction's own, but for the prefix */
     int32_t disp;
     bool member;       /* of a checked group: no check, no slow path */
+    bool narrow;       /* with an address of 32 bits (xnarrow.c) */
     uint8_t *slow_jcc; /* rel32 of the jump to the slow path */
     uint8_t *own_jcc;  /* the same, because of a store to the own page, or NULL */
     uint8_t *op;       /* first byte of the operation */
@@ -317,6 +318,13 @@ void x_direct_low(struct xlate *x, const struct insn *in, const struct access *a
 
 /* Jumps unless the address in reg is in cluster k; t is scratch. Returns the rel32 to fill. */
 uint8_t *x_expect(struct xlate *x, unsigned reg, unsigned t, int k);
+
+/* ---- those of 32-bit programs (xnarrow.c) ---------------------------------------------------- */
+
+void x_narrow_access(struct xlate *x, const struct insn *in, const struct insn_mem *m,
+                     uint16_t avoid, enum access_use use, struct access *a);
+void x_narrow_prefixes(struct xlate *x); /* of an operand that is not the instruction's own */
+void x_narrow_encode(struct xlate *x, const struct insn *in); /* of one that is (access.same) */
 
 /* ---- accesses by RSP (xstack.c) -------------------------------------------------------------- */
 

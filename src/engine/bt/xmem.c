@@ -261,10 +261,12 @@ static void access(struct xlate *x, const struct insn *in, const struct insn_mem
 {
     *a = (struct access){.index = -1, .scale = 1};
     avoid |= x_access_avoid(in, m);
-    if (x->direct && !(x->verify && (m->access & ACC_W)))
-        x_direct_access(x, in, m, avoid, use, a);
-    else
+    if (!x->direct || (x->verify && (m->access & ACC_W)) || x_seg_limited(x, m))
         access_host(x, in, m, avoid, a);
+    else if (!x->long64)
+        x_narrow_access(x, in, m, avoid, use, a);
+    else
+        x_direct_access(x, in, m, avoid, use, a);
 }
 
 void x_access(struct xlate *x, const struct insn *in, const struct insn_mem *m, uint16_t avoid,
@@ -410,6 +412,10 @@ void x_reencode(struct xlate *x, const struct insn *in, const struct access *a)
 {
     bool evex = in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
 
+    if (a->same && a->narrow) {
+        x_narrow_encode(x, in);
+        return;
+    }
     if (a->same) {
         uint8_t *op = x->out;
         x_direct_encode(x, in, a);
@@ -417,7 +423,9 @@ void x_reencode(struct xlate *x, const struct insn *in, const struct access *a)
             x_direct_low(x, in, a, op);
         return;
     }
-    if (a->seg != 0)
+    if (a->narrow)
+        x_narrow_prefixes(x);
+    else if (a->seg != 0)
         e8(x, a->seg);
     if (evex)
         encode_evex(x, in, a->t1);
@@ -440,7 +448,9 @@ void x_mem_op(struct xlate *x, unsigned size, unsigned op, unsigned reg, const s
     unsigned i = a->index < 0 ? 4 : (unsigned)a->index, b = a->base < 0 ? 5 : (unsigned)a->base;
     bool sib = a->index >= 0 || a->base < 0 || (b & 7) == 4;
 
-    if (a->seg != 0)
+    if (a->narrow)
+        x_narrow_prefixes(x);
+    else if (a->seg != 0)
         e8(x, a->seg);
     if (size == 2)
         e8(x, 0x66);
