@@ -12,6 +12,7 @@ TREES = ["prog.gcc", "prog.make", "prog.grep", "prog.find", "prog.tar"]
 GROUPS = {
     "integer and branchy compute": ["int."],
     "scalar floating point": ["fp."],
+    "compute of 32-bit programs": ["int32.", "fp32."],
     "SIMD": ["simd."],
     "memory": ["mem."],
     "interpreters": INTERPRETERS,

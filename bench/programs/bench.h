@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The bench's programs are one static binary, so that native and every guest run the same code.
+ * The bench's programs are one static binary, and one of 32 bits, so that native and every guest
+ * run the same code.
  *
  * A measure is a function that does an operation n times. The frame finds an n that takes long
  * enough, repeats that, and prints one line: `bench NAME NANOSECONDS BYTES`, the best time of one
@@ -21,6 +22,15 @@ struct measure {
     void (*finish)(void);
     size_t bytes;
 };
+
+/* Compute is measured as 32-bit code, too, by a program of its own. */
+#ifdef __i386__
+#define INT "int32."
+#define FP "fp32."
+#else
+#define INT "int."
+#define FP "fp."
+#endif
 
 /* Each file's measures end with an entry without a name. */
 extern const struct measure integer_measures[], float_measures[], simd_measures[],

@@ -125,8 +125,8 @@ static void conversions(unsigned long n)
 }
 
 const struct measure float_measures[] = {
-    {"fp.nbody", nbody, NULL, NULL, 0},           {"fp.matmul", matmul, NULL, NULL, 0},
-    {"fp.mandelbrot", mandelbrot, NULL, NULL, 0}, {"fp.fft", fft, NULL, NULL, 0},
-    {"fp.x87", long_double, NULL, NULL, 0},       {"fp.libm", library, NULL, NULL, 0},
-    {"fp.convert", conversions, NULL, NULL, 0},   {NULL, NULL, NULL, NULL, 0},
+    {FP "nbody", nbody, NULL, NULL, 0},           {FP "matmul", matmul, NULL, NULL, 0},
+    {FP "mandelbrot", mandelbrot, NULL, NULL, 0}, {FP "fft", fft, NULL, NULL, 0},
+    {FP "x87", long_double, NULL, NULL, 0},       {FP "libm", library, NULL, NULL, 0},
+    {FP "convert", conversions, NULL, NULL, 0},   {NULL, NULL, NULL, NULL, 0},
 };

@@ -295,6 +295,7 @@ static void sha256_rounds(unsigned long n)
     bench_sink = s[0];
 }
 
+#ifdef __SIZEOF_INT128__
 static void big_multiply(unsigned long n)
 {
     static uint64_t a[64], b[64], c[128];
@@ -313,22 +314,25 @@ static void big_multiply(unsigned long n)
         }
     bench_sink = c[64];
 }
+#endif
 
 const struct measure integer_measures[] = {
-    {"int.crc32", crc32, fill_text, NULL, 4096},
-    {"int.sort", sort, fill_text, NULL, 0},
-    {"int.sort-callback", sort_callback, fill_text, NULL, 0},
-    {"int.hash-table", hash_table, fill_text, NULL, 0},
-    {"int.lz-match", lz_match, fill_text, NULL, 8192},
-    {"int.histogram", histogram, fill_text, NULL, 65536},
-    {"int.matmul", matmul, fill_text, NULL, 0},
-    {"int.bytecode", bytecode, NULL, NULL, 0},
-    {"int.tokenize", tokenize, fill_text, NULL, 16384},
-    {"int.recursion", recursion, NULL, NULL, 0},
-    {"int.indirect-calls", virtual_calls, NULL, NULL, 0},
-    {"int.divide", divide, fill_text, NULL, 0},
-    {"int.sieve", sieve, NULL, NULL, 0},
-    {"int.sha256", sha256_rounds, fill_text, NULL, 64},
-    {"int.big-multiply", big_multiply, fill_text, NULL, 0},
+    {INT "crc32", crc32, fill_text, NULL, 4096},
+    {INT "sort", sort, fill_text, NULL, 0},
+    {INT "sort-callback", sort_callback, fill_text, NULL, 0},
+    {INT "hash-table", hash_table, fill_text, NULL, 0},
+    {INT "lz-match", lz_match, fill_text, NULL, 8192},
+    {INT "histogram", histogram, fill_text, NULL, 65536},
+    {INT "matmul", matmul, fill_text, NULL, 0},
+    {INT "bytecode", bytecode, NULL, NULL, 0},
+    {INT "tokenize", tokenize, fill_text, NULL, 16384},
+    {INT "recursion", recursion, NULL, NULL, 0},
+    {INT "indirect-calls", virtual_calls, NULL, NULL, 0},
+    {INT "divide", divide, fill_text, NULL, 0},
+    {INT "sieve", sieve, NULL, NULL, 0},
+    {INT "sha256", sha256_rounds, fill_text, NULL, 64},
+#ifdef __SIZEOF_INT128__
+    {INT "big-multiply", big_multiply, fill_text, NULL, 0},
+#endif
     {NULL, NULL, NULL, NULL, 0},
 };

@@ -5,6 +5,7 @@
  * measure runs.
  */
 #define _GNU_SOURCE
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,7 +79,7 @@ static void measure(const struct measure *m)
         return;
     }
     m->run(1); /* the first time is another one: page faults, translation, cold caches */
-    while ((took = time_of(m, n)) < BATCH_NS / 4 && n < 1ul << 40)
+    while ((took = time_of(m, n)) < BATCH_NS / 4 && n < ULONG_MAX / 8)
         n *= took < BATCH_NS / 64 ? 4 : 2;
     n = n * ((double)BATCH_NS / (took ? took : 1)) + 1;
     for (unsigned i = 0; i < BATCHES; i++) {
@@ -120,9 +121,12 @@ static bool wanted(const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    const struct measure *const groups[] = {integer_measures, float_measures,  simd_measures,
-                                            memory_measures,  kernel_measures, process_measures,
-                                            io_measures};
+    const struct measure *const groups[] = {
+        integer_measures, float_measures,
+#ifndef __i386__
+        simd_measures,    memory_measures, kernel_measures, process_measures, io_measures,
+#endif
+    };
     bool list = argc > 1 && strcmp(argv[1], "--list") == 0;
     if (argc > 1 && strcmp(argv[1], "--nothing") == 0)
         return 0;
