@@ -535,11 +535,8 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
         }
         bt_code_stale(en);
         bt_wpage_quiet(en);
-        if (bt_remap_code(c)) {
-            chain = stale = false;
-            form = 0;
-        }
-        if (bt_left_stack(c)) {
+        bool remapped = bt_remap_code(c);
+        if (bt_left_stack(c) || remapped) {
             chain = stale = false;
             form = 0;
         }

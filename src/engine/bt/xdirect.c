@@ -426,8 +426,7 @@ static void mixed_access(struct xlate *x, const struct insn *in, const struct in
     x_record(x, in);
 }
 
-/* The operand keeps its registers behind the prefix. */
-static void keep_operand(struct access *a, const struct insn_mem *m)
+void x_keep_operand(struct access *a, const struct insn_mem *m)
 {
     a->base = m->base;
     a->index = m->index;
@@ -450,7 +449,7 @@ static void either_access(struct xlate *x, const struct insn *in, const struct i
     a->either = true;
     a->windows = which_window(x, m, m->index >= 0 ? a->t1 : (unsigned)m->base, a->t1);
     a->seg = FS;
-    keep_operand(a, m);
+    x_keep_operand(a, m);
     a->same = true;
     a->op = x->out;
     a->spilled = x->spilled;
@@ -562,7 +561,7 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
         x->held |= (uint16_t)(1u << a->t1);
         a->base = (int8_t)a->t1;
     } else {
-        keep_operand(a, m);
+        x_keep_operand(a, m);
         a->same = m == &in->mem && in->z.raw.modrm.offset != 0;
     }
     if (checks || val || based)
@@ -586,14 +585,10 @@ void x_direct_access(struct xlate *x, const struct insn *in, const struct insn_m
 
 void x_direct_encode(struct xlate *x, const struct insn *in, const struct access *a)
 {
-    unsigned k = 0, modrm = in->z.raw.modrm.offset;
+    unsigned modrm = in->z.raw.modrm.offset;
 
-    e8(x, a->seg);
-    for (; x_is_prefix(in->raw[k]); k++) {
-        unsigned b = in->raw[k];
-        if (b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3)
-            e8(x, b);
-    }
+    x_access_prefixes(x, a);
+    unsigned k = x_keep_prefixes(x, in);
     if (a->seg == FS) {
         ebytes(x, in->raw + k, in->len - k);
         x_imm_copied(x, in, x->out - in->z.raw.imm[0].size);

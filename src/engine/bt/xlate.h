@@ -310,6 +310,8 @@ uint64_t x_address_now(const struct xlate *x, const struct insn *in, const struc
  * the helper can do it. */
 bool x_string_direct(struct xlate *x, const struct insn *in, bool moves, unsigned log,
                      uint32_t arg);
+/* The operand keeps its registers behind the prefixes. */
+void x_keep_operand(struct access *a, const struct insn_mem *m);
 void x_direct_loop(struct xlate *x); /* checks that hold for a whole loop, in front of it */
 /* The block's own bytes of an instruction whose operand keeps its registers. */
 void x_direct_encode(struct xlate *x, const struct insn *in, const struct access *a);
@@ -323,8 +325,8 @@ uint8_t *x_expect(struct xlate *x, unsigned reg, unsigned t, int k);
 
 void x_narrow_access(struct xlate *x, const struct insn *in, const struct insn_mem *m,
                      uint16_t avoid, enum access_use use, struct access *a);
-void x_narrow_prefixes(struct xlate *x); /* of an operand that is not the instruction's own */
-void x_narrow_encode(struct xlate *x, const struct insn *in); /* of one that is (access.same) */
+/* Of an operand that is the instruction's own (access.same). */
+void x_narrow_encode(struct xlate *x, const struct insn *in, const struct access *a);
 
 /* ---- accesses by RSP (xstack.c) -------------------------------------------------------------- */
 
@@ -347,6 +349,9 @@ bool x_to_start(const struct xlate *x, const struct insn *in);
 bool x_group_last(const struct xlate *x); /* no member after the current instruction */
 /* The memory operand of instruction `in` as the analysis sees it. */
 bool x_group_access(const struct insn *in, struct insn_mem *m);
+void x_access_prefixes(struct xlate *x, const struct access *a); /* segment, address size */
+/* The instruction's own that are not about its operand's place. Returns how many bytes all are. */
+unsigned x_keep_prefixes(struct xlate *x, const struct insn *in);
 bool x_is_prefix(unsigned b); /* legacy prefix */
 void x_stack_mem(struct xlate *x, struct insn_mem *m, int64_t disp, unsigned size, unsigned access);
 void x_move_sp(struct xlate *x, int32_t delta);

@@ -408,12 +408,32 @@ static void encode_evex(struct xlate *x, const struct insn *in, unsigned t)
         e8(x, in->raw[k]);
 }
 
+void x_access_prefixes(struct xlate *x, const struct access *a)
+{
+    if (a->seg != 0)
+        e8(x, a->seg);
+    if (a->narrow)
+        e8(x, 0x67);
+}
+
+unsigned x_keep_prefixes(struct xlate *x, const struct insn *in)
+{
+    unsigned k = 0;
+
+    for (; x_is_prefix(in->raw[k]); k++) {
+        unsigned b = in->raw[k];
+        if (b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3)
+            e8(x, b);
+    }
+    return k;
+}
+
 void x_reencode(struct xlate *x, const struct insn *in, const struct access *a)
 {
     bool evex = in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
 
     if (a->same && a->narrow) {
-        x_narrow_encode(x, in);
+        x_narrow_encode(x, in, a);
         return;
     }
     if (a->same) {
@@ -423,10 +443,7 @@ void x_reencode(struct xlate *x, const struct insn *in, const struct access *a)
             x_direct_low(x, in, a, op);
         return;
     }
-    if (a->narrow)
-        x_narrow_prefixes(x);
-    else if (a->seg != 0)
-        e8(x, a->seg);
+    x_access_prefixes(x, a);
     if (evex)
         encode_evex(x, in, a->t1);
     else if (in->z.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX)
@@ -448,10 +465,7 @@ void x_mem_op(struct xlate *x, unsigned size, unsigned op, unsigned reg, const s
     unsigned i = a->index < 0 ? 4 : (unsigned)a->index, b = a->base < 0 ? 5 : (unsigned)a->base;
     bool sib = a->index >= 0 || a->base < 0 || (b & 7) == 4;
 
-    if (a->narrow)
-        x_narrow_prefixes(x);
-    else if (a->seg != 0)
-        e8(x, a->seg);
+    x_access_prefixes(x, a);
     if (size == 2)
         e8(x, 0x66);
     unsigned rex = 0x40 | (size == 8 ? 8 : 0) | (reg >> 3 & 1) << 2 |

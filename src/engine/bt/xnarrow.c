@@ -16,18 +16,15 @@
 #include "xlate.h"
 
 #define FS 0x64u
-#define ADDRESS_SIZE 0x67u
 
 void x_narrow_access(struct xlate *x, const struct insn *in, const struct insn_mem *m,
                      uint16_t avoid, enum access_use use, struct access *a)
 {
     a->member = a->narrow = true;
     a->t1 = a->t2 = 16;
+    a->seg = FS;
     if (m->addrsize == 4) {
-        a->base = m->base;
-        a->index = m->index;
-        a->scale = m->scale ? m->scale : 1;
-        a->disp = (int32_t)m->disp;
+        x_keep_operand(a, m);
         a->same = m == &in->mem && in->z.raw.modrm.offset != 0;
     } else {
         a->t1 = x_scratch(x, avoid);
@@ -41,23 +38,13 @@ void x_narrow_access(struct xlate *x, const struct insn *in, const struct insn_m
     x_record(x, in);
 }
 
-void x_narrow_prefixes(struct xlate *x)
+void x_narrow_encode(struct xlate *x, const struct insn *in, const struct access *a)
 {
-    e8(x, FS);
-    e8(x, ADDRESS_SIZE);
-}
+    unsigned modrm = in->z.raw.modrm.offset, m = in->raw[modrm];
 
-void x_narrow_encode(struct xlate *x, const struct insn *in)
-{
-    unsigned k = 0, modrm = in->z.raw.modrm.offset, m = in->raw[modrm];
-
-    x_narrow_prefixes(x);
-    for (; x_is_prefix(in->raw[k]); k++) {
-        unsigned b = in->raw[k];
-        if (b == 0x66 || b == 0xf0 || b == 0xf2 || b == 0xf3)
-            e8(x, b);
-    }
-    if (in->raw[k] == 0x82) { /* alias of 80 that 64-bit mode lost */
+    x_access_prefixes(x, a);
+    unsigned k = x_keep_prefixes(x, in); /* none of them 67: those are 16-bit addresses */
+    if (in->raw[k] == 0x82) {            /* alias of 80 that 64-bit mode lost */
         e8(x, 0x80);
         k++;
     }

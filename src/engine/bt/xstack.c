@@ -4,12 +4,12 @@
  * in USER_CLUSTER, which is whole in all user views (bt_view_whole). MODE_STACK is the mode of
  * direct user code whose RSP is there, so that its blocks need not ask at each access.
  *
- * Invariant: where a block of MODE_STACK begins or goes on, RSP is less than STACK_DRIFT away from
+ * Invariant: where a block of MODE_STACK begins or goes on, RSP is less than 4 GB away from
  * USER_CLUSTER. With any displacement, and an index that the guards take in (xgroup.c), an access
  * then reaches memory of the view or a guard beside the cluster, whose accesses fault.
  *
  *  1. bt_mode_update sets the mode by RSP, and whatever looks a block up asks again
- *     (bt_stack_left): so the invariant holds when code is entered.
+ *     (bt_left_stack): so the invariant holds when code is entered.
  *  2. An instruction that changes RSP by a small constant keeps it if the block also accesses the
  *     stack directly, before or after, on all the ways that come by: the access succeeded, so RSP
  *     was in the cluster or the code was left. Where there is no such access, and where anything
