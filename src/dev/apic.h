@@ -91,6 +91,8 @@ bool lapic_init_take(struct lapic *l);
 /* The vector of a start-up message that came since the last INIT, once, or -1. For a vCPU that
  * waits for it: others do not ask. */
 int lapic_sipi_take(struct lapic *l);
+/* A performance counter overflowed. */
+void lapic_perf_interrupt(struct lapic *l);
 unsigned lapic_cr8_read(const struct lapic *l);
 void lapic_cr8_write(struct lapic *l, unsigned value);
 

@@ -306,6 +306,13 @@ int lapic_sipi_take(struct lapic *l)
     return vector;
 }
 
+void lapic_perf_interrupt(struct lapic *l)
+{
+    lapic_lock(l);
+    lapic_chip_perf(&l->chip);
+    lapic_unlock(l);
+}
+
 /* Only this vCPU's thread writes the TPR, but for an INIT from elsewhere. */
 unsigned lapic_cr8_read(const struct lapic *l)
 {

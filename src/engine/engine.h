@@ -39,6 +39,8 @@ struct engine_host {
     bool (*msr_write)(void *opaque, unsigned vcpu, uint32_t index, uint64_t value);
     /* The guest has set its TSC. NULL: nobody has to know. */
     void (*tsc_changed)(void *opaque, unsigned vcpu);
+    /* A performance counter overflowed: the local APIC's LVT entry for that. NULL: nobody hears. */
+    void (*perf_interrupt)(void *opaque, unsigned vcpu);
     /* The local APIC's task priority (CR8, 0 - 15). */
     unsigned (*cr8_read)(void *opaque, unsigned vcpu);
     void (*cr8_write)(void *opaque, unsigned vcpu, unsigned value);

@@ -195,6 +195,11 @@ static bool nmi_take(void *opaque, unsigned vcpu)
     return lapic_nmi_take(((struct machine *)opaque)->lapic[vcpu]);
 }
 
+static void perf_interrupt(void *opaque, unsigned vcpu)
+{
+    lapic_perf_interrupt(((struct machine *)opaque)->lapic[vcpu]);
+}
+
 static bool unhalt_take(void *opaque, unsigned vcpu)
 {
     return lapic_unhalt_take(((struct machine *)opaque)->lapic[vcpu]);
@@ -290,6 +295,7 @@ void platform_init(struct machine *m)
         .msr_read = host_msr_read,
         .msr_write = host_msr_write,
         .tsc_changed = tsc_changed,
+        .perf_interrupt = perf_interrupt,
         .cr8_read = cr8_read,
         .cr8_write = cr8_write,
         .interrupt_pending = interrupt_pending,

@@ -58,8 +58,8 @@ void x86_cpu_reset(struct x86_cpu *cpu)
     xsave_reset(cpu->xsave);
 }
 
-/* The parts that INIT leaves alone: time stamp counter and what belongs to the model, memory types,
- * x87 and vector state, XCR0, and of CR0 the cache bits. */
+/* The parts that INIT leaves alone: time stamp and performance counters, what belongs to the model,
+ * memory types, x87 and vector state, XCR0, and of CR0 the cache bits. */
 static void keep_over_init(struct x86_cpu *to, const struct x86_cpu *from)
 {
     const uint64_t cd_nw = UINT64_C(3) << 29;
@@ -83,6 +83,7 @@ static void keep_over_init(struct x86_cpu *to, const struct x86_cpu *from)
     to->misc_enable = from->misc_enable;
     to->tsc = from->tsc;
     to->tsc_adjust = from->tsc_adjust;
+    to->pmu = from->pmu;
     to->pkru = from->pkru;
     memcpy(to->xsave, from->xsave, sizeof(to->xsave));
 }

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "x86/pmu.h"
+
 /* Encoding order of the manuals (Intel SDM vol. 2, table 2-8). */
 enum x86_gpr {
     X86_RAX,
@@ -66,6 +68,7 @@ struct x86_cpu {
     uint64_t tsc; /* value at the moment of the save */
     uint64_t tsc_adjust;
     uint64_t kvm_steal; /* KVM's MSR 4b564d03: where the guest is told of stolen time */
+    struct x86_pmu pmu; /* of AMD's processors */
     uint32_t pkru, pkrs;
     enum x86_mp_state mp_state;
     bool nmi_blocked;      /* between an NMI and its IRET */

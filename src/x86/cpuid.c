@@ -99,7 +99,8 @@ static bool by_translator(const struct host *h, const struct cpuid_feature *f)
 {
     if (f->kind != HOST)
         return f->kind == ENGINE || f->kind == TRANSLATOR ||
-               f->kind == (h->amd ? ENGINE_AMD : ENGINE_INTEL);
+               f->kind == (h->amd ? ENGINE_AMD : ENGINE_INTEL) ||
+               (f->kind == TRANSLATOR_AMD && h->amd);
     return host_cpuid(h, f->leaf, f->subleaf).r[f->reg] >> f->bit & 1;
 }
 
@@ -118,7 +119,8 @@ static bool by_engine(const struct host *h, const struct cpuid_feature *f)
         return false;
     if (h->ask->offer == NULL)
         return by_translator(h, f);
-    return f->kind != TRANSLATOR && (offer(h, f->leaf, f->subleaf).r[f->reg] >> f->bit & 1);
+    return f->kind != TRANSLATOR && f->kind != TRANSLATOR_AMD &&
+           (offer(h, f->leaf, f->subleaf).r[f->reg] >> f->bit & 1);
 }
 
 /* What a level says nothing of: our own devices, and how vulnerable the processor is. */

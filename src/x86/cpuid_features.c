@@ -4,9 +4,9 @@
  * names are those of Linux' /proc/cpuinfo.
  *
  * A bit that is not in the table is not shown. So a feature of a CPU that is newer than this file
- * stays hidden, and so do the things that are not built: VMX, SVM, MONITOR, performance counters,
- * processor trace, 5-level paging, protection keys, CET, SGX, TSX, AMX, user interrupts, 3DNow!,
- * XOP and TBM, CLZERO.
+ * stays hidden, and so do the things that are not built: VMX, SVM, MONITOR, Intel's performance
+ * counters, processor trace, 5-level paging, CET, SGX, TSX, AMX, user interrupts, 3DNow!, XOP and
+ * TBM, CLZERO.
  *
  * Levels 1 to 4 are those of the x86-64 psABI (baseline, v2, v3, v4), with a few things added that
  * every processor of the level has and that systems want.
@@ -134,6 +134,7 @@ const struct cpuid_feature cpuid_features[] = {
     {0x80000001, 0, ECX, 8, HOST, 0, 0, "3dnowprefetch"},
     {0x80000001, 0, ECX, 16, HOST, XCR0_AVX, 0, "fma4"},
     {0x80000001, 0, ECX, 22, HOST, 0, 0, "topoext"},
+    {0x80000001, 0, ECX, 23, TRANSLATOR_AMD, 0, 0, "perfctr_core"},
     /* 80000001 EDX */
     {0x80000001, 0, EDX, 11, ENGINE, 0, 1, "syscall"},
     {0x80000001, 0, EDX, 20, ENGINE, 0, 1, "nx"},

@@ -16,6 +16,8 @@ enum cpuid_reg { EAX, EBX, ECX, EDX };
  *   ENGINE_AMD, ENGINE_INTEL
  *              always, with that vendor                   offered
  *   TRANSLATOR always, it is implemented                  never
+ *   TRANSLATOR_AMD
+ *              always, with that vendor                   never
  *   PROCESSOR  never                                      offered
  *   PLATFORM   always: devices of ours                    always
  *   DEADLINE   always, likewise                           never
@@ -30,6 +32,7 @@ enum cpuid_kind {
     ENGINE_AMD,
     ENGINE_INTEL,
     TRANSLATOR,
+    TRANSLATOR_AMD,
     PROCESSOR,
     PLATFORM,
     DEADLINE

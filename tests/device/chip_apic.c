@@ -295,6 +295,31 @@ static void test_lint(void **state)
     assert_true(lapic_chip_extint(&c));
 }
 
+static void test_perf(void **state)
+{
+    struct lapic_chip c = started(0, false);
+
+    (void)state;
+    lapic_chip_perf(&c); /* masked */
+    assert_int_equal(lapic_chip_take(&c), -1);
+    write_at(&c, LAPIC_LVT + LVT_PERF, 0x61, 0);
+    lapic_chip_perf(&c);
+    assert_int_equal(lapic_chip_take(&c), 0x61);
+    write_at(&c, LAPIC_EOI, 0, 0);
+    assert_int_equal(c.lvt[LVT_PERF], 0x61); /* unmasked still */
+    write_at(&c, LAPIC_LVT + LVT_PERF, APIC_NMI << LVT_MODE_SHIFT, 0);
+    lapic_chip_perf(&c);
+    assert_int_equal(c.nmis, 1);
+    assert_int_equal(lapic_chip_take(&c), -1);
+    write_at(&c, LAPIC_LVT + LVT_PERF, LVT_MASKED | APIC_NMI << LVT_MODE_SHIFT, 0);
+    lapic_chip_perf(&c);
+    assert_int_equal(c.nmis, 1);
+    write_at(&c, LAPIC_LVT + LVT_PERF, APIC_NMI << LVT_MODE_SHIFT, 0);
+    assert_true(lapic_chip_set_base(&c, c.base & ~(uint64_t)APIC_BASE_EN));
+    lapic_chip_perf(&c);
+    assert_int_equal(c.nmis, 0);
+}
+
 static void set_rte(struct ioapic_chip *c, unsigned pin, uint64_t rte)
 {
     assert_int_equal(ioapic_chip_write(c, IOAPIC_REGSEL, 0x10 + pin * 2), 0);
@@ -368,13 +393,21 @@ static void test_ioapic_level(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reset_values),     cmocka_unit_test(test_priorities),
-        cmocka_unit_test(test_base_transitions), cmocka_unit_test(test_x2_faults),
-        cmocka_unit_test(test_commands),         cmocka_unit_test(test_destinations),
-        cmocka_unit_test(test_count_timer),      cmocka_unit_test(test_periodic_timer),
-        cmocka_unit_test(test_tsc_deadline),     cmocka_unit_test(test_lint),
-        cmocka_unit_test(test_ioapic_registers), cmocka_unit_test(test_ioapic_edge),
-        cmocka_unit_test(test_ioapic_level),     cmocka_unit_test(test_written_id),
+        cmocka_unit_test(test_reset_values),
+        cmocka_unit_test(test_priorities),
+        cmocka_unit_test(test_base_transitions),
+        cmocka_unit_test(test_x2_faults),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_destinations),
+        cmocka_unit_test(test_count_timer),
+        cmocka_unit_test(test_periodic_timer),
+        cmocka_unit_test(test_tsc_deadline),
+        cmocka_unit_test(test_lint),
+        cmocka_unit_test(test_ioapic_registers),
+        cmocka_unit_test(test_ioapic_edge),
+        cmocka_unit_test(test_ioapic_level),
+        cmocka_unit_test(test_written_id),
+        cmocka_unit_test(test_perf),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,6 +51,17 @@ static void fill_steal(const struct flat *f, struct x86_cpu *c)
     c->kvm_steal = leaf[0] >> 5 & 1 ? 0x4041 : 0;
 }
 
+/* KVM's counters are not ours. */
+static void fill_counters(const struct flat *f, struct x86_cpu *c)
+{
+    if (strcmp(f->ops->name, "bt") != 0)
+        return;
+    c->pmu.select[0] = 0x5300c0;
+    c->pmu.count[0] = 0xfffffffffff0;
+    c->pmu.select[5] = 0x410076;
+    c->pmu.count[5] = 12345;
+}
+
 /* 64-bit mode, user or kernel, in the middle of everything. */
 static void fill(struct x86_cpu *c)
 {
@@ -118,6 +129,7 @@ static void check_all(const char *engine)
     round_trip(&f, &cpu, "reset");
     fill(&cpu);
     fill_steal(&f, &cpu);
+    fill_counters(&f, &cpu);
     round_trip(&f, &cpu, "64-bit mode");
     cpu.tsc = UINT64_C(123456789012345);
     round_trip(&f, &cpu, "time stamp counter");
@@ -195,6 +207,40 @@ static void move_on(const char *from, const char *to)
     flat_close(&b);
 }
 
+/* Counters count on in the machine that the state goes to. */
+static void test_move_counters(void **state)
+{
+    /* mov ecx, 1000; 1: dec ecx; jnz 1b; out 0xf4, al; mov ecx, 500; 1: dec ecx; jnz 1b;
+     * out 0xf4, al; jmp . */
+    static const uint8_t code[] = {0xb9, 0xe8, 0x03, 0, 0,    0x49, 0x75, 0xfd, 0xe6, 0xf4, 0xb9,
+                                   0xf4, 0x01, 0,    0, 0x49, 0x75, 0xfd, 0xe6, 0xf4, 0xeb, 0xfe};
+    struct flat a, b;
+    struct err e = {0};
+
+    (void)state;
+    assert_true(open_or_skip(&a, "bt"));
+    assert_true(open_or_skip(&b, "bt"));
+    flat_start(&a, code, sizeof(code));
+    a.cpu->pmu.select[0] = 0x4200c0; /* CPL 0: instructions, */
+    a.cpu->pmu.select[1] = 0x4200c2; /* branches; */
+    a.cpu->pmu.select[2] = 0x4100c0; /* programs' */
+    a.cpu->pmu.count[0] = UINT64_MAX;
+    assert_int_equal(a.ops->set_state(a.vcpu, a.cpu, &e), 0);
+    assert_true(flat_run(&a));
+    a.ops->get_state(a.vcpu, a.cpu);
+    assert_int_equal(a.cpu->pmu.count[0], 2001);
+    assert_int_equal(a.cpu->pmu.count[1], 1000);
+    assert_int_equal(a.cpu->pmu.count[2], 0);
+    flat_start(&b, code, sizeof(code));
+    assert_int_equal(b.ops->set_state(b.vcpu, a.cpu, &e), 0);
+    assert_true(flat_run(&b));
+    b.ops->get_state(b.vcpu, b.cpu);
+    assert_int_equal(b.cpu->pmu.count[0], 3003);
+    assert_int_equal(b.cpu->pmu.count[1], 1500);
+    flat_close(&a);
+    flat_close(&b);
+}
+
 static void test_move(void **state)
 {
     (void)state;
@@ -210,6 +256,7 @@ int main(void)
         cmocka_unit_test(test_round_trip_bt),
         cmocka_unit_test(test_round_trip_kvm),
         cmocka_unit_test(test_move),
+        cmocka_unit_test(test_move_counters),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

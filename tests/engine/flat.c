@@ -259,6 +259,7 @@ static const char *system_registers(const struct x86_cpu *a, const struct x86_cp
     FIELD(mtrr_mask)
     FIELD(misc_enable)
     FIELD(tsc_adjust)
+    FIELD(pmu)
     FIELD(kvm_steal)
     FIELD(pkru)
     return NULL;

@@ -149,6 +149,26 @@ static void test_levels_translated(void **state)
             assert_non_null(strstr(e.text, names[level]));
 }
 
+/* The translator's own: performance counters where the vendor is AMD, whatever KVM would offer. */
+static void test_counters(void **state)
+{
+    const struct bit perfctr_core = {0x80000001, 0, ECX, 23};
+    const struct cpuid_offer all = everything();
+    const struct cpuid_dynamic dyn = {.xcr0 = 7};
+    struct cpuid_table t;
+    struct err e = {0};
+    uint32_t id[4];
+
+    (void)state;
+    assert_int_equal(make(&t, "host", &all, &e), 0);
+    assert_false(shows(&t, perfctr_core));
+    assert_int_equal(make(&t, "host", NULL, &e), 0);
+    cpuid_execute(&t, &dyn, 0, 0, id);
+    assert_int_equal(shows(&t, perfctr_core), id[ECX] == 0x444d4163 || id[ECX] == 0x656e6975);
+    assert_int_equal(make(&t, "host,-perfctr_core", NULL, &e), 0);
+    assert_false(shows(&t, perfctr_core));
+}
+
 /* A level is the same on a host that offers more. */
 static void test_level_hides_the_host(void **state)
 {
@@ -281,13 +301,10 @@ static void test_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_levels_translated),
-        cmocka_unit_test(test_level_hides_the_host),
-        cmocka_unit_test(test_host_lacks),
-        cmocka_unit_test(test_more_and_less),
-        cmocka_unit_test(test_paravirtual),
-        cmocka_unit_test(test_no_deadlines_on_kvm),
+        cmocka_unit_test(test_levels),      cmocka_unit_test(test_levels_translated),
+        cmocka_unit_test(test_counters),    cmocka_unit_test(test_level_hides_the_host),
+        cmocka_unit_test(test_host_lacks),  cmocka_unit_test(test_more_and_less),
+        cmocka_unit_test(test_paravirtual), cmocka_unit_test(test_no_deadlines_on_kvm),
         cmocka_unit_test(test_words),
     };
 

@@ -260,6 +260,18 @@ void lapic_chip_nmi(struct lapic_chip *c)
         c->nmis++;
 }
 
+void lapic_chip_perf(struct lapic_chip *c)
+{
+    uint32_t lvt = c->lvt[LVT_PERF];
+
+    if (!lapic_chip_enabled(c) || (lvt & LVT_MASKED) != 0)
+        return;
+    if (lvt_mode(lvt) == APIC_NMI)
+        lapic_chip_nmi(c);
+    else if (lvt_mode(lvt) == APIC_FIXED)
+        lapic_chip_post(c, (uint8_t)lvt, false);
+}
+
 static void nmi_pin(struct lapic_chip *c, unsigned lint)
 {
     if (lint == 1)

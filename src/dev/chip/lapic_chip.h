@@ -168,6 +168,9 @@ bool lapic_chip_write(struct lapic_chip *c, unsigned reg, uint64_t value, uint64
 /* A fixed interrupt arrives (message or local). */
 void lapic_chip_post(struct lapic_chip *c, uint8_t vector, bool level);
 void lapic_chip_nmi(struct lapic_chip *c); /* an NMI arrives */
+/* A performance counter overflows: the entry LVT_PERF says what arrives. It stays unmasked, as
+ * AMD's does, whose counters these are. */
+void lapic_chip_perf(struct lapic_chip *c);
 /* An error: ESR bits. */
 void lapic_chip_error(struct lapic_chip *c, uint32_t bits);
 /* The level of LINT0 (0) or LINT1 (1). */

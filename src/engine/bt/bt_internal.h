@@ -30,6 +30,7 @@
 #include "bt_lookup.h"
 #include "codeseg.h"
 #include "engine/engine.h"
+#include "pmu_state.h"
 #include "stats.h"
 
 #define BT_PAGE_SIZE 4096u
@@ -62,6 +63,7 @@ enum {
     MODE_LIMITS = 1 << 20, /* ES, SS or DS is not flat (limits.c; never in 64-bit code) */
     MODE_AC = 1 << 21,     /* misaligned accesses are #AC: all take the slow path */
     MODE_STACK = 1 << 22,  /* RSP is in USER_CLUSTER, and that is whole (xstack.c) */
+    MODE_COUNT = 1 << 23,  /* a performance counter counts instructions or branches (xcount.c) */
 };
 
 /* As exc_vector, of a fetch that is not done and raised nothing. */
@@ -274,6 +276,7 @@ struct bt_ctx {
     /* Where the host has the page's linear address for direct accesses near it; BT_NO_HOST: there
      * is no direct region. Follows cur_lin[] and the views (bt_view_near). */
     uint64_t cur_host[BT_MAX_PAGES];
+    int64_t pmu_left[2]; /* instructions, branches until a counter interrupts (pmu.c) */
 };
 
 /* The context whose translated code this thread may be in: for the signal handler. */
@@ -436,11 +439,10 @@ struct translator {
     /* A copy, largest first: looked up without leaving this folder. */
     struct ram_region region[RAM_MAX_REGIONS];
     unsigned n_region;
-    uint8_t *backing; /* of all regions */
-    bool bmi2;        /* of the host */
-    bool amd;         /* the guest's CPU says so, */
-    bool xsaves;      /* and that it has XSAVES */
-    bool invpcid;     /* and INVPCID */
+    uint8_t *backing;                   /* of all regions */
+    bool bmi2;                          /* of the host */
+    bool amd;                           /* the guest's CPU says so, */
+    bool xsaves, invpcid, perfctr_core; /* and that it has these */
 
     /* Code cache: one memfd mapped twice, executable and writable. */
     uint8_t *code_rx, *code_rw;
@@ -523,7 +525,8 @@ struct engine_vcpu {
     struct {
         uint64_t fip, fdp;
         uint16_t fop;
-    } x87;                                              /* the x87's pointers (x87.h) */
+    } x87; /* the x87's pointers (x87.h) */
+    struct bt_pmu pmu;
     uint64_t steal_wall_ns, steal_cpu_ns, steal_looked; /* stolen time was reckoned (steal.c) */
     bool keyed;                                         /* a page with a protection key was met */
     uint32_t oneshot_id;    /* page of the block entered last from the run loop */

@@ -10,6 +10,7 @@
 
 #include "create.h"
 #include "helpers.h"
+#include "pmu.h"
 #include "signal_internal.h"
 #include "xlate.h"
 
@@ -146,7 +147,7 @@ static int translator_create(struct engine *m, struct translator **out, struct e
     bt_regions_load(en);
     en->phys_mask = (1ull << cpuid_phys_bits(m->cpuid)) - 1;
     cpuid_execute(m->cpuid, &dyn, 0, 0, id);
-    en->amd = id[2] == 0x444d4163; /* "cAMD" */
+    en->amd = id[2] == 0x444d4163 || id[2] == 0x656e6975; /* "cAMD", "uine" */
     cpuid_execute(m->cpuid, &dyn, 0x80000021, 0, id);
     en->efer_mask = 0xd01 | (id[0] >> 8 & 1 ? 1u << 21 : 0); /* SCE LME LMA NXE; AIBRSE */
     en->host_xcr0 = host_xcr0();
@@ -154,6 +155,7 @@ static int translator_create(struct engine *m, struct translator **out, struct e
     cpuid_execute(m->cpuid, &dyn, 0xd, 1, id);
     en->xsaves = id[0] >> 3 & 1;
     en->invpcid = cpuid_has(m->cpuid, 7, 1, 10);
+    en->perfctr_core = cpuid_has(m->cpuid, 0x80000001, 2, 23);
     en->bmi2 = __builtin_cpu_supports("bmi2");
     int rc = bt_cache_create(en, e);
     if (rc == 0)
@@ -222,6 +224,7 @@ void bt_vcpu_destroy(struct engine_vcpu *v)
         return;
     v->machine->vcpu[v->index] = NULL;
     bt_sample_unbind(v);
+    bt_pmu_destroy(v);
     if (v->altstack != NULL)
         munmap(v->altstack, BT_ALTSTACK);
     context_destroy(v);

@@ -5,6 +5,7 @@
  */
 #include "codewrite.h"
 #include "debug.h"
+#include "pmu.h"
 #include "segment.h"
 #include "trace.h"
 #include "view.h"
@@ -104,6 +105,8 @@ static uint32_t mode_key(struct bt_ctx *c)
         m->in = in;
         m->key = compute_key(c);
     }
+    if (c->v->pmu.code)
+        return m->key | MODE_COUNT;
     bool narrow = (m->key & NARROW) == NARROW && !(m->key & NOT_NARROW);
     if (!(narrow || (m->key & MODE_L)) || (m->key & MODE_AC) || bt_watching(c) ||
         !bt_view_select(c) || (narrow && !bt_view_low(c)))
@@ -121,6 +124,8 @@ static uint32_t mode_key(struct bt_ctx *c)
 void bt_mode_update(struct bt_ctx *c)
 {
     struct translator *en = c->v->en;
+
+    bt_pmu_cpl(c);
     uint32_t k = mode_key(c), old = c->mode_key;
 
     c->mode_key = k;

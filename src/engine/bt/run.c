@@ -16,6 +16,7 @@
 #include "dr.h"
 #include "event.h"
 #include "helpers.h"
+#include "pmu.h"
 #include "segment.h"
 #include "signal_internal.h"
 #include "smp.h"
@@ -74,6 +75,7 @@ static void load_state(struct engine_vcpu *v, struct bt_ctx *c)
     bt_view_reset(c);
     bt_view_flush(c, true);
     bt_view_cr3(c, false);
+    bt_pmu_load(c);
     bt_mode_update(c);
     c->rip = bt_rip_of(c, cpu->rip);
     c->shadow_rip = cpu->interrupt_shadow ? c->rip : ~0ull;
@@ -162,6 +164,8 @@ static int bt_set_state(struct engine_vcpu *v, const struct x86_cpu *cpu, struct
     hdr[0] &= bt_host_components();
     memset(hdr + 1, 0, 56);
     *(uint32_t *)(v->cpu.xsave + 24) &= 0xffff;
+    for (unsigned i = 0; i < X86_PMU_COUNTERS; i++)
+        v->cpu.pmu.count[i] &= X86_PMU_MASK;
     v->tsc_offset = tsc_offset_for(v, cpu->tsc);
     v->loaded = false;
     return 0;
@@ -444,6 +448,7 @@ static void leave(struct engine_vcpu *v)
 {
     v->left_at = bt_tsc();
     v->where = WHERE_OUTSIDE;
+    bt_pmu_leave(v);
     bt_steal_leave(v);
     bt_sample_run(v, false);
     bt_smp_leave(v);
@@ -498,6 +503,7 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
     if (!v->loaded)
         load_state(v, c);
     bt_steal_enter(v);
+    bt_pmu_enter(v);
     rest(v);
     bt_debug_begin(v);
     if (v->cpu.event_pending)
@@ -524,8 +530,10 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             why = ENGINE_EXIT_DEBUG;
             break;
         }
-        if (bt_kick_done(c)) /* before that is looked at which it may be about */
+        if (bt_kick_done(c)) { /* before that is looked at which it may be about */
             v->first_look = true;
+            bt_pmu_kicked(v);
+        }
         if (atomic_exchange(&v->stop, false))
             break;
         bt_smp_poll(v);

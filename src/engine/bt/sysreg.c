@@ -7,6 +7,7 @@
 #include "event.h"
 #include "helpers.h"
 #include "pkeys.h"
+#include "pmu.h"
 #include "segment.h"
 #include "steal.h"
 #include "trace.h"
@@ -27,6 +28,7 @@
      CR0_PG)
 
 #define CR4_TSD (1ull << 2)
+#define CR4_PCE (1ull << 8)
 #define CR4_DE (1ull << 3)
 #define CR4_PAE (1ull << 5)
 #define CR4_FSGSBASE (1ull << 16)
@@ -400,6 +402,8 @@ static bool rd(struct bt_ctx *c, uint32_t i, uint64_t *v)
         *v = *slot;
         return true;
     }
+    if (bt_pmu_read(c, i, v))
+        return true;
     bt_vector_out();
     bool ok = h->msr_read(h->opaque, c->v->index, i, v);
     bt_vector_in();
@@ -506,6 +510,8 @@ static bool wr(struct bt_ctx *c, uint32_t i, uint64_t v)
         *slot = v;
         return true;
     }
+    if (bt_pmu_write(c, i, v))
+        return true;
     bt_vector_out();
     bool ok = h->msr_write(h->opaque, c->v->index, i, v);
     bt_vector_in();
@@ -553,8 +559,15 @@ uint64_t bt_h_rdpid(struct bt_ctx *c, uint32_t arg)
 
 uint64_t bt_h_rdpmc(struct bt_ctx *c, uint32_t arg)
 {
+    uint64_t v;
+
     (void)arg;
-    return h_gp0(c); /* CPUID announces no counters */
+    if ((c->cpl != 0 && !(c->v->cpu.cr4 & CR4_PCE)) ||
+        !bt_pmu_rdpmc(c, (uint32_t)c->gpr[X86_RCX], &v))
+        return h_gp0(c);
+    c->gpr[X86_RAX] = (uint32_t)v;
+    c->gpr[X86_RDX] = v >> 32;
+    return 0;
 }
 
 /* ---- descriptor tables ----------------------------------------------------------------------- */

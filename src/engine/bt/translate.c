@@ -22,8 +22,7 @@ static uint64_t line_mask(unsigned first, unsigned last)
     return (~0ull >> (63 - (last - first))) << first;
 }
 
-/* ---- liveness -----------------------------------------------------------------------------------
- * ------------------------ */
+/* ---- liveness -------------------------------------------------------------------------------- */
 
 static bool is_branch(const struct insn *in)
 {
@@ -109,8 +108,7 @@ static void liveness(struct xlate *x)
     }
 }
 
-/* ---- plain instructions -------------------------------------------------------------------------
- * -------------------------- */
+/* ---- plain instructions ---------------------------------------------------------------------- */
 
 static bool is_avx(const struct insn *in)
 {
@@ -435,8 +433,7 @@ static void plain(struct xlate *x, struct insn *in)
     x_written(x, in->full);
 }
 
-/* ---- the block ----------------------------------------------------------------------------------
- * --------------------------- */
+/* ---- the block ------------------------------------------------------------------------------- */
 
 /* The instruction straddles the page's end: the rest comes from what the next linear page maps now.
  */
@@ -498,7 +495,7 @@ static bool goes_on(const struct xlate *x, struct pending *p, const struct insn 
 {
     if (!is_branch(in))
         return !in->end;
-    if (in->end || in->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+    if (in->end || (x->key & MODE_COUNT) || in->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
         return false;
     int64_t to = direct(in) ? x_branch_target(x, in) : -1;
     if (insn_jump(in) && !x->oneshot && to >= off && to < off + NEAR_JUMP && to < BT_PAGE_SIZE &&
@@ -544,9 +541,11 @@ static enum insn_result decode_block(struct xlate *x, uint64_t rip)
 
 void x_emit_insn(struct xlate *x, struct insn *in)
 {
+    x->held = 0;
+    if (x->key & MODE_COUNT)
+        x_count(x, in);
     x_need(x, in->read);
     x->clean &= (uint16_t)~in->write;
-    x->held = 0;
     if (!x_flow(x, in) && !x_stack(x, in) && !x_system(x, in))
         plain(x, in);
     x_stack_moved(x, in);
@@ -643,7 +642,8 @@ static void setup(struct xlate *x, struct bt_ctx *c, uint32_t id, bool oneshot, 
     x->sp = 0;
     x->spilled = BT_LENT;
     memset(x->group_reg, -1, sizeof(x->group_reg));
-    x->nogroup = (form & BT_KEY_VARIANT) || (x->key & MODE_AC);
+    x->nogroup = (form & BT_KEY_VARIANT) || (x->key & (MODE_AC | MODE_COUNT));
+    x->uncounted = 0;
     x->direct = (c->mode_key & MODE_DIRECT) && form == 0 && !x->oneshot;
     x->checked = x->low = 0;
     x->stack = false;

@@ -116,8 +116,9 @@ struct xlate {
     uint16_t pinned; /* host registers that hold a group's address */
     uint16_t held;   /* host registers that hold a scratch value now */
     bool flags_saved;
-    int8_t sp;  /* words that the guest's RSP is ahead of ours (x_move_later) */
-    bool ended; /* the last instruction left the block */
+    unsigned uncounted; /* instructions that are not in the count yet (xcount.c) */
+    int8_t sp;          /* words that the guest's RSP is ahead of ours (x_move_later) */
+    bool ended;         /* the last instruction left the block */
 
     struct bt_block *b;
     struct bt_imm imm[2 * XLATE_MAX]; /* of a checked block */
@@ -363,6 +364,10 @@ void x_unroll(struct xlate *x); /* all rounds of a short loop but the one that j
 void x_emit_insn(struct xlate *x, struct insn *in); /* translate.c */
 /* xflow.c: goes on behind the jump that ends the loop if that is not taken. */
 void x_leave_loop(struct xlate *x, const struct insn *in);
+
+/* ---- performance counters (xcount.c) -------------------------------------------------------- */
+
+void x_count(struct xlate *x, const struct insn *in); /* before an instruction */
 
 /* ---- ranges of values (xrange.c) ------------------------------------------------------------- */
 

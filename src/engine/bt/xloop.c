@@ -49,7 +49,7 @@ void x_loop_head(struct xlate *x)
 /* The jump that ends a loop of a few plain instructions, 0: it is another kind of loop. */
 static unsigned short_loop(const struct xlate *x)
 {
-    if (x->loop == NULL || !x->long64 || x->verify)
+    if (x->loop == NULL || !x->long64 || x->verify || (x->key & MODE_COUNT))
         return 0;
     for (unsigned i = 0; i < SHORT && i + 1 < x->n; i++) {
         const struct insn *in = &x->in[i];
