@@ -180,6 +180,21 @@ static void compare(struct bt_ctx *c, unsigned size, uint64_t a, uint64_t b)
     c->flags = (c->flags & ~0x8d5ull) | (f & 0x8c1) | (g & 0x14);
 }
 
+static int load(struct bt_ctx *c, const struct str *s, unsigned r, uint64_t *v)
+{
+    uint64_t at = r == X86_RSI ? src(c, s) : dst(c, s);
+
+    return check(c, s, r, ACC_R) || bt_read(c, at, s->size, s->mmu, v);
+}
+
+/* AMD's processors look at the second operand of CMPS first, but with a prefix for repetition. */
+static int load_both(struct bt_ctx *c, const struct str *s, uint64_t *first, uint64_t *second)
+{
+    if (s->rep != 0)
+        return load(c, s, X86_RSI, first) || load(c, s, X86_RDI, second);
+    return load(c, s, X86_RDI, second) || load(c, s, X86_RSI, first);
+}
+
 static int one(struct bt_ctx *c, const struct str *s)
 {
     uint64_t v, v2;
@@ -196,7 +211,7 @@ static int one(struct bt_ctx *c, const struct str *s)
             return 1;
         break;
     case OP_LODS:
-        if (check(c, s, X86_RSI, ACC_R) || bt_read(c, src(c, s), s->size, s->mmu, &v))
+        if (load(c, s, X86_RSI, &v))
             return 1;
         if (s->size == 1)
             c->gpr[X86_RAX] = (c->gpr[X86_RAX] & ~0xffull) | v;
@@ -204,13 +219,12 @@ static int one(struct bt_ctx *c, const struct str *s)
             h_set_gpr(c, X86_RAX, s->size, v);
         break;
     case OP_SCAS:
-        if (check(c, s, X86_RDI, ACC_R) || bt_read(c, dst(c, s), s->size, s->mmu, &v))
+        if (load(c, s, X86_RDI, &v))
             return 1;
         compare(c, s->size, c->gpr[X86_RAX], v);
         break;
-    case OP_CMPS: /* processors look at the second operand first */
-        if (check(c, s, X86_RDI, ACC_R) || bt_read(c, dst(c, s), s->size, s->mmu, &v2) ||
-            check(c, s, X86_RSI, ACC_R) || bt_read(c, src(c, s), s->size, s->mmu, &v))
+    case OP_CMPS:
+        if (load_both(c, s, &v, &v2))
             return 1;
         compare(c, s->size, v, v2);
         break;
