@@ -187,10 +187,10 @@ static int load(struct bt_ctx *c, const struct str *s, unsigned r, uint64_t *v)
     return check(c, s, r, ACC_R) || bt_read(c, at, s->size, s->mmu, v);
 }
 
-/* AMD's processors look at the second operand of CMPS first, but with a prefix for repetition. */
+/* AMD's processors look at the second operand of CMPS first, but of a repeated CMPSB (Zen 4). */
 static int load_both(struct bt_ctx *c, const struct str *s, uint64_t *first, uint64_t *second)
 {
-    if (s->rep != 0)
+    if (s->rep == 1 && s->size == 1)
         return load(c, s, X86_RSI, first) || load(c, s, X86_RDI, second);
     return load(c, s, X86_RDI, second) || load(c, s, X86_RSI, first);
 }

@@ -113,16 +113,18 @@ static unsigned vec_number(ZydisRegister r)
     return (unsigned)ZydisRegisterGetId(r);
 }
 
-static uint64_t element_address(struct bt_ctx *c, const struct insn *in, const struct insn_mem *m,
-                                uint64_t index)
+/* In its segment. */
+static uint64_t element_offset(const struct bt_ctx *c, const struct insn_mem *m, uint64_t index)
 {
     uint64_t a = index * m->scale + (uint64_t)m->disp;
 
-    (void)in;
     if (m->base >= 0)
         a += c->gpr[m->base];
-    if (m->addrsize < 8)
-        a &= m->addrsize == 4 ? 0xffffffff : 0xffff;
+    return m->addrsize == 8 ? a : a & (m->addrsize == 4 ? 0xffffffff : 0xffff);
+}
+
+static uint64_t linear(const struct bt_ctx *c, const struct insn_mem *m, uint64_t a)
+{
     if (m->seg >= X86_FS || !(c->mode_key & MODE_L))
         a += c->seg_base[m->seg];
     return c->mode_key & MODE_L ? a : (uint32_t)a;
@@ -216,7 +218,9 @@ int bt_vec_gather(struct bt_ctx *c)
         uint64_t idx = vec_get(c, g.index, i * g.isize, g.isize), v;
         if (g.isize == 4)
             idx = (uint64_t)(int64_t)(int32_t)idx;
-        uint64_t at = element_address(c, &in, &in.mem, idx);
+        uint64_t off = element_offset(c, &in.mem, idx), at = linear(c, &in.mem, off);
+        if (bt_seg_check(c, in.mem.seg, off, g.esize, g.store ? ACC_W : ACC_R))
+            return 1;
         if (g.store) {
             v = vec_get(c, g.data, i * g.esize, g.esize);
             if (bt_write(c, at, g.esize, bt_data_mmu(c), v))
@@ -380,6 +384,20 @@ static int maskmov_check(struct bt_ctx *c, uint64_t at, const uint8_t *sel, unsi
     return second ? bt_walk(c, next, ACC_W, bt_data_mmu(c), &w) : 0;
 }
 
+static unsigned maskmov_segment(const struct bt_ctx *c, const struct insn *in)
+{
+    if (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_FS)
+        return X86_FS;
+    if (in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS)
+        return X86_GS;
+    if (c->mode_key & MODE_L)
+        return X86_DS;
+    return in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_CS   ? X86_CS
+           : in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_SS ? X86_SS
+           : in->z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_ES ? X86_ES
+                                                            : X86_DS;
+}
+
 int bt_vec_maskmov(struct bt_ctx *c)
 {
     struct insn in;
@@ -396,26 +414,24 @@ int bt_vec_maskmov(struct bt_ctx *c)
                          .scale = 1,
                          .seg = X86_DS,
                          .addrsize = in.z.address_width / 8};
-    if (in.z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_FS)
-        m.seg = X86_FS;
-    if (in.z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS)
-        m.seg = X86_GS;
+    m.seg = maskmov_segment(c, &in);
     if (mmx && (*state_bv(c) & 1) && (*(uint16_t *)((uint8_t *)c->xsave + 2) & 0x80))
         return bt_fault(c, 16); /* an x87 exception is pending */
     if (mmx)
         enter_mmx(c);
     else
         materialize_all(c);
-    if (!(c->mode_key & MODE_L) && (in.z.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_CS))
-        return bt_fault_err(c, 13, 0);
     /* With TOP 0 the image's stack slots are the MMX registers in order. */
     const uint8_t *st = (const uint8_t *)c->xsave + 32;
-    uint64_t at = element_address(c, &in, &m, 0);
+    uint64_t off = element_offset(c, &m, 0), at = linear(c, &m, off);
     uint8_t sel[16], val[16];
     for (unsigned i = 0; i < n; i++) {
         sel[i] = mmx ? st[regs[1] * 16 + i] : *vec_byte(c, regs[1], i);
         val[i] = mmx ? st[regs[0] * 16 + i] : *vec_byte(c, regs[0], i);
     }
+    for (unsigned i = 0; i < n; i++)
+        if ((sel[i] & 0x80) && bt_seg_check(c, m.seg, off + i, 1, ACC_W))
+            return 1;
     if (maskmov_check(c, at, sel, n))
         return 1;
     for (unsigned i = 0; i < n; i++)

@@ -215,13 +215,15 @@ static bool segments_ok(enum diff_mode mode, const ZydisDecodedInstruction *in,
 /* Near branches: relative ones come from patterns only; a 16-bit operand size differs by vendor. */
 static bool branch_ok(struct gen *g, const ZydisDecodedInstruction *in)
 {
+    bool wide = in->machine_mode != ZYDIS_MACHINE_MODE_LONG_COMPAT_16;
+
     if (in->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
         return false;
     if (in->meta.category != ZYDIS_CATEGORY_COND_BR &&
         in->meta.category != ZYDIS_CATEGORY_UNCOND_BR && in->meta.category != ZYDIS_CATEGORY_CALL &&
         in->meta.category != ZYDIS_CATEGORY_RET)
         return true;
-    if (in->raw.imm[0].is_relative || in->operand_width == 16)
+    if (in->raw.imm[0].is_relative || (wide && in->operand_width == 16))
         return false;
     for (unsigned i = 0; i < in->raw.prefix_count; i++)
         if (in->raw.prefixes[i].value == 0x66)

@@ -34,6 +34,10 @@
 #define DIFF_TLS_SELECTOR 0x63u
 #define DIFF_TLS_BASE 0x40u
 #define DIFF_FLAT_SELECTOR 0x2bu
+/* Entry n of the LDT, which segmented cases run in. */
+#define DIFF_LDT_SELECTOR(n) (((n) + 1u) << 3 | 7u)
+/* Bits 16 - 31 of ESP in cases with a 16-bit stack segment: IRETQ leaves there what they were. */
+#define DIFF_STACK16_HIGH 0x5a5a0000u
 
 #define DIFF_CF 0x001u
 #define DIFF_PF 0x004u
@@ -52,18 +56,38 @@ enum diff_mode {
     DIFF_USER64, /* 64-bit code at CPL 3 */
     DIFF_USER32, /* compatibility mode, flat segments, CPL 3 */
     DIFF_KERNEL, /* the guest runs it at CPL 0; the host as DIFF_USER64 */
+    DIFF_SEG32,  /* compatibility mode, segments of an LDT with bases and limits, CPL 3 */
+    DIFF_SEG16,  /* the same with 16-bit code */
+};
+
+static inline bool diff_segmented(enum diff_mode mode)
+{
+    return mode == DIFF_SEG32 || mode == DIFF_SEG16;
+}
+
+static inline bool diff_narrow(enum diff_mode mode) /* not 64-bit code */
+{
+    return mode == DIFF_USER32 || diff_segmented(mode);
+}
+
+/* A segment of a segmented case, in the vocabulary of modify_ldt. */
+enum diff_segment_name { DIFF_CS, DIFF_DS, DIFF_ES, DIFF_SS, DIFF_SEGMENTS };
+struct diff_segment {
+    uint32_t base, limit;            /* limit: 20 bits */
+    bool big, pages, down, readonly; /* of code: not readable */
 };
 
 struct diff_regs {
-    uint64_t gpr[16]; /* encoding order */
-    uint64_t rip, rflags;
+    uint64_t gpr[16];          /* encoding order */
+    uint64_t rip, rflags;      /* rip: linear */
     uint64_t fs_base, gs_base; /* 64-bit modes */
     uint16_t tls_selector;     /* 32-bit mode: FS and GS */
 };
 
 struct diff_case {
     enum diff_mode mode;
-    struct diff_regs regs; /* rip: the first instruction */
+    struct diff_regs regs; /* rip: the linear address of the first instruction */
+    struct diff_segment seg[DIFF_SEGMENTS];
     uint32_t code_len;
     uint8_t code[DIFF_MAX_CODE];
     uint8_t data[DIFF_DATA_SIZE];
@@ -91,7 +115,8 @@ struct diff_result {
 struct diff_shared {
     uint64_t xcr0;               /* components to load and compare */
     uint8_t readonly[DIFF_PAGE]; /* contents of the read-only page */
-    uint32_t tls_selector;       /* set by the oracle when it starts */
+    uint32_t tls_selector;       /* set by the oracle when it starts, */
+    bool no_ldt;                 /* and whether the host's kernel refuses LDTs */
     bool together;               /* the code of all cases of a batch is there at once */
     uint32_t count;
     struct diff_case cases[DIFF_BATCH];

@@ -60,6 +60,7 @@ void gen_init(struct gen *g, struct subject *subject)
     g->subject = subject;
     ZydisDecoderInit(&g->decoder[0], ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     ZydisDecoderInit(&g->decoder[1], ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32);
+    ZydisDecoderInit(&g->decoder[2], ZYDIS_MACHINE_MODE_LONG_COMPAT_16, ZYDIS_STACK_WIDTH_16);
     g->seen = calloc(ZYDIS_MNEMONIC_MAX_VALUE + 1, sizeof(g->seen[0]));
     gen_isa(g);
 }
@@ -97,7 +98,7 @@ void gen_remove(struct gen_seq *seq, unsigned index)
 
 static bool fits(int64_t value, unsigned size)
 {
-    return size == 4 || (value >= -128 && value <= 127);
+    return size != 1 || (value >= -128 && value <= 127);
 }
 
 static bool patch(const struct gen_seq *seq, unsigned i, uint8_t *code)
@@ -119,8 +120,9 @@ static bool patch(const struct gen_seq *seq, unsigned i, uint8_t *code)
         value = (int64_t)seq->at[it->target] - end;
         break;
     case GEN_FIX_ABS_ITEM:
-        value = seq->at[it->target];
-        break;
+        value = seq->at[it->target] - seq->cs_base;
+        memcpy(bytes + it->offset, &value, it->size);
+        return true;
     default:
         return true;
     }
@@ -182,7 +184,7 @@ static uint32_t pick_start(struct gen *g, uint64_t seed)
     return DIFF_CODE + page * DIFF_PAGE + offset;
 }
 
-static void make_sequence(struct gen *g, uint64_t seed)
+static void make_sequence(struct gen *g, uint64_t seed, struct diff_case *c)
 {
     unsigned length = 1 + diff_below(&g->rng, 16);
     const char *only = g->only;
@@ -190,6 +192,7 @@ static void make_sequence(struct gen *g, uint64_t seed)
     g->seq->count = 0;
     g->kept = 0;
     g->seq->start = pick_start(g, seed);
+    gen_segments(g, g->seq->mode, c);
     while (g->seq->count < length) {
         if (only == NULL && diff_chance(&g->rng, 18)) {
             gen_pattern(g);
@@ -208,7 +211,7 @@ void gen_case(struct gen *g, uint64_t seed, enum diff_mode mode, struct gen_seq 
     g->seq = seq;
     seq->mode = mode;
     do {
-        make_sequence(g, seed);
+        make_sequence(g, seed, c);
         flow_clean(g, seq);
     } while (!gen_assemble(seq, c));
     gen_state(g, mode, c);

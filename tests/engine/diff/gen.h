@@ -19,7 +19,7 @@ enum gen_fix {
     GEN_FIX_BRANCH,   /* displacement at the item's end, to item `target` */
     GEN_FIX_RIP_DATA, /* 32-bit RIP-relative displacement at `offset`, to linear `address` */
     GEN_FIX_RIP_ITEM, /* the same, to item `target` */
-    GEN_FIX_ABS_ITEM, /* 32-bit linear address of item `target` at `offset` */
+    GEN_FIX_ABS_ITEM, /* the address of item `target` in CS, of `size` bytes, at `offset` */
 };
 
 struct gen_item {
@@ -34,7 +34,8 @@ struct gen_item {
 
 struct gen_seq {
     enum diff_mode mode;
-    uint32_t start; /* linear address */
+    uint32_t start;              /* linear address */
+    uint32_t cs_base, data_base; /* of segmented cases; the latter about that of all data */
     unsigned count;
     struct gen_item item[GEN_MAX_ITEMS];
     uint32_t at[GEN_MAX_ITEMS + 1]; /* addresses, after gen_assemble */
@@ -42,21 +43,23 @@ struct gen_seq {
 
 struct gen {
     struct diff_rng rng;
-    ZydisDecoder decoder[2]; /* 64-bit, 32-bit */
+    ZydisDecoder decoder[3]; /* 64-bit, 32-bit, 16-bit */
     const char *only;        /* a mnemonic, or NULL */
     struct subject *subject; /* whose CPUID counts; NULL: the host's */
     bool isa[ZYDIS_ISA_SET_MAX_VALUE + 1];
     bool avx, avx512;
     bool alignment; /* cases with alignment checks (AC) too */
+    bool whole;     /* no code beyond the limit of CS: IRET of an interrupt would fault there */
     uint32_t tls_selector;
     struct gen_seq *seq;
+    bool addr16;    /* the instruction that is made gets an address of 16 bits */
     uint32_t kept;  /* registers that the current part of the sequence must not change */
     uint64_t *seen; /* per mnemonic: instructions generated */
 };
 
 static inline const ZydisDecoder *gen_decoder(const struct gen *g, enum diff_mode mode)
 {
-    return &g->decoder[mode == DIFF_USER32];
+    return &g->decoder[mode == DIFF_SEG16 ? 2 : diff_narrow(mode)];
 }
 
 void gen_init(struct gen *g, struct subject *subject);
@@ -79,6 +82,8 @@ bool gen_assemble(struct gen_seq *seq, struct diff_case *c);
 /* Takes an item out, with those that are glued to it. */
 void gen_remove(struct gen_seq *seq, unsigned index);
 
+/* The segments of a segmented case, whose sequence begins at seq->start. */
+void gen_segments(struct gen *g, enum diff_mode mode, struct diff_case *c);
 /* Registers and memory a case starts with. */
 void gen_state(struct gen *g, enum diff_mode mode, struct diff_case *c);
 

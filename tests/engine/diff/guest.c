@@ -419,6 +419,33 @@ static void load_memory(struct subject *s, const struct diff_case *c)
         subject_put(s, s->data[i], c->data + i * DIFF_PAGE, DIFF_PAGE);
 }
 
+static struct x86_segment ldt_segment(struct subject *s, unsigned n, const struct diff_segment *d)
+{
+    unsigned type = n == DIFF_CS ? 0x9 | (d->readonly ? 0 : 2) : 0x1 | (d->readonly ? 0 : 2);
+    uint64_t attr = 0xf0 | type | (d->down ? 4 : 0) | 1u << 12 | (uint64_t)d->big << 14 |
+                    (uint64_t)d->pages << 15;
+
+    subject_put64(s, GPA_LDT + (n + 1) * 8,
+                  (d->limit & 0xffff) | (uint64_t)(d->base & 0xffffff) << 16 | attr << 40 |
+                      (uint64_t)(d->limit >> 16) << 48 | (uint64_t)(d->base >> 24) << 56);
+    return (struct x86_segment){.selector = DIFF_LDT_SELECTOR(n),
+                                .base = d->base,
+                                .limit = d->pages ? d->limit << 12 | 0xfff : d->limit,
+                                .attr = (uint16_t)attr};
+}
+
+static void load_ldt(struct subject *s, struct x86_cpu *x, const struct diff_case *c)
+{
+    x->ldtr = (struct x86_segment){
+        .selector = 0x50, .base = KERNEL_BASE + GPA_LDT, .limit = 0x2f, .attr = 0x82};
+    x->seg[X86_CS] = ldt_segment(s, DIFF_CS, &c->seg[DIFF_CS]);
+    x->seg[X86_SS] = ldt_segment(s, DIFF_SS, &c->seg[DIFF_SS]);
+    x->seg[X86_DS] = ldt_segment(s, DIFF_DS, &c->seg[DIFF_DS]);
+    x->seg[X86_ES] = ldt_segment(s, DIFF_ES, &c->seg[DIFF_ES]);
+    x->seg[X86_FS] = x->seg[X86_GS] = x->seg[X86_ES];
+    x->rip = (uint32_t)(x->rip - c->seg[DIFF_CS].base);
+}
+
 static void load_segments(struct x86_cpu *x, const struct diff_case *c)
 {
     bool compat = c->mode == DIFF_USER32;
@@ -499,7 +526,10 @@ void subject_prepare(struct subject *s, const struct diff_case *c, struct x86_cp
     x->rip = c->regs.rip;
     x->rflags = c->regs.rflags;
     memcpy(x->xsave, c->xsave, sizeof(x->xsave));
-    load_segments(x, c);
+    if (diff_segmented(c->mode))
+        load_ldt(s, x, c);
+    else
+        load_segments(x, c);
 }
 
 void subject_run(struct subject *s, const struct diff_case *c, struct diff_result *r)
@@ -521,6 +551,8 @@ void subject_run(struct subject *s, const struct diff_case *c, struct diff_resul
         read_frame(s, &x, r);
     else
         lost(s, r, exit, &x);
+    if (diff_segmented(c->mode))
+        r->regs.rip = (uint32_t)(r->regs.rip + c->seg[DIFF_CS].base);
     memcpy(r->xsave, x.xsave, sizeof(r->xsave));
     for (unsigned i = 0; i < 2; i++)
         subject_get(s, s->data[i], r->data + i * DIFF_PAGE, DIFF_PAGE);

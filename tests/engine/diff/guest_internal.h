@@ -22,6 +22,7 @@
 #define GPA_KERNEL_END 0x30000u
 #define GPA_DRIVER_IDT 0xa000u
 #define GPA_DRIVER 0xb000u /* code and its variables, then its stubs */
+#define GPA_LDT 0xe000u
 #define GPA_CODE 0x100000u
 #define GPA_DATA 0x300000u
 #define GPA_RING 0x800000u /* the driver's cases */

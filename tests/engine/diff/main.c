@@ -11,8 +11,9 @@
  * depends on more than the case. --alignment makes programs set RFLAGS.AC too. --driver lets guest
  * code run the cases one after the other. --interrupts interrupts them at random moments. --wild
  * compares nothing but runs bytes that may do anything, at CPL 0, too: the engine must survive.
- * --show prints each sequence before it runs (for an engine that crashes). Lines are in the style
- * of TAP; the exit status is 77 (skipped) if there is no such engine.
+ * --mode seg32 and seg16 run 32-bit and 16-bit code in segments of an LDT, with bases and limits,
+ * one by one only. --show prints each sequence before it runs (for an engine that crashes). Lines
+ * are in the style of TAP; the exit status is 77 (skipped) if there is no such engine, or no LDT.
  */
 #include <getopt.h>
 #include <libgen.h>
@@ -46,10 +47,12 @@ struct run {
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: engine-diff [--engine NAME] [--seed N] [--count N] [--only MNEMONIC]\n"
-                    "                   [--mode user64|user32|kernel|all] [--self] [--failures N]\n"
-                    "                   [--stats] [--alignment] [--show] [--driver]\n"
-                    "                   [--interrupts] [--wild] [--oracle FILE]\n");
+    fprintf(
+        stderr,
+        "usage: engine-diff [--engine NAME] [--seed N] [--count N] [--only MNEMONIC]\n"
+        "                   [--mode user64|user32|kernel|seg32|seg16|all] [--self] [--failures N]\n"
+        "                   [--stats] [--alignment] [--show] [--driver]\n"
+        "                   [--interrupts] [--wild] [--oracle FILE]\n");
     exit(2);
 }
 
@@ -113,7 +116,7 @@ static void parse(int argc, char **argv, struct options *o)
             usage();
         }
     }
-    if (optind != argc)
+    if (optind != argc || (o->driver && strncmp(o->mode, "seg", 3) == 0))
         usage();
 }
 
@@ -137,6 +140,10 @@ static enum diff_mode pick_mode(const struct options *o, uint64_t seed)
         return DIFF_USER32;
     if (strcmp(o->mode, "kernel") == 0)
         return DIFF_KERNEL;
+    if (strcmp(o->mode, "seg32") == 0)
+        return DIFF_SEG32;
+    if (strcmp(o->mode, "seg16") == 0)
+        return DIFF_SEG16;
     if (strcmp(o->mode, "all") != 0)
         usage();
     seed *= 0x9e3779b97f4a7c15;
@@ -336,10 +343,15 @@ static void set_up(struct run *r)
             exit(SKIPPED);
         }
     }
+    if (diff_segmented(pick_mode(&r->opt, 0)) && oracle_shared(r->oracle)->no_ldt) {
+        printf("ok - engine-diff # SKIP the host's kernel has no LDTs for programs\n");
+        exit(SKIPPED);
+    }
     if (r->opt.interrupts && r->subject != NULL)
         subject_interrupts(r->subject);
     r->gen.only = r->opt.only;
     r->gen.alignment = r->opt.alignment;
+    r->gen.whole = r->opt.interrupts;
     oracle_shared(r->oracle)->together = r->opt.driver;
     r->gen.tls_selector = oracle_shared(r->oracle)->tls_selector;
     gen_init(&r->gen, r->subject);

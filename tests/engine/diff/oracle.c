@@ -33,9 +33,10 @@ struct native_entry {
     uint64_t gpr[16];                     /* 0 */
     uint64_t rip, cs, rflags, rsp, ss;    /* 128: an IRETQ frame */
     uint64_t fs_base, gs_base;            /* 168 */
-    uint64_t data_selector, tls_selector; /* 184: DS, ES; FS, GS (0: bases instead) */
+    uint64_t data_selector, tls_selector; /* 184: DS; FS, GS (0: bases instead) */
     uint64_t xcr0;                        /* 200 */
     const uint8_t *xsave;                 /* 208 */
+    uint64_t extra_selector;              /* 216: ES */
 };
 
 void native_enter(const struct native_entry *e);
@@ -68,7 +69,8 @@ __asm__(".text\n"
         "    iretq\n"
         /* Loads the segments of the case at RDI; changes RAX. */
         "native_segments:\n"
-        "    mov 184(%rdi), %eax; mov %eax, %ds; mov %eax, %es\n"
+        "    mov 184(%rdi), %eax; mov %eax, %ds\n"
+        "    mov 216(%rdi), %eax; mov %eax, %es\n"
         "    mov 192(%rdi), %eax; mov %eax, %fs; mov %eax, %gs\n"
         "    test %eax, %eax; jnz 1f\n"
         "    mov 168(%rdi), %rax; wrfsbase %rax\n"
@@ -98,6 +100,9 @@ __asm__(".text\n"
 
 static struct diff_shared *shared;
 static struct diff_result *current_result;
+static uint32_t current_base; /* of CS */
+/* In low memory: bits 16 - 31 of its address are what IRETQ leaves in ESP with a 16-bit stack. */
+static struct native_entry *entry;
 static uint8_t *code_alias; /* the code pages, writable */
 static unsigned ticks;
 
@@ -139,6 +144,8 @@ bool native_handle(int sig, siginfo_t *info, void *context)
     for (unsigned i = 0; i < 16; i++)
         r->regs.gpr[i] = (uint64_t)g[greg_of[i]];
     r->regs.rip = (uint64_t)g[REG_RIP];
+    if (current_base != 0)
+        r->regs.rip = (uint32_t)(r->regs.rip + current_base);
     r->regs.rflags = (uint64_t)g[REG_EFL];
     r->vector = (unsigned)g[REG_TRAPNO];
     r->error = (uint64_t)g[REG_ERR];
@@ -148,29 +155,62 @@ bool native_handle(int sig, siginfo_t *info, void *context)
     return true;
 }
 
+static int set_ldt(unsigned n, const struct diff_segment *s)
+{
+    const struct user_desc d = {.entry_number = n + 1,
+                                .base_addr = s->base,
+                                .limit = s->limit,
+                                .seg_32bit = s->big,
+                                .contents = n == DIFF_CS ? 2 : s->down,
+                                .read_exec_only = s->readonly,
+                                .limit_in_pages = s->pages,
+                                .useable = 1};
+
+    return (int)syscall(SYS_modify_ldt, 0x11, &d, sizeof(d));
+}
+
+static void enter_segments(const struct diff_case *c, struct native_entry *e)
+{
+    for (unsigned n = 0; n < DIFF_SEGMENTS; n++)
+        if (set_ldt(n, &c->seg[n]) != 0) {
+            perror("diff-oracle: modify_ldt");
+            exit(1);
+        }
+    current_base = c->seg[DIFF_CS].base;
+    e->rip = (uint32_t)(c->regs.rip - current_base);
+    e->cs = DIFF_LDT_SELECTOR(DIFF_CS);
+    e->ss = DIFF_LDT_SELECTOR(DIFF_SS);
+    e->data_selector = DIFF_LDT_SELECTOR(DIFF_DS);
+    e->extra_selector = e->tls_selector = DIFF_LDT_SELECTOR(DIFF_ES);
+}
+
 static void run_case(const struct diff_case *c, struct diff_result *r)
 {
-    static struct native_entry e __attribute__((aligned(64)));
+    struct native_entry *e = entry;
     size_t offset = c->regs.rip - DIFF_CODE;
     bool compat = c->mode == DIFF_USER32;
 
     memcpy(code_alias + offset, c->code, c->code_len);
     memcpy((void *)(uintptr_t)DIFF_DATA, c->data, DIFF_DATA_SIZE);
-    memcpy(e.gpr, c->regs.gpr, sizeof(e.gpr));
-    e.rip = c->regs.rip;
-    e.cs = compat ? 0x23 : 0x33;
-    e.rflags = c->regs.rflags;
-    e.rsp = c->regs.gpr[4];
-    e.ss = 0x2b;
-    e.fs_base = c->regs.fs_base;
-    e.gs_base = c->regs.gs_base;
-    e.data_selector = compat ? 0x2b : 0;
-    e.tls_selector = compat ? c->regs.tls_selector : 0;
-    e.xcr0 = shared->xcr0;
-    e.xsave = c->xsave;
+    memcpy(e->gpr, c->regs.gpr, sizeof(e->gpr));
+    e->rip = c->regs.rip;
+    e->cs = compat ? 0x23 : 0x33;
+    e->rflags = c->regs.rflags;
+    e->rsp = c->regs.gpr[4];
+    e->ss = 0x2b;
+    e->fs_base = c->regs.fs_base;
+    e->gs_base = c->regs.gs_base;
+    e->data_selector = compat ? 0x2b : 0;
+    e->tls_selector = compat ? c->regs.tls_selector : 0;
+    e->xcr0 = shared->xcr0;
+    e->xsave = c->xsave;
+    e->extra_selector = e->data_selector;
+    current_base = 0;
+    if (diff_segmented(c->mode))
+        enter_segments(c, e);
     ticks = 0;
     current_result = r;
-    native_enter(&e);
+    native_enter(e);
     memcpy(r->data, (void *)(uintptr_t)DIFF_DATA, DIFF_DATA_SIZE);
     if (!shared->together)
         memset(code_alias + offset, 0xcc, c->code_len);
@@ -276,6 +316,9 @@ int main(int argc, char **argv)
     shared = map_at(0, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd);
     map_sandbox();
     set_tls_segment();
+    shared->no_ldt = set_ldt(DIFF_DS, &(struct diff_segment){.limit = 0xffff}) != 0;
+    entry = map_at(DIFF_STACK16_HIGH, DIFF_PAGE, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1);
     catch_signals();
     if (write(1, "", 1) != 1)
         return 1;

@@ -30,7 +30,27 @@ static void glue(struct gen_item *item)
 
 static bool compat(const struct gen *g)
 {
-    return g->seq->mode == DIFF_USER32;
+    return diff_narrow(g->seq->mode);
+}
+
+/* 16-bit code: displacements and immediates of 32 bits have 16 there. */
+static bool small(const struct gen *g)
+{
+    return g->seq->mode == DIFF_SEG16;
+}
+
+static unsigned word_size(const struct gen *g)
+{
+    return small(g) ? 2 : 4;
+}
+
+/* An opcode of one byte and a word. */
+static struct gen_item *emit_word(struct gen *g, uint8_t opcode, uint32_t v)
+{
+    const uint8_t b[] = {opcode, (uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16),
+                         (uint8_t)(v >> 24)};
+
+    return emit(g, b, 1 + word_size(g));
 }
 
 static unsigned here(const struct gen *g)
@@ -54,7 +74,8 @@ static void forward_branch(struct gen *g)
         branch_to(EMIT(g, 0x70 | cc, 0), 1);
         break;
     case 2:
-        branch_to(EMIT(g, 0x0f, 0x80 | cc, 0, 0, 0, 0), 4);
+        branch_to(emit(g, (const uint8_t[]){0x0f, 0x80 | cc, 0, 0, 0, 0}, 2 + word_size(g)),
+                  word_size(g));
         break;
     case 3:
         branch_to(EMIT(g, 0xe0 | (cc & 3), 0), 1); /* LOOPNE, LOOPE, LOOP, JRCXZ */
@@ -63,7 +84,7 @@ static void forward_branch(struct gen *g)
         if (cc & 1)
             branch_to(EMIT(g, 0xeb, 0), 1);
         else
-            branch_to(EMIT(g, 0xe9, 0, 0, 0, 0), 4);
+            branch_to(emit_word(g, 0xe9, 0), word_size(g));
     }
     gen_body(g, diff_below(&g->rng, 4), 0);
     g->seq->item[at].target = (int)here(g);
@@ -77,7 +98,7 @@ static void counted_loop(struct gen *g)
     unsigned top, at;
 
     if (ecx)
-        EMIT(g, 0xb9, n, 0, 0, 0);
+        emit_word(g, 0xb9, n);
     else
         EMIT(g, 0x41, 0xbf, n, 0, 0, 0);
     top = here(g);
@@ -107,10 +128,10 @@ static void call_return(struct gen *g)
 {
     unsigned call = here(g), jump;
 
-    branch_to(EMIT(g, 0xe8, 0, 0, 0, 0), 4);
+    branch_to(emit_word(g, 0xe8, 0), word_size(g));
     gen_body(g, diff_below(&g->rng, 2), RSP);
     jump = here(g);
-    branch_to(EMIT(g, 0xe9, 0, 0, 0, 0), 4);
+    branch_to(emit_word(g, 0xe9, 0), word_size(g));
     g->seq->item[call].target = (int)here(g);
     gen_body(g, diff_below(&g->rng, 3), RSP);
     if (diff_chance(&g->rng, 70))
@@ -127,9 +148,10 @@ static unsigned load_item_address(struct gen *g)
     struct gen_item *item;
 
     if (compat(g)) {
-        item = EMIT(g, 0xb8, 0, 0, 0, 0);
+        item = emit_word(g, 0xb8, 0);
         item->fix = GEN_FIX_ABS_ITEM;
         item->offset = 1;
+        item->size = (uint8_t)word_size(g);
     } else {
         item = EMIT(g, 0x48, 0x8d, 0x05, 0, 0, 0, 0);
         item->fix = GEN_FIX_RIP_ITEM;
@@ -142,7 +164,7 @@ static void indirect_jump(struct gen *g)
 {
     unsigned at = load_item_address(g);
 
-    switch (diff_below(&g->rng, 4)) {
+    switch (diff_below(&g->rng, small(g) ? 3 : 4)) {
     case 0:
         EMIT(g, 0xff, 0xe0);
         break;
@@ -182,7 +204,7 @@ static void change_flags(struct gen *g)
 static void divide(struct gen *g)
 {
     static const uint8_t modrm[] = {0xf1, 0xf3, 0xf9, 0xfb, 0x33, 0x3b, 0x36, 0x3e};
-    uint8_t m = modrm[diff_below(&g->rng, sizeof(modrm))];
+    uint8_t m = modrm[diff_below(&g->rng, small(g) ? 4 : sizeof(modrm))];
     bool wide = !compat(g) && diff_chance(&g->rng, 40);
 
     if (m & 8 && diff_chance(&g->rng, 70)) {
@@ -206,7 +228,7 @@ static void repeat_string(struct gen *g)
     uint8_t rep = diff_chance(&g->rng, 70) ? 0xf3 : 0xf2;
     uint8_t n = (uint8_t)diff_below(&g->rng, diff_chance(&g->rng, 20) ? 200 : 24);
 
-    EMIT(g, 0xb9, n, 0, 0, 0);
+    emit_word(g, 0xb9, n);
     if (diff_chance(&g->rng, 20))
         EMIT(g, 0xfc | (n & 1));
     if (compat(g) || diff_chance(&g->rng, 70)) {
@@ -308,6 +330,8 @@ static void access_base(struct gen *g, uint8_t base, int disp)
 
     if (op == 0x63 && compat(g)) /* ARPL there */
         op = 0x8b;
+    if (small(g))
+        b[n++] = 0x67;
     if (!compat(g))
         b[n++] = (uint8_t)(0x40 | (diff_chance(&g->rng, 60) ? 8 : 0) | (base >> 3));
     if (vector) {
@@ -362,5 +386,13 @@ void gen_pattern(struct gen *g)
         cluster,          cluster,
     };
 
-    patterns[diff_below(&g->rng, sizeof(patterns) / sizeof(patterns[0]))](g);
+    static void (*const patterns16[])(struct gen *) = {
+        forward_branch, forward_branch, counted_loop,  counted_loop, call_return, call_return,
+        indirect_jump,  divide,         repeat_string, push_pop,     cluster,     cluster,
+    };
+
+    if (small(g))
+        patterns16[diff_below(&g->rng, sizeof(patterns16) / sizeof(patterns16[0]))](g);
+    else
+        patterns[diff_below(&g->rng, sizeof(patterns) / sizeof(patterns[0]))](g);
 }

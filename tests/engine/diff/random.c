@@ -118,13 +118,38 @@ static void memory_fixed(struct gen *g, struct modrm *m, bool compat)
     }
     m->rip = !sib && !compat;
     m->rip_at = m->tail.n;
-    add_number(&m->tail, data_address(g), 4);
+    add_number(&m->tail, data_address(g) - g->seq->data_base, 4);
+}
+
+/* With 16 bits of address: a sum of BX or BP and SI or DI, one of them, or a number. */
+static void make_modrm16(struct gen *g, struct modrm *m)
+{
+    unsigned rm = diff_below(&g->rng, 8), mod = diff_chance(&g->rng, 60) ? 0 : 1;
+
+    m->memory = diff_chance(&g->rng, 55);
+    if (!m->memory) {
+        m->base = pick_any(g, true);
+        add(&m->tail, 0xc0 | (m->reg & 7u) << 3 | (m->base & 7u));
+        return;
+    }
+    mod += mod != 0 && diff_chance(&g->rng, 40);
+    add(&m->tail, mod << 6 | (m->reg & 7u) << 3 | rm);
+    if (mod == 1)
+        add(&m->tail, (unsigned)small_disp(g, 64) & 0xff);
+    else if (mod == 2)
+        add_number(&m->tail, (uint64_t)small_disp(g, 300), 2);
+    else if (rm == 6)
+        add_number(&m->tail, data_address(g) - g->seq->data_base, 2);
 }
 
 static void make_modrm(struct gen *g, struct modrm *m, bool compat, bool vsib)
 {
     memset(m, 0, sizeof(*m));
     m->reg = pick_any(g, compat);
+    if (g->addr16 && !vsib) {
+        make_modrm16(g, m);
+        return;
+    }
     m->memory = vsib || diff_chance(&g->rng, 55);
     if (!m->memory) {
         m->base = pick_any(g, compat);
@@ -233,7 +258,7 @@ static void make_legacy(struct gen *g, struct bytes *b, struct modrm *m, bool co
         add(b, 0x3a);
     add(b, opcode);
     if (map == 0 && opcode >= 0xa0 && opcode <= 0xa3) {
-        add_number(b, data_address(g), 8);
+        add_number(b, data_address(g) - g->seq->data_base, 8);
         m->tail.n = 0;
         m->rip = false;
     }
@@ -320,11 +345,25 @@ static void make_evex(struct gen *g, struct bytes *b, struct modrm *m, bool comp
     add(b, opcode);
 }
 
+/* Addresses of both sizes in segmented code. */
+static void address_size(struct gen *g, struct bytes *b)
+{
+    bool narrow = g->seq->mode == DIFF_SEG16;
+
+    g->addr16 = false;
+    if (!diff_segmented(g->seq->mode))
+        return;
+    g->addr16 = diff_chance(&g->rng, narrow ? 60 : 15);
+    if (g->addr16 != narrow)
+        add(b, 0x67);
+}
+
 static void make_bytes(struct gen *g, struct bytes *b, struct modrm *m, bool compat)
 {
     unsigned kind = diff_below(&g->rng, 100);
 
     b->n = 0;
+    address_size(g, b);
     if (kind < 18 && g->avx)
         make_vex(g, b, m, compat);
     else if (kind < 40 && g->avx512)
@@ -358,7 +397,7 @@ static bool wanted(struct gen *g, const ZydisDecodedInstruction *in)
 /* Registers whose loss makes the rest of a sequence fault: changed now and then only. */
 static bool spoils(struct gen *g, enum diff_mode mode, uint32_t written)
 {
-    uint32_t precious = mode == DIFF_USER32 ? 0xfa : 0x3efa;
+    uint32_t precious = diff_narrow(mode) ? 0xfa : 0x3efa;
 
     if ((written & g->kept) != 0)
         return true;
@@ -373,7 +412,7 @@ bool gen_random(struct gen *g, struct gen_item *item)
     struct bytes b;
     struct modrm m;
 
-    make_bytes(g, &b, &m, mode == DIFF_USER32);
+    make_bytes(g, &b, &m, diff_narrow(mode));
     if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(gen_decoder(g, mode), b.b,
                                              ZYDIS_MAX_INSTRUCTION_LENGTH, &in, op)))
         return false;
@@ -398,7 +437,10 @@ void gen_wild(struct gen *g, uint64_t seed, enum diff_mode mode, struct diff_cas
 {
     unsigned noise;
 
+    static struct gen_seq none;
+
     diff_rng_seed(&g->rng, seed);
+    g->seq = &none;
     noise = diff_below(&g->rng, 100);
     c->mode = mode;
     c->code_len = 0;

@@ -189,7 +189,7 @@ static void make_legacy(struct gen *g, uint8_t *x)
 static void make_vectors(struct gen *g, enum diff_mode mode, uint8_t *x)
 {
     uint64_t xcr0 = diff_xcr0();
-    unsigned first = mode == DIFF_USER32 ? 6 : 14;
+    unsigned first = diff_narrow(mode) ? 6 : 14;
     struct diff_component ymm = diff_xsave_component(2), k = diff_xsave_component(5),
                           zmm = diff_xsave_component(6), high = diff_xsave_component(7);
 
@@ -218,8 +218,8 @@ static void make_vectors(struct gen *g, enum diff_mode mode, uint8_t *x)
 
 static void make_gprs(struct gen *g, enum diff_mode mode, uint64_t *gpr)
 {
-    uint32_t pointers = mode == DIFF_USER32 ? 0xf8 : 0x32f8;
-    uint32_t indexes = mode == DIFF_USER32 ? 0x2 : 0xc02;
+    uint32_t pointers = diff_narrow(mode) ? 0xf8 : 0x32f8;
+    uint32_t indexes = diff_narrow(mode) ? 0x2 : 0xc02;
 
     for (unsigned i = 0; i < 16; i++) {
         gpr[i] = number(g);
@@ -229,12 +229,91 @@ static void make_gprs(struct gen *g, enum diff_mode mode, uint64_t *gpr)
             gpr[i] = diff_below(&g->rng, 16);
         if ((i == 10 || i == 11) && diff_chance(&g->rng, 50))
             gpr[i] = 0 - gpr[i];
-        if (mode == DIFF_USER32 && i < 8)
+        if (diff_narrow(mode) && i < 8)
             gpr[i] = (uint32_t)gpr[i];
     }
     if (diff_chance(&g->rng, 70)) /* a stack that is in order */
-        gpr[4] = (mode != DIFF_USER32 && diff_chance(&g->rng, 70) ? DIFF_HIGH : DIFF_DATA) + 0x400 +
+        gpr[4] = (!diff_narrow(mode) && diff_chance(&g->rng, 70) ? DIFF_HIGH : DIFF_DATA) + 0x400 +
                  (diff_below(&g->rng, 0x1800) & ~7u);
+}
+
+/* Pointers become offsets in segments. In 16-bit code SI and DI are often what is added to another
+ * one, and upper halves may hold anything. */
+static void to_offsets(struct gen *g, enum diff_mode mode, struct diff_case *c)
+{
+    uint64_t *gpr = c->regs.gpr;
+
+    for (unsigned i = 3; i < 8; i++) {
+        gpr[i] = (uint32_t)(gpr[i] - g->seq->data_base);
+        if (i >= 6 && mode == DIFF_SEG16 && diff_chance(&g->rng, 40))
+            gpr[i] = diff_below(&g->rng, 64);
+        if (i != 4 && mode == DIFF_SEG16 && diff_chance(&g->rng, 15))
+            gpr[i] = (gpr[i] & 0xffff) | (diff_rng_next(&g->rng) & 0xffff0000);
+    }
+    if (!c->seg[DIFF_SS].big)
+        gpr[4] = (gpr[4] & 0xffff) | DIFF_STACK16_HIGH;
+}
+
+/* Where the data's segments begin, about. 16-bit code reaches 64 KB, so in its cases the data is
+ * there; in others it may be far from the base, or below it. */
+static uint32_t data_base(struct gen *g, enum diff_mode mode)
+{
+    uint32_t near = DIFF_DATA - diff_below(&g->rng, 0xc000), r = (uint32_t)diff_rng_next(&g->rng);
+
+    if (mode == DIFF_SEG16 || diff_chance(&g->rng, 50))
+        return near;
+    return diff_chance(&g->rng, 50) ? r % DIFF_DATA : r;
+}
+
+/* Reaches to `last`, an offset, or somewhat farther if that takes pages. */
+static void set_limit(struct diff_segment *s, uint32_t last)
+{
+    s->pages = last > 0xfffff;
+    s->limit = s->pages ? last >> 12 : last;
+}
+
+static struct diff_segment data_segment(struct gen *g, enum diff_mode mode, bool stack)
+{
+    struct diff_segment s = {.big = mode == DIFF_SEG32};
+    uint32_t middle;
+
+    if (stack && diff_chance(&g->rng, 25))
+        s.big = !s.big;
+    s.base = g->seq->data_base + diff_below(&g->rng, 3) * diff_below(&g->rng, 0x100);
+    middle = DIFF_DATA + 0x400 + diff_below(&g->rng, DIFF_DATA_SIZE - 0x400) - s.base;
+    s.readonly = !stack && diff_chance(&g->rng, 4);
+    set_limit(&s, mode == DIFF_SEG32 ? UINT32_MAX : 0xffff);
+    if (diff_chance(&g->rng, 15))
+        set_limit(&s, middle);
+    if (diff_chance(&g->rng, 8)) { /* what is below is outside */
+        s.down = true;
+        set_limit(&s, diff_chance(&g->rng, 50) ? middle : DIFF_DATA - 1 - s.base);
+    }
+    return s;
+}
+
+void gen_segments(struct gen *g, enum diff_mode mode, struct diff_case *c)
+{
+    struct diff_segment *cs = &c->seg[DIFF_CS];
+    uint32_t start = g->seq->start;
+
+    memset(c->seg, 0, sizeof(c->seg));
+    g->seq->cs_base = g->seq->data_base = 0;
+    if (!diff_segmented(mode))
+        return;
+    g->seq->data_base = data_base(g, mode);
+    *cs = (struct diff_segment){.big = mode == DIFF_SEG32, .readonly = diff_chance(&g->rng, 5)};
+    cs->base = start - diff_below(&g->rng, 0xe000);
+    if (diff_chance(&g->rng, 30))
+        cs->base &= ~0xfffu;
+    if (mode == DIFF_SEG32 && diff_chance(&g->rng, 30))
+        cs->base = (uint32_t)diff_rng_next(&g->rng);
+    set_limit(cs, mode == DIFF_SEG32 ? UINT32_MAX : 0xffff);
+    if (diff_chance(&g->rng, 8) && !g->whole)
+        set_limit(cs, start - cs->base + diff_below(&g->rng, 80));
+    g->seq->cs_base = cs->base;
+    for (unsigned i = DIFF_DS; i <= DIFF_SS; i++)
+        c->seg[i] = data_segment(g, mode, i == DIFF_SS);
 }
 
 static uint64_t segment_base(struct gen *g)
@@ -255,6 +334,8 @@ void gen_state(struct gen *g, enum diff_mode mode, struct diff_case *c)
         bv &= diff_rng_next(&g->rng) | 2;
     memcpy(c->xsave + 512, &bv, 8);
     make_gprs(g, mode, c->regs.gpr);
+    if (diff_segmented(mode))
+        to_offsets(g, mode, c);
     c->regs.rflags = 2 | DIFF_IF | (diff_rng_next(&g->rng) & DIFF_STATUS);
     if (diff_chance(&g->rng, 8))
         c->regs.rflags |= DIFF_DF;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Runs in a guest: what Linux' perf events say of a loop of N rounds. Prints a line `name value` for
- * each: instructions and branches of the program, both with the system's, cycles, and samples by
- * the number of events: how many there were, and how many of those were taken in the loop.
+ * Runs in a guest: what Linux' perf events say of a loop of N rounds. Prints a line `name value`
+ * for each: instructions and branches of the program, both with the system's, cycles, and samples
+ * by the number of events: how many there were, and how many of those were taken in the loop.
  */
 #include <linux/perf_event.h>
 #include <stdint.h>
