@@ -169,6 +169,9 @@ void subject_run_batch(struct subject *s, const struct diff_case *c, struct diff
                        uint32_t n);
 /* From now on interrupts come at random moments, which a case must not notice. */
 void subject_interrupts(struct subject *s);
+/* From now on performance counters count instructions and branches, and overflow now and then. */
+void subject_counters(struct subject *s);
+uint64_t subject_counted(const struct subject *s); /* instructions */
 uint64_t subject_interrupt_count(const struct subject *s);
 /* Runs a case that may do anything, in a machine that is not in order, for at most some
  * milliseconds, and mends the guest's memory after it. False: the engine gave up; `note` says why.

@@ -303,6 +303,21 @@ void subject_interrupts(struct subject *s)
         abort();
 }
 
+void subject_counters(struct subject *s)
+{
+    struct x86_pmu *p = &s->base.pmu;
+
+    p->select[0] = 0x5300c0; /* instructions, with an interrupt */
+    p->count[0] = X86_PMU_MASK - 30;
+    p->select[1] = 0x5300c2; /* branches */
+    p->count[1] = X86_PMU_MASK - 7;
+}
+
+uint64_t subject_counted(const struct subject *s)
+{
+    return s->counted;
+}
+
 uint64_t subject_interrupt_count(const struct subject *s)
 {
     return atomic_load(&s->irqs);
@@ -506,6 +521,7 @@ static void lost(struct subject *s, struct diff_result *r, enum engine_exit exit
 
 enum engine_exit subject_watched_run(struct subject *s)
 {
+    static struct x86_cpu after;
     enum engine_exit exit;
 
     atomic_fetch_add(&s->runs, 1);
@@ -515,6 +531,8 @@ enum engine_exit subject_watched_run(struct subject *s)
         exit = s->ops->run(s->vcpu);
     while (exit == ENGINE_EXIT_KICKED && !atomic_load(&s->hung));
     atomic_store(&s->running, false);
+    s->ops->get_state(s->vcpu, &after);
+    s->counted += (after.pmu.count[0] - s->base.pmu.count[0]) & X86_PMU_MASK;
     return exit;
 }
 

@@ -54,6 +54,7 @@ struct subject {
     atomic_bool irq; /* an interrupt is pending */
     _Atomic uint64_t irqs;
     _Atomic uint64_t runs;
+    uint64_t counted; /* instructions */
     atomic_bool running, stop, hung;
 };
 

@@ -4,7 +4,7 @@
  *
  *     engine-diff [--engine NAME] [--seed N] [--count N] [--only MNEMONIC] [--mode M] [--self]
  *                 [--failures N] [--stats] [--alignment] [--show] [--driver] [--interrupts]
- *                 [--wild] [--oracle FILE]
+ *                 [--wild] [--counters] [--oracle FILE]
  *
  * Case i of a run has the seed N + i: a failure is run again with `--seed <its seed> --count 1`
  * and the same --mode. --self compares the host with itself, which shows instructions whose result
@@ -12,8 +12,9 @@
  * code run the cases one after the other. --interrupts interrupts them at random moments. --wild
  * compares nothing but runs bytes that may do anything, at CPL 0, too: the engine must survive.
  * --mode seg32 and seg16 run 32-bit and 16-bit code in segments of an LDT, with bases and limits,
- * one by one only. --show prints each sequence before it runs (for an engine that crashes). Lines
- * are in the style of TAP; the exit status is 77 (skipped) if there is no such engine, or no LDT.
+ * one by one only. --counters has the performance counters count meanwhile. --show prints each
+ * sequence before it runs (for an engine that crashes). Lines are in the style of TAP; the exit
+ * status is 77 (skipped) if there is no such engine, or no LDT.
  */
 #include <getopt.h>
 #include <libgen.h>
@@ -32,7 +33,7 @@ struct options {
     const char *engine, *only, *oracle, *mode;
     uint64_t seed, count;
     unsigned failures;
-    bool self, stats, alignment, show, driver, interrupts, wild;
+    bool self, stats, alignment, show, driver, interrupts, wild, counters;
 };
 
 struct run {
@@ -52,7 +53,7 @@ static void usage(void)
         "usage: engine-diff [--engine NAME] [--seed N] [--count N] [--only MNEMONIC]\n"
         "                   [--mode user64|user32|kernel|seg32|seg16|all] [--self] [--failures N]\n"
         "                   [--stats] [--alignment] [--show] [--driver]\n"
-        "                   [--interrupts] [--wild] [--oracle FILE]\n");
+        "                   [--interrupts] [--wild] [--counters] [--oracle FILE]\n");
     exit(2);
 }
 
@@ -63,7 +64,8 @@ static void parse(int argc, char **argv, struct options *o)
         {"only", 1, NULL, 'o'},       {"mode", 1, NULL, 'm'},  {"self", 0, NULL, 'S'},
         {"failures", 1, NULL, 'f'},   {"stats", 0, NULL, 't'}, {"oracle", 1, NULL, 'O'},
         {"alignment", 0, NULL, 'a'},  {"show", 0, NULL, 'w'},  {"driver", 0, NULL, 'd'},
-        {"interrupts", 0, NULL, 'i'}, {"wild", 0, NULL, 'W'},  {NULL, 0, NULL, 0},
+        {"interrupts", 0, NULL, 'i'}, {"wild", 0, NULL, 'W'},  {"counters", 0, NULL, 'C'},
+        {NULL, 0, NULL, 0},
     };
     int opt;
 
@@ -99,6 +101,9 @@ static void parse(int argc, char **argv, struct options *o)
             break;
         case 'W':
             o->wild = true;
+            break;
+        case 'C':
+            o->counters = true;
             break;
         case 'd':
             o->driver = true;
@@ -347,6 +352,8 @@ static void set_up(struct run *r)
         printf("ok - engine-diff # SKIP the host's kernel has no LDTs for programs\n");
         exit(SKIPPED);
     }
+    if (r->opt.counters && r->subject != NULL)
+        subject_counters(r->subject);
     if (r->opt.interrupts && r->subject != NULL)
         subject_interrupts(r->subject);
     r->gen.only = r->opt.only;
@@ -380,6 +387,11 @@ int main(int argc, char **argv)
     print_stats(r);
     if (r->opt.interrupts && r->subject != NULL)
         printf("# %lu interrupts\n", subject_interrupt_count(r->subject));
+    if (r->opt.counters && r->subject != NULL) {
+        printf("# %lu instructions counted\n", subject_counted(r->subject));
+        if (subject_counted(r->subject) < done)
+            r->failed++;
+    }
     failed = r->failed;
     printf("%s - engine-diff %s: %lu sequences from seed %lu, %lu failed, %.1f s\n",
            failed == 0 ? "ok" : "not ok", r->opt.self ? "self" : r->opt.engine, done, r->opt.seed,
