@@ -248,9 +248,9 @@ static bool same_group(const struct diff_case *c, const struct diff_result *want
            ((want->vector == GP_VECTOR && want->error == 0) || want->vector == MF_VECTOR);
 }
 
-/* Two addresses that fault, in an order that is up to the CPU: operands of CMPS, parts of large and
- * masked ones, and the stack and the target of a call, which the manuals of the vendors check in
- * different order. */
+/* Two addresses that fault, in an order that is up to the CPU: operands of CMPS, parts of large,
+ * masked and 80-bit ones, and the stack and the target of a call, which the manuals of the vendors
+ * check in different order. */
 static bool two_addresses(const struct gen *g, const struct gen_seq *seq,
                           const struct diff_result *want, const struct diff_result *got)
 {
@@ -258,7 +258,8 @@ static bool two_addresses(const struct gen *g, const struct gen_seq *seq,
 
     if (!is_address(want) || !is_address(got) || !faulting(g, seq, want, &in))
         return false;
-    return is_cmps(&in) || in.meta.category == ZYDIS_CATEGORY_CALL || any_byte(g, seq, want);
+    return is_cmps(&in) || in.meta.category == ZYDIS_CATEGORY_CALL ||
+           in.meta.category == ZYDIS_CATEGORY_X87_ALU || any_byte(g, seq, want);
 }
 
 /* A far return with a bad selector, reached by a case that went astray: a Zen 3 looks at the stack

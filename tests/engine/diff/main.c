@@ -14,7 +14,7 @@
  * --mode seg32 and seg16 run 32-bit and 16-bit code in segments of an LDT, with bases and limits,
  * one by one only. --counters has the performance counters count meanwhile. --show prints each
  * sequence before it runs (for an engine that crashes). Lines are in the style of TAP; the exit
- * status is 77 (skipped) if there is no such engine, or no LDT.
+ * status is 77 (skipped) if there is no such engine, no LDT or no counters.
  */
 #include <getopt.h>
 #include <libgen.h>
@@ -350,6 +350,10 @@ static void set_up(struct run *r)
     }
     if (diff_segmented(pick_mode(&r->opt, 0)) && oracle_shared(r->oracle)->no_ldt) {
         printf("ok - engine-diff # SKIP the host's kernel has no LDTs for programs\n");
+        exit(SKIPPED);
+    }
+    if (r->opt.counters && strcmp(r->opt.engine, "bt") != 0) {
+        printf("ok - engine-diff # SKIP the counters of %s are not ours\n", r->opt.engine);
         exit(SKIPPED);
     }
     if (r->opt.counters && r->subject != NULL)
