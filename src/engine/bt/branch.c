@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cell.h"
 #include "xlate.h"
 
 #define STUB_ROOM 96 /* more than any entry stub needs */
@@ -107,6 +108,7 @@ void bt_kick_now(struct bt_ctx *c)
     atomic_store(&c->kick, 1);
     for (unsigned m = 0; m < BT_MODES; m++)
         __atomic_store_n(&c->branch[m], empty, __ATOMIC_RELEASE);
+    bt_cell_kick(&c->cell_running);
 }
 
 /* The tables come back before the kick is taken: one that comes meanwhile finds them in place, and

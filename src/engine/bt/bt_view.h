@@ -26,11 +26,20 @@ void bt_view_stale(struct bt_ctx *c);                 /* other address spaces we
 void bt_view_protect(struct bt_ctx *c, uint32_t rpn); /* code appeared in page rpn */
 /* May a view have it writable? Any thread, between bt_smp_begin and bt_smp_end. */
 bool bt_view_writes(const struct translator *en, uint32_t rpn);
-void bt_view_tick(struct bt_ctx *c); /* an interrupt comes: what runs here? */
+/* cell_run.c. Runs the program in its cell, where it has one; between blocks. False: it is for the
+ * translator. */
+bool bt_cell_run(struct engine_vcpu *v);
+/* Pages are not guarded any more: no code runs there until it is looked at again. */
+void bt_cell_unguard(struct translator *en, uint32_t rpn);
+void bt_cell_unguard_all(struct translator *en);
+void bt_view_rebind(struct bt_ctx *c); /* another thread runs the vCPU from now on */
+void bt_view_tick(struct bt_ctx *c);   /* an interrupt comes: what runs here? */
 /* Does a view serve the accesses of this mode? If so, fs_base is its base. */
 bool bt_view_select(struct bt_ctx *c);
 /* Has the user view in use the window of low addresses? (At once, where views are made eagerly.) */
 bool bt_view_low(struct bt_ctx *c);
+/* How long cells ran since the last call, in nanoseconds. */
+uint64_t bt_view_ran(const struct translator *en);
 void bt_view_take_low(struct bt_ctx *c); /* if nobody else runs with it */
 /* cur_host[] of a page that code of its mode runs from at `lin`. */
 uint64_t bt_view_near(struct bt_ctx *c, uint32_t id, uint64_t lin);

@@ -194,6 +194,7 @@ void bt_cache_flush(struct translator *en)
     en->stat.flushes++;
     bt_debug_emptied(en);
     en->emptied = bt_tsc();
+    bt_cell_unguard_all(en);
     madvise(en->block_hash, sizeof(*en->block_hash) * HASH_SIZE, MADV_DONTNEED);
     for (uint32_t id = 1; id < en->n_page; id++)
         if (en->rpn_page[en->page[id].rpn] != 0) {

@@ -383,10 +383,14 @@ static struct bt_block *find_block(struct bt_ctx *c)
 
 uint64_t bt_next(struct bt_ctx *c)
 {
+    if (c->cpl == 3) {
+        c->returns++;
+        c->cell_next = c->cell;
+    }
     if (c->kick)
         return leave(c, EXIT_EVENT);
     (void)bt_left_stack(c);
-    if (c->mode_key & MODE_TF)
+    if ((c->mode_key & MODE_TF) || (c->cpl == 3 && c->cell))
         return leave(c, EXIT_LOOKUP);
     const struct bt_block *b = find_block(c);
     return b != NULL ? code_of(c, b) : leave(c, EXIT_LOOKUP);

@@ -121,6 +121,8 @@ static int bind(struct engine_vcpu *v)
         return 0;
     if (!v->bound)
         fill_context(v->ctx);
+    else
+        bt_view_rebind(v->ctx);
     v->bound = true;
     int r = bt_signal_thread(v);
     if (r < 0)
@@ -586,6 +588,15 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             v->first_look = true;
             why = ENGINE_EXIT_HALT;
             break;
+        }
+        bool cell = c->cell_next && c->cell && c->cpl == 3;
+        c->cell_next = false;
+        if (cell && !alone && !stepping && c->exit_reason == EXIT_LOOKUP && bt_cell_run(v)) {
+            if (c->exit_reason == EXIT_ERROR) {
+                why = ENGINE_EXIT_ERROR;
+                break;
+            }
+            continue;
         }
         bool link = false;
         if (form == BT_KEY_TLB && !stale && c->exit_site != 0 && !v->flush_wanted)

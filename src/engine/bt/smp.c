@@ -160,8 +160,10 @@ void bt_guard_note(struct translator *en, uint32_t rpn)
 
     if (en->rpn_page[rpn] != 0)
         __atomic_fetch_or(mask, own, __ATOMIC_SEQ_CST);
-    else if (__atomic_load_n(mask, __ATOMIC_RELAXED) & own)
+    else if (__atomic_load_n(mask, __ATOMIC_RELAXED) & own) {
+        bt_cell_unguard(en, rpn);
         __atomic_fetch_and(mask, ~own, __ATOMIC_SEQ_CST);
+    }
 }
 
 void bt_guard_protect(struct translator *en, uint32_t rpn)

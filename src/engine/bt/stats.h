@@ -50,6 +50,15 @@
     S(view_demote, "direct access", "address spaces demoted", "")           \
     S(view_evict, "direct access", "all views emptied", "")                 \
     S(view_conflict, "direct access", "regions without a place", "")        \
+    S(cell_enter, "cells", "entered", "")                                   \
+    S(cell_page, "cells", "stops: page mapped", "")                         \
+    S(cell_call, "cells", "stops: system call", "")                         \
+    S(cell_memory, "cells", "stops: for the translator, an access", "")     \
+    S(cell_fetch, "cells", "stops: for the translator, code", "")           \
+    S(cell_kick, "cells", "stops: kicked", "")                              \
+    S(cell_other, "cells", "stops: others", "")                             \
+    S(cell_promote, "cells", "made", "")                                    \
+    S(cell_demote, "cells", "given up", "")                                 \
     S(cr3, "address spaces", "loads of CR3", "")                            \
     S(flush_space, "address spaces", "flushes, all but global", "")         \
     S(flush_all, "address spaces", "flushes, global too", "")               \
@@ -69,6 +78,7 @@ enum bt_where {
     WHERE_OUTSIDE, /* not in `run` */
     WHERE_LOOP,
     WHERE_TRANSLATE,
+    WHERE_CELL,  /* a cell runs */
     WHERE_GUEST, /* between entry and exit of translated code */
     WHERE_USER,
     WHERE_KERNEL,

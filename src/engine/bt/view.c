@@ -53,6 +53,8 @@ static bool take(struct views *vs, struct view *v, unsigned r)
 
 uint64_t bt_host_of(const struct bt_ctx *c, const struct view *v, uint64_t lin)
 {
+    if (v->cell != NULL)
+        return lin;
     if (v->index != 0 && lin < LOW_SIZE)
         return (uint64_t)c + LOW_WINDOW + lin;
     return lin + v->base;
@@ -98,7 +100,7 @@ static struct leaf *leaf_new(struct views *vs, struct view *v, unsigned level, u
     l->next = v->leaves;
     v->leaves = i;
     for (unsigned k = 0; k < 8; k++)
-        l->mapped[k] = l->writable[k] = 0;
+        l->mapped[k] = l->writable[k] = l->exec[k] = 0;
     return l;
 }
 
@@ -209,6 +211,10 @@ void bt_protect(struct bt_ctx *c, const struct view *v, uint64_t host, uint64_t 
 {
     struct views *vs = c->v->en->views;
 
+    if (v->cell != NULL) {
+        bt_cell_protect(v->cell, host, len, prot);
+        return;
+    }
     count_maps(vs, v, 2); /* it may become three */
     if (sys6(SYS_mprotect, host, len, prot, 0, 0, 0) != 0)
         vs->full = true;
@@ -236,7 +242,7 @@ static void protect_code(struct bt_ctx *c, const struct view *v, uint64_t host,
 
 /* Maps `len` bytes of guest-physical memory at linear address `lin`. */
 static bool map_range(struct bt_ctx *c, const struct view *v, uint64_t lin, uint64_t gpa,
-                      uint64_t len, bool write)
+                      uint64_t len, bool write, bool exec)
 {
     struct translator *en = c->v->en;
     uint64_t end = gpa + len, start = gpa;
@@ -245,11 +251,16 @@ static bool map_range(struct bt_ctx *c, const struct view *v, uint64_t lin, uint
     for (; bt_next_piece(en, gpa, end, &p); gpa = p.gpa + p.len) {
         uint64_t host = bt_host_of(c, v, lin + (p.gpa - start));
         bool w = write && !p.rom;
-        long r = sys6(SYS_mmap, host, p.len, PROT_READ | (w ? PROT_WRITE : 0),
-                      MAP_SHARED | MAP_FIXED, (uint64_t)en->views->fd, p.backing);
-        if (r < 0 && r > -4096)
-            return false;
-        count_maps(en->views, v, 1);
+        unsigned prot = PROT_READ | (w ? PROT_WRITE : 0) | (exec ? PROT_EXEC : 0);
+        if (v->cell != NULL) {
+            bt_cell_map(en->views->cells, v->cell, host, p.len, prot, p.backing);
+        } else {
+            long r = sys6(SYS_mmap, host, p.len, prot, MAP_SHARED | MAP_FIXED,
+                          (uint64_t)en->views->fd, p.backing);
+            if (r < 0 && r > -4096)
+                return false;
+            count_maps(en->views, v, 1);
+        }
         if (w) /* others may guard a page meanwhile */
             protect_code(c, v, host, &p);
         en->views->kernel_full |= en->views->full && v->index == 0;
@@ -271,6 +282,7 @@ void bt_restrict_run(struct bt_ctx *c, struct leaf *l, unsigned first, unsigned 
         if (bit(l->writable, i))
             rmap_update(en, l, i, false);
         set_bit(l->writable, i, false);
+        set_bit(l->exec, i, false);
         if (drop)
             set_bit(l->mapped, i, false);
     }
@@ -316,6 +328,10 @@ void bt_view_empty(struct bt_ctx *c, struct view *v)
     }
     v->leaves = 0;
     v->stale = false;
+    if (v->cell != NULL) {
+        bt_cell_unmap_all(vs->cells, v->cell);
+        return;
+    }
     if (v->index == 0) {
         vs->maps -= vs->kernel_maps;
         vs->kernel_maps = 0;
@@ -516,7 +532,7 @@ static void want(struct bt_ctx *c, struct view *v, unsigned r)
 {
     struct views *vs = c->v->en->views;
 
-    if (!c->indirect[bt_table_of(v, r)][r] || v->n_region == VIEW_REGIONS ||
+    if (!c->indirect[bt_table_of(v, r)][r] || v->n_region == VIEW_REGIONS || v->cell != NULL ||
         (v->index != 0 && r >= 0x8000))
         return;
     for (unsigned i = 0; i < v->n_refused; i++)
@@ -637,22 +653,17 @@ static int settled(struct bt_ctx *c)
     return refused ? -1 : 0;
 }
 
-int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
+/* Maps what lies at `lin` in view v, and what goes on where it ends. */
+static int fill(struct bt_ctx *c, struct view *v, uint64_t lin, unsigned access)
 {
     struct translator *en = c->v->en;
     struct views *vs = en->views;
-    struct view *v = bt_view_now(c);
-    uint64_t window = (uint64_t)c + LOW_WINDOW;
-    uint64_t lin = v->index != 0 && host - window < LOW_SIZE ? host - window : host - v->base;
-    unsigned mmu = c->mode_key >> MODE_MMU_SHIFT & 3, r = lin >> REGION_SHIFT & 0xffff;
+    unsigned mmu = c->mode_key >> MODE_MMU_SHIFT & 3;
+    bool write = access == ACC_W, exec = access == ACC_X, rom;
     struct bt_walk w;
     uint32_t rpn;
-    bool rom;
 
-    if (!bt_canonical(lin) || c->indirect[bt_table_of(v, r)][r] ||
-        (!(c->mode_key & MODE_L) && lin >> 32 != 0))
-        return -1;
-    if (bt_walk(c, lin, write ? ACC_W : ACC_R, mmu, &w)) {
+    if (bt_walk(c, lin, access, mmu, &w)) {
         v->fault_lin = lin;
         v->fault_write = write;
         return 1;
@@ -666,8 +677,10 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
     }
     if (write && bt_guarded(en, rpn) && !bt_code_store_direct(c, rpn))
         return -1;
-    bool code = bt_guarded(en, rpn), writable = w.writable && w.dirty && !rom;
     unsigned level = (w.page_bits - 12u) / 9 + 1, i = lin >> leaf_shift(level) & 511;
+    if (exec && (level != 1 || rom || !bt_cell_code(c, lin, rpn)))
+        return -1;
+    bool code = bt_guarded(en, rpn), writable = w.writable && w.dirty && !rom;
     if (level == 1 && code)
         writable = false;
     if (vs->maps > vs->max_maps || vs->free_nodes < 1024)
@@ -685,6 +698,7 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
     l->table = w.table;
     l->above = w.above;
     en->stat.view_fill++;
+    v->fresh_cell++;
     v->fresh += ((lin ^ v->fault_lin) & BT_PAGE_MASK) == 0;
     if (level > 1 && bit(l->mapped, i) && l->pte[i] == w.entry && bit(l->writable, i) && write) {
         /* code went away from a page of a large one */
@@ -697,7 +711,7 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
     if (bit(l->mapped, i)) { /* other rights now, or another page: it was not flushed */
         if (bit(l->writable, i))
             rmap_update(en, l, i, false);
-    } else if (level == 1) {
+    } else if (level == 1 && !exec) {
         uint8_t *table = bt_ram_page(en, w.table, &rpn, &rom);
         extend(en, l, (const uint64_t *)(void *)table, w.entry, writable, i, &first, &end);
     }
@@ -709,6 +723,7 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
         l->pte[k] = w.entry + (uint64_t)((int64_t)k - (int64_t)i) * size;
         set_bit(l->mapped, k, true);
         set_bit(l->writable, k, writable);
+        set_bit(l->exec, k, exec);
         if (writable)
             rmap_update(en, l, k, true);
         if (v->index == 0 && !w.global)
@@ -717,15 +732,36 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
     atomic_thread_fence(memory_order_seq_cst); /* who guards a page now sees what may write it */
     if (same) {
         bt_protect(c, v, bt_host_of(c, v, lin & BT_PAGE_MASK), BT_PAGE_SIZE,
-                   PROT_READ | (writable && !bt_guarded(en, rpn) ? PROT_WRITE : 0));
+                   PROT_READ | (writable && !bt_guarded(en, rpn) ? PROT_WRITE : 0) |
+                       (exec ? PROT_EXEC : 0));
         return settled(c);
     }
-    bool mapped = map_range(c, v, leaf_lin(l, first), gpa, (end - first) * size, writable);
+    bool mapped = map_range(c, v, leaf_lin(l, first), gpa, (end - first) * size, writable, exec);
     if (!mapped) { /* rights given later would be to the reserved pages */
         bt_restrict_run(c, l, first, end, true);
         vs->full = true;
     }
     return settled(c);
+}
+
+int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
+{
+    struct view *v = bt_view_now(c);
+    uint64_t window = (uint64_t)c + LOW_WINDOW;
+    uint64_t lin = v->index != 0 && host - window < LOW_SIZE ? host - window : host - v->base;
+    unsigned r = lin >> REGION_SHIFT & 0xffff;
+
+    if (!bt_canonical(lin) || c->indirect[bt_table_of(v, r)][r] ||
+        (!(c->mode_key & MODE_L) && lin >> 32 != 0))
+        return -1;
+    return fill(c, v, lin, write ? ACC_W : ACC_R);
+}
+
+int bt_view_fill_cell(struct bt_ctx *c, struct view *v, uint64_t lin, unsigned access)
+{
+    const struct cells *cs = c->v->en->views->cells;
+
+    return lin - cs->area < CELL_AREA_SIZE ? -1 : fill(c, v, lin, access);
 }
 
 void bt_view_fault(struct bt_ctx *c)

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 
 #include "bt_internal.h"
+#include "cell.h"
 #include "paging.h"
 
 #define REGION_SIZE (1ull << REGION_SHIFT)
@@ -37,6 +38,7 @@ struct leaf {
     uint8_t level; /* 1: 4 KB pages, 2: 2 MB, 3: 1 GB */
     uint8_t view;
     uint64_t mapped[8], writable[8];
+    uint64_t exec[8];  /* in a cell: code may run there */
     uint64_t pte[512]; /* of those mapped: the entry then */
 };
 
@@ -44,6 +46,7 @@ struct leaf {
 
 struct view {
     uint8_t index;
+    struct cell *cell; /* what it maps is there, not in this process; NULL: it is here */
     bool used, placed;
     bool stale;      /* compare before use */
     bool not_global; /* holds pages that a CR3 load flushes (kernel) */
@@ -55,7 +58,8 @@ struct view {
     unsigned n_region, n_refused;
     uint32_t leaves;
     uint32_t low_waits;      /* accesses that found the window of low addresses taken */
-    uint32_t dropped, fresh; /* since the last tick: unmapped; mapped after a fault */
+    uint32_t dropped, fresh; /* since the last tick: unmapped; mapped after a fault, */
+    uint32_t fresh_cell;     /* in a cell */
     uint64_t last_tick, tick_tsc;
     uint64_t fault_lin, fault_rip; /* the guest's last page fault, */
     bool fault_write;              /* which may be answered when it comes back */
@@ -66,6 +70,10 @@ struct space {
     uint64_t key;
     uint64_t last_tick, rest_until;
     uint8_t view, ticks, churn, rests;
+    uint8_t calm; /* ticks between which it seldom called its kernel */
+    uint8_t cell_rests;
+    uint64_t cell_until;             /* no cell before that tick */
+    uint64_t tick_tsc, tick_returns; /* at the last tick */
 };
 
 struct rmap_node {
@@ -97,6 +105,7 @@ struct views {
     uint32_t *rmap, *rmap_large;
     uint8_t whole[CLUSTERS / 8]; /* of the kernel's view */
     bool user_whole;             /* USER_CLUSTER is whole in all user views */
+    struct cells *cells;         /* NULL: this host has none for us */
     struct view view[VIEWS];
     struct space space[SPACES];
     struct site_hint hint[SITE_HINTS];
@@ -166,6 +175,13 @@ void bt_install(struct bt_ctx *c, const struct view *v, bool on); /* its regions
 void bt_protect(struct bt_ctx *c, const struct view *v, uint64_t host, uint64_t len, unsigned prot);
 void bt_view_settle(struct bt_ctx *c);
 struct view *bt_view_now(const struct bt_ctx *c); /* of the privilege level that runs */
+/* Maps what lies at `lin` in a cell, for reading, writing or running. As bt_view_fill. */
+int bt_view_fill_cell(struct bt_ctx *c, struct view *v, uint64_t lin, unsigned access);
+
+/* cell_run.c. May programs of this guest run in cells now? */
+bool bt_cell_possible(struct bt_ctx *c);
+/* May code in page rpn, at `lin`, run in a cell? If so it is guarded from now on. */
+bool bt_cell_code(struct bt_ctx *c, uint64_t lin, uint32_t rpn);
 
 /* view_host.c. A region of the host's address space becomes the owner's, if nothing is there. */
 bool bt_reserve(struct views *vs, unsigned h, unsigned owner);

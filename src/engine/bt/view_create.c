@@ -92,6 +92,7 @@ int bt_views_create(struct translator *en, struct err *e)
         vs->view[i].index = (uint8_t)i;
     vs->view[0].used = true;
     vs->rights = ~0ull;
+    vs->cells = bt_cells_create(vs->n_view, fd, en->n_rpn, map_limit());
     note_own(vs);
     return 0;
 }
@@ -105,6 +106,7 @@ void bt_views_destroy(struct translator *en)
     for (unsigned h = 0; h < HOST_REGIONS; h++)
         if (vs->host_use[h] >= HOST_VIEW)
             munmap((void *)((uint64_t)h << REGION_SHIFT), 1ull << REGION_SHIFT);
+    bt_cells_destroy(vs->cells);
     bt_ballast_destroy(vs->ballast);
     if (vs->leaf != NULL)
         munmap(vs->leaf, sizeof(*vs->leaf) * LEAVES);

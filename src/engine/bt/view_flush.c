@@ -247,6 +247,12 @@ static void view_free(struct bt_ctx *c, struct view *v)
     struct views *vs = c->v->en->views;
 
     bt_view_empty(c, v);
+    if (v->cell != NULL) {
+        bt_vector_out();
+        bt_cell_end(v->cell);
+        bt_vector_in();
+        v->cell = NULL;
+    }
     for (unsigned h = 0; h < HOST_REGIONS; h++)
         if (vs->host_use[h] == HOST_VIEW + v->index)
             bt_release(vs, h);
@@ -340,10 +346,13 @@ static void user_set(struct bt_ctx *c, unsigned index)
     if (vs->user != 0)
         bt_install(c, &vs->view[vs->user], false);
     vs->user = (uint8_t)index;
+    c->cell = vs->view[index].cell != NULL;
     if (index != 0)
         bt_install(c, &vs->view[index], true);
     bt_view_moved(c, false);
 }
+
+#define PROMOTE_TICKS 5
 
 static void promote(struct bt_ctx *c, struct space *s)
 {
@@ -365,6 +374,86 @@ static void promote(struct bt_ctx *c, struct space *s)
     s->view = v->index;
     c->v->en->stat.view_promote++;
     user_set(c, v->index);
+}
+
+/* A cell for an address space that has a view, or nothing. */
+static bool promote_cell(struct bt_ctx *c, struct space *s)
+{
+    struct views *vs = c->v->en->views;
+    struct space was = *s;
+
+    if (!bt_cell_possible(c))
+        return false;
+    if (s->view != 0) {
+        user_set(c, 0);
+        view_free(c, &vs->view[s->view]);
+    }
+    struct view *v = view_new(c);
+    *s = was;
+    s->view = 0;
+    bt_vector_out();
+    bool started = bt_cell_start(vs->cells, &vs->cells->cell[v->index]);
+    bt_vector_in();
+    if (!started) {
+        v->used = false;
+        return false;
+    }
+    v->cell = &vs->cells->cell[v->index];
+    v->space = (uint16_t)(s - vs->space);
+    v->last_tick = vs->now;
+    v->pcid = c->v->cpu.cr3 & 0xfff;
+    s->view = v->index;
+    c->v->en->stat.cell_promote++;
+    user_set(c, v->index);
+    return true;
+}
+
+/* Microseconds: what a cell takes for each return from the guest's kernel, and for a page. */
+#define CELL_ENTER_US 14u
+#define CELL_FILL_US 25u
+#define CALM_TICKS 2
+
+/* The address space runs at a tick: would a cell do better? Does it? */
+static void weigh_cell(struct bt_ctx *c, struct space *s)
+{
+    struct views *vs = c->v->en->views;
+    struct view *v = &vs->view[s->view];
+    uint64_t now = bt_tsc(), elapsed = (now - s->tick_tsc) * 1000 / c->v->en->tsc_khz,
+             returns = c->returns - s->tick_returns;
+
+    s->tick_tsc = now;
+    s->tick_returns = c->returns;
+    if (s->view != 0 && v->cell != NULL) {
+        uint64_t cost = v->cell->entered * CELL_ENTER_US + v->fresh_cell * CELL_FILL_US;
+        v->cell->entered = v->fresh_cell = 0;
+        if (!v->cell->spoiled && (cost * 2 < elapsed || vs->cells->eager)) {
+            s->churn -= s->churn > 0;
+        } else if (v->cell->spoiled || ++s->churn >= 3) {
+            struct space was = *s;
+            user_set(c, 0);
+            view_free(c, v);
+            *s = was;
+            s->view = s->churn = s->calm = 0;
+            s->cell_until = vs->now + (64u << s->cell_rests);
+            s->cell_rests += s->cell_rests < 4;
+            c->v->en->stat.cell_demote++;
+            bt_mode_update(c);
+        }
+        return;
+    }
+    if (!(c->mode_key & MODE_L) || vs->now < s->cell_until || elapsed > 100000)
+        return;
+    if (returns * CELL_ENTER_US * 3 > elapsed) {
+        s->calm = 0;
+        return;
+    }
+    if (++s->calm < CALM_TICKS)
+        return;
+    s->calm = 0;
+    if (promote_cell(c, s))
+        bt_mode_update(c);
+    else
+        s->cell_until = vs->now + 256;
 }
 
 void bt_view_reset(struct bt_ctx *c)
@@ -392,6 +481,21 @@ void bt_view_reset(struct bt_ctx *c)
     vs->maps = 0;
 }
 
+void bt_view_rebind(struct bt_ctx *c)
+{
+    struct views *vs = c->v->en->views;
+
+    if (vs == NULL || vs->cells == NULL)
+        return;
+    for (unsigned i = 1; i < VIEWS; i++)
+        if (vs->view[i].used && vs->view[i].cell != NULL) {
+            if (vs->user == i)
+                user_set(c, 0);
+            view_free(c, &vs->view[i]);
+        }
+    bt_cells_end(vs->cells);
+}
+
 void bt_view_cr3(struct bt_ctx *c, bool keep)
 {
     struct views *vs = c->v->en->views;
@@ -399,7 +503,10 @@ void bt_view_cr3(struct bt_ctx *c, bool keep)
 
     if (vs == NULL)
         return;
-    struct space *s = space_of(vs, cr3, vs->eager);
+    struct space *s = space_of(vs, cr3, vs->eager || (vs->cells != NULL && vs->cells->eager));
+    bool cells = vs->cells != NULL && vs->cells->eager;
+    if (cells && s != NULL && s->view == 0)
+        (void)promote_cell(c, s);
     if (vs->eager && s != NULL && s->view == 0)
         promote(c, s);
     unsigned index = s != NULL && vs->now >= s->rest_until ? s->view : 0;
@@ -423,8 +530,6 @@ void bt_view_cr3(struct bt_ctx *c, bool keep)
     bt_view_settle(c);
 }
 
-#define PROMOTE_TICKS 5
-
 void bt_view_tick(struct bt_ctx *c)
 {
     struct views *vs = c->v->en->views;
@@ -436,6 +541,12 @@ void bt_view_tick(struct bt_ctx *c)
     if (s == NULL)
         return;
     s->last_tick = vs->now;
+    if (vs->cells != NULL)
+        weigh_cell(c, s);
+    if (s->view != 0 && vs->view[s->view].cell != NULL) {
+        vs->view[s->view].last_tick = vs->now;
+        return;
+    }
     if (s->view == 0) {
         if (++s->ticks < PROMOTE_TICKS)
             return;
@@ -491,7 +602,7 @@ bool bt_view_select(struct bt_ctx *c)
     if (vs == NULL || !bt_keys_direct(c))
         return false;
     if (c->cpl == 3) {
-        if (vs->user == 0)
+        if (vs->user == 0 || c->cell)
             return false;
         c->fs_base = vs->view[vs->user].base;
         return true;
@@ -520,4 +631,9 @@ void bt_site_learn(struct translator *en, uint64_t key, enum site_kind kind)
     struct site_hint *h = hint_of(en->views, key);
     h->key = key;
     h->kind = (uint8_t)kind;
+}
+
+uint64_t bt_view_ran(const struct translator *en)
+{
+    return en->views != NULL && en->views->cells != NULL ? bt_cells_ran(en->views->cells) : 0;
 }
