@@ -76,7 +76,7 @@ static bool may_run(const struct bt_ctx *c)
            c->shadow_rip != c->rip && c->rip < CELL_END && plain_segments(c) &&
            (v->cpu.cr4 >> 16 & 1) && ((v->cpu.xcr0 ^ v->en->host_xcr0) & XCR0_OWN) == 0 &&
            bt_keys_direct(c) && v->en->a20_mask == ~0ull && !bt_watching(c) &&
-           (v->dr.exec | v->dr.data) == 0 && v->en->debug.n_point == 0;
+           (v->dr.exec | v->dr.data) == 0 && v->en->debug.n_point == 0 && !v->pmu.cycles;
 }
 
 /* ---- state ----------------------------------------------------------------------------------- */
