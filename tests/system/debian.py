@@ -41,7 +41,7 @@ def boot_finishes(t):
 
 
 def lease(t):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * vm.PATIENCE
     output = ""
     while "10.0.2." not in output and time.monotonic() < deadline:
         output, _ = t.vm.run("networkctl --no-pager status 2>&1; ip -4 addr show scope global; sleep 0.5")

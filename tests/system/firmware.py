@@ -22,7 +22,8 @@ SYSTEMD_BOOT = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi"
 SECTOR = bytes.fromhex(
     "31c08ed88ec0"  # xor ax, ax; mov ds, ax; mov es, ax
     "b80102bb007eb90200b600cd13"  # ax = 0201, bx = 7e00, cx = 2, dh = 0; int 13h
-    "7215be007e"  # jc to the end; mov si, 7e00
+    "7216fa"  # jc to the end; cli: SeaBIOS writes what it still has to say in its timer's interrupt
+    "be007e"  # mov si, 7e00
     "ac84c07406baf803eeebf5"  # each byte up to a 0: out 3f8
     "ba0406b80034ef"  # out 604, 3400: S5
     "f4ebfd"  # hlt for good
@@ -69,11 +70,13 @@ def uefi(*args, **kwargs):
     return vm.Vm("doppel", extra=["--firmware", *args], **(options | kwargs))
 
 
-def run(*args, limit="60s"):
-    """Status, the serial port's output, and what the command said."""
-    done = subprocess.run([DOPPEL, "run", "--net", "none", "-m", "128M", "--timeout", limit, *args],
+def run(*args, limit=60):
+    """Status, the serial port's output, and what the command said. `limit`: seconds."""
+    limit *= vm.PATIENCE
+    done = subprocess.run([DOPPEL, "run", "--net", "none", "-m", "128M", "--timeout",
+                           f"{limit * 1000:.0f}ms", *args],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=120)
+                          stderr=subprocess.PIPE, timeout=2 * limit + 60)
     return done.returncode, done.stdout.decode("latin-1"), done.stderr.decode()
 
 
@@ -106,13 +109,13 @@ class Tests(checks.Checks):
             self.report("skip", "variables", "the package ovmf is not installed")
             return
         name = self.path("machine.vars")
-        status, _, err = run("--firmware", f"uefi,vars={name}", limit="100ms")
+        status, _, err = run("--firmware", f"uefi,vars={name}", limit=0.1)
         with open(VARS, "rb") as a, open(name, "rb") as b:
             self.check("a machine gets its own variables", status == 1 and a.read() == b.read(),
                        err)
         with open(name, "r+b") as f:
             f.truncate(4096)
-        status, _, err = run("--firmware", f"uefi,vars={name}", limit="100ms")
+        status, _, err = run("--firmware", f"uefi,vars={name}", limit=0.1)
         self.check("a file that holds no variables is refused",
                    status == 1 and "does not hold variables" in err, err)
 

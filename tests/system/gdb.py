@@ -118,7 +118,10 @@ def changes(t):
     assert "Could not write register" in out, out
     assert "0xb9\t0xe8\t0x03" in out, out
     # Code that the debugger changes is what runs: inc eax becomes dec eax.
-    out = gdb(where, f"tbreak *{AFTER_WRITE:#x}", "continue", "print $eax",
+    script = os.path.join(t.dir, "steps")
+    with open(script, "w", encoding="ascii") as f:
+        f.write(f"while $rip != {AFTER_WRITE:#x}\nstepi\nend\n")
+    out = gdb(where, f"source {script}", "print $eax",
               f"set *(char *){AFTER_WRITE + 1:#x} = 0xc8", "stepi", "print $eax")
     before, after = re.findall(r"^\$\d+ = (-?\d+)", out, re.M)
     assert int(after) == int(before) - 1, out
@@ -194,7 +197,7 @@ def system_call(t):
     """A breakpoint at the kernel's entry for system calls, steps there, and on with the system."""
     out = gdb(t.path, "print/x $lstar")
     entry = number(out, "$lstar")
-    later = threading.Timer(2, lambda: t.vm.send("echo between\n"))
+    later = threading.Timer(2 * vm.PATIENCE, lambda: t.vm.send("echo between\n"))
     later.start()
     out = gdb(t.path, f"break *{entry:#x}", "continue", "print/x $rip", "x/i $pc", "print $cs & 3",
               "stepi", "print/x $k_gs_base", "print/x $gs_base", "stepi", "stepi", "print/x $rip",
@@ -213,7 +216,7 @@ def system_call(t):
 def kernel_data(t):
     """What a process writes to its stack, watched by address while all of the system runs."""
     entry = number(gdb(t.path, "print/x $lstar"), "$lstar")
-    later = threading.Timer(2, lambda: t.vm.send("for i in 1 2 3; do ls / >/dev/null; done\n"))
+    later = threading.Timer(2 * vm.PATIENCE, lambda: t.vm.send("for i in 1 2 3; do ls / >/dev/null; done\n"))
     later.start()
     out = gdb(t.path, f"tbreak *{entry:#x}", "continue", "set $a = $rsp", "watch *(long *)$a",
               "continue", "print/x $rip", "info watchpoints", "delete", timeout=180)
@@ -228,7 +231,7 @@ def interrupt(t):
     commands = ["continue", "print/x $cr3", "print/x $rip", "detach"]
     with subprocess.Popen(gdb_command(t.path, commands), stdin=subprocess.DEVNULL, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as p:
-        time.sleep(4)
+        time.sleep(4 * vm.PATIENCE)
         p.send_signal(signal.SIGINT)
         out = p.communicate(timeout=60 * vm.PATIENCE)[0]
     assert "SIGINT" in out and number(out, "$cr3") != 0, out
@@ -237,7 +240,7 @@ def interrupt(t):
 
 def power_off(t):
     """The debugger is told that the machine ended."""
-    later = threading.Timer(2, lambda: t.vm.send("poweroff -f\n"))
+    later = threading.Timer(2 * vm.PATIENCE, lambda: t.vm.send("poweroff -f\n"))
     later.start()
     out = gdb(t.path, "continue", timeout=120)
     later.join()
