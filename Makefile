@@ -73,7 +73,7 @@ help:
 	@echo 'make                 build/doppel'
 	@echo 'make run             boots Debian in a virtual machine (ARGS="-m 2G" for options)'
 	@echo 'make test            all tests (ARGS="--help" for a selection)'
-	@echo 'make test-kvm        the kvm engine on a host that QEMU emulates, an hour or so'
+	@echo 'make test-kvm        the kvm engine on a host that QEMU emulates, an hour or two'
 	@echo 'make bench           measures against native and the generic emulator'
 	@echo 'make install         installs under PREFIX ($(PREFIX)); DESTDIR is respected'
 	@echo 'make fmt             formats the sources'

@@ -8,6 +8,7 @@ then `the host hangs: WHY` is the last line.
 """
 
 import argparse
+import contextlib
 import fcntl
 import glob
 import hashlib
@@ -25,7 +26,7 @@ TESTS = os.path.dirname(HERE)
 BIN = os.path.join(os.path.dirname(TESTS), "bin")
 sys.path.insert(0, os.path.join(TESTS, "system"))
 
-import shadow  # noqa: E402
+import emulator  # noqa: E402
 import vm  # noqa: E402
 
 DOPPEL = vm.doppel_binary()
@@ -33,6 +34,7 @@ DOPPEL = vm.doppel_binary()
 CPU = ["--cpu", "host,-xsave"]
 # Checks of whole systems that may fail, and why.
 TSS = "QEMU's TCG knows permissions of ports only from a TSS that is not busy, as none is that KVM enters with"
+STALE = "QEMU's TCG runs old code with nested pages: tests/kvm/emulator.py; `code that changes` has none"
 MAY_FAIL = {
     "power, 1 CPU: exit device": TSS,
     "power, 1 CPU: no exit device unless asked for": TSS,
@@ -75,17 +77,26 @@ def alive_in(pid, group):
 
 
 def run_program(command, limit, env):
-    """(exit status or None, output). The output is a file, which nobody can hold open against us."""
+    """
+    (exit status or None, output). The output is a file, which nobody can hold open against us. What
+    comes is shown meanwhile, for the log.
+    """
+    end = time.monotonic() + limit
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
                                    stderr=subprocess.STDOUT, start_new_session=True,
                                    env={**os.environ, **(env or {})})
-        try:
-            status = process.wait(limit)
-        except subprocess.TimeoutExpired:
+        shown, status = 0, None
+        while status is None and time.monotonic() < end:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                status = process.wait(1)
+            new = os.pread(output.fileno(), 1 << 20, shown)
+            for line in new[:new.rfind(b"\n") + 1].decode(errors="replace").splitlines():
+                print("> " + line, flush=True)
+            shown += new.rfind(b"\n") + 1
+        if status is None:
             kill_group(process.pid)
             process.wait()
-            status = None
         output.seek(0)
         return status, output.read().decode(errors="replace").replace("\r", "")
 
@@ -251,13 +262,53 @@ def free_huge_pages():
         return int(re.search(r"^HugePages_Free:\s+(\d+)", f.read(), re.M).group(1))
 
 
+def whole(name, program, cpus, words=()):
+    """A program of the system tests, or those of its checks that have one of the words in their names."""
+    return relay(f"{name}, {cpus} CPU" + "s" * (cpus > 1),
+                 [sys.executable, os.path.join(TESTS, "system", program + ".py"), *words], 3600,
+                 {"DOPPEL_CPUS": str(cpus), "DOPPEL_OPTIONS": " ".join(CPU), "DOPPEL_PATIENCE": "10"})
+
+
 def system(name, cpus=1):
+    return lambda: whole(name, name, cpus)
+
+
+def gdb():
+    """All of the system test, or what a debugger can do without points."""
+    words = []
+    if not emulator.stops_at_points():
+        words = ["first instruction", "changed", "monitor", "kill", "TCP", "trouble", "interrupt", "power-off"]
+        report("skip", "gdb: points", "QEMU's TCG loads DR7 without watching what it names: tests/kvm/emulator.py")
+    return whole("gdb", "gdb", 1, words)
+
+
+def changing_code(cpus):
+    """Where nested pages are what QEMU's TCG gets wrong, code changes without them."""
     def test():
-        return relay(f"{name}, {cpus} CPU" + "s" * (cpus > 1),
-                     [sys.executable, os.path.join(TESTS, "system", name + ".py")], 3600,
-                     {"DOPPEL_CPUS": str(cpus), "DOPPEL_OPTIONS": " ".join(CPU),
-                      "DOPPEL_PATIENCE": "10"})
+        with no_nested_pages():
+            assert emulator.sees_code_change()
+            return whole("no nested pages", "boot", cpus, ["code that changes"])
     return test
+
+
+@contextlib.contextmanager
+def no_nested_pages():
+    """KVM without them: it makes page tables of its own from those of the guest."""
+    load_kvm("npt=0")
+    try:
+        with open("/sys/module/kvm_amd/parameters/npt", encoding="ascii") as f:
+            assert f.read() == "N\n"
+        yield
+    finally:
+        load_kvm()
+
+
+def load_kvm(*parameters):
+    while kept:
+        os.close(kept.pop())
+    subprocess.run(["rmmod", "kvm_amd"], check=True)
+    subprocess.run(["insmod", "/mnt/modules/kvm_amd", *parameters], check=True)
+    keep_a_machine()
 
 
 TEST_LIST = [  # name, function, part of the short run
@@ -274,14 +325,19 @@ TEST_LIST = [  # name, function, part of the short run
     ("firmware", system("firmware"), False),
     ("system boot 1", system("boot"), False),
     ("system boot 2", system("boot", 2), False),
+    ("code that changes 1", changing_code(1), False),
+    ("code that changes 2", changing_code(2), False),
     ("pinning", system("pin"), False),
     ("power", system("power"), False),
     ("serial", system("serial"), False),
     ("control", system("control"), False),
-    ("gdb", system("gdb"), False),
+    ("gdb", gdb, False),
     ("debian 1", system("debian"), False),
     ("debian 2", system("debian", 2), False),
 ]
+
+
+kept = []  # file descriptors of keep_a_machine
 
 
 def keep_a_machine():
@@ -293,7 +349,7 @@ def keep_a_machine():
     create_vm, create_vcpu = 0xAE01, 0xAE41
     kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
     machine = fcntl.ioctl(kvm, create_vm, 0)
-    return kvm, machine, fcntl.ioctl(machine, create_vcpu, 0)
+    kept.extend((kvm, machine, fcntl.ioctl(machine, create_vcpu, 0)))
 
 
 def keep_guests_awake():
@@ -301,9 +357,31 @@ def keep_guests_awake():
     Where interrupts come between STI and HLT, an idle CPU of a Linux guest may sleep on with something
     to do, until its next interrupt. With a tick that never stops that is soon.
     """
-    if not shadow.holds():
+    if not emulator.keeps_interrupts_out():
         print("# interrupts come between STI and HLT, as with QEMU's TCG: Linux gets nohz=off", flush=True)
         os.environ["DOPPEL_APPEND"] = "nohz=off"
+
+
+def excuse_stale_code():
+    """Where KVM alone runs old code with nested pages, so do systems; changing_code is without them."""
+    if not emulator.sees_code_change():
+        print("# a guest does not see how its code changes, as with QEMU's TCG and nested pages", flush=True)
+        for cpus in ("1 CPU", "2 CPUs"):
+            MAY_FAIL[f"boot, {cpus}: code that changes"] = STALE
+
+
+said = 0  # lines of the host's kernel
+
+
+def host_complains():
+    """What the host's kernel said since the last call, if a processor of its stood still."""
+    global said
+    lines = subprocess.run(["dmesg"], stdout=subprocess.PIPE, text=True, errors="replace",
+                           check=False).stdout.splitlines()
+    new, said = lines[said:], len(lines)
+    found = [number for number, line in enumerate(new) if "lockup" in line or "stall" in line]
+    if found:
+        quote("\n".join("the host: " + line for line in new[found[0]:found[0] + 60]))
 
 
 def run(name, function):
@@ -318,6 +396,7 @@ def run(name, function):
     except Exception as error:  # a mistake in the test is a failure, not the end of the others
         report("not ok", name)
         quote(f"{type(error).__name__}: {error}")
+    host_complains()
     print(f"end {name} {time.monotonic() - start:.0f}", flush=True)
 
 
@@ -326,14 +405,17 @@ def main():
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--done", action="append", default=[], help="tests that have reported")
+    parser.add_argument("--repeat", type=int, default=1)
     args = parser.parse_args()
     keep_a_machine()
     keep_guests_awake()
+    excuse_stale_code()
     for name, function, short in TEST_LIST:
         if args.only and not any(word in name for word in args.only):
             continue
         if name not in args.done and (short or not args.short):
-            run(name, function)
+            for _ in range(args.repeat):
+                run(name, function)
 
 
 main()

@@ -98,6 +98,7 @@ class Vm:
     list of paths, each with ",readonly" or ",snapshot" behind it if wanted), net (False, True, what
     follows "user,", or a list of values of --net), no_reboot, debug_exit, extra (further words for
     the monitor), wrapper (words before the monitor's), log (a file that gets all serial output).
+    $DOPPEL_TCG is QEMU's emulator with its options ("tcg").
     """
 
     def __init__(self, monitor=None, *, memory="1G", cpus=None, kernel=KERNEL, initrd=INITRAMFS,
@@ -152,8 +153,9 @@ class Vm:
     # Without erms and fsrm, because libraries then use `rep movsb`, which TCG does byte by byte.
     @staticmethod
     def _qemu(memory, cpus, kernel, initrd, append, disks, net, no_reboot, debug_exit):
-        words = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", "max,-erms,-fsrm",
-                 "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
+        words = ["qemu-system-x86_64", "-accel", os.environ.get("DOPPEL_TCG", "tcg"),
+                 "-machine", "q35", "-cpu", "max,-erms,-fsrm", "-nodefaults",
+                 "-no-user-config", "-display", "none", "-serial", "stdio",
                  "-m", memory, "-smp", str(cpus), "-device", "virtio-rng-pci"]
         for option, value in (("-kernel", kernel), ("-initrd", initrd), ("-append", append)):
             if value:
