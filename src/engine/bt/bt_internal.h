@@ -227,12 +227,14 @@ struct bt_ctx {
     uint8_t if_flag;                  /* RFLAGS.IF */
     uint8_t cpl;
     bool cell;            /* the program that runs has a cell, */
-    bool cell_next;       /* and is to go on there */
+    bool cell_next;       /* and is to go on there, */
+    uint8_t cell_rounds;  /* or when it leaves cell_left, for so many looks (cell_run.c) */
     uint8_t irq_wait;     /* an interrupt waits for IF: STI leaves the block; tested with kick */
     _Atomic uint8_t kick; /* set by bt_kick_now only */
     uint64_t df;          /* 1 or -1 */
     uint64_t kernel_gs_base, tsc_offset;
-    uint64_t returns;           /* to programs, by way of bt_next */
+    uint64_t returns; /* to programs, by way of bt_next */
+    uint64_t cell_left, cell_mask;
     _Atomic pid_t cell_running; /* the process, while it runs */
     uint64_t shadow_rip; /* the instruction here runs before an interrupt is taken (STI, MOV SS) */
     uint32_t x87_last;   /* x87.h */

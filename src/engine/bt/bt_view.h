@@ -29,6 +29,7 @@ bool bt_view_writes(const struct translator *en, uint32_t rpn);
 /* cell_run.c. Runs the program in its cell, where it has one; between blocks. False: it is for the
  * translator. */
 bool bt_cell_run(struct engine_vcpu *v);
+bool bt_cell_wanted(struct bt_ctx *c); /* is it to go on there? Once for each look. */
 /* Pages are not guarded any more: no code runs there until it is looked at again. */
 void bt_cell_unguard(struct translator *en, uint32_t rpn);
 void bt_cell_unguard_all(struct translator *en);

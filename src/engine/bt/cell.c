@@ -234,7 +234,7 @@ static void become_cell(const struct cells *cs)
         mmap(at, PAGE, PROT_READ | PROT_EXEC, flags, cs->area_fd, 0) != at ||
         mmap((char *)at + PAGE, LIST_SIZE, PROT_READ, flags, cs->area_fd, PAGE) !=
             (char *)at + PAGE ||
-        refuse_vsyscall() < 0)
+        prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) < 0 || refuse_vsyscall() < 0)
         _exit(1);
     setpgid(0, 0);
     prctl(PR_SET_NAME, "doppel-cell");
@@ -323,7 +323,7 @@ bool bt_cell_start(struct cells *cs, struct cell *e)
     e->pid = pid;
     e->n_op = e->maps = 0;
     e->lost = e->has_xstate = e->touched = e->spoiled = false;
-    e->ran_ns = e->entered = 0;
+    e->ran_ns = e->entered = e->strayed = 0;
     return true;
 }
 

@@ -39,7 +39,8 @@ struct cell {
     unsigned n_op;
     uint64_t ran_ns;  /* its CPU clock at bt_cells_ran */
     bool has_xstate;  /* xstate is what it has in its registers */
-    uint64_t entered; /* times, since the last tick */
+    uint64_t entered; /* times, since the last tick, */
+    uint64_t strayed; /* and into pages whose code may not run there */
     struct cell_op op[CELL_OPS];
     uint8_t xstate[CELL_XSTATE];
 };

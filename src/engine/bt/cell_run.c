@@ -304,6 +304,27 @@ static void step_back(struct user_regs_struct *r, enum cell_stop why, uint64_t a
     }
 }
 
+/* RDTSC and RDTSCP fault in a cell; they are too common to leave it for them. */
+static bool time_stamp(struct bt_ctx *c, struct user_regs_struct *r)
+{
+    uint8_t code[3] = {0};
+    uint64_t now;
+
+    if ((c->v->cpu.cr4 >> 2 & 1) || bt_copy_in(c, r->rip, code, 2, MMU_USER) || code[0] != 0x0f)
+        return false;
+    if (code[1] == 0x01 && (bt_copy_in(c, r->rip + 2, code + 2, 1, MMU_USER) || code[2] != 0xf9))
+        return false;
+    if (code[1] != 0x01 && code[1] != 0x31)
+        return false;
+    now = bt_tsc() + c->tsc_offset;
+    r->rax = (uint32_t)now;
+    r->rdx = now >> 32;
+    if (code[1] == 0x01)
+        r->rcx = (uint32_t)c->v->cpu.tsc_aux;
+    r->rip += code[1] == 0x01 ? 3 : 2;
+    return true;
+}
+
 static void count_stop(struct bt_stat *s, enum cell_stop why, bool fetch)
 {
     switch (why) {
@@ -320,6 +341,30 @@ static void count_stop(struct bt_stat *s, enum cell_stop why, bool fetch)
     default:
         s->cell_other++;
     }
+}
+
+/* Code of a page that may not run in a cell, or an instruction: each backward jump, call and return
+ * is looked at, so many times, for its end. */
+#define ROUNDS 24
+
+bool bt_cell_wanted(struct bt_ctx *c)
+{
+    bool wanted = c->cell_next;
+
+    c->cell_next = false;
+    if (!c->cell || c->cpl != 3)
+        return false;
+    if (wanted || c->cell_rounds == 0) {
+        c->cell_rounds = 0;
+        return wanted;
+    }
+    if (((c->rip ^ c->cell_left) & c->cell_mask) != 0) {
+        c->cell_rounds = 0;
+        return true;
+    }
+    if (--c->cell_rounds > 0)
+        bt_kick_now(c);
+    return false;
 }
 
 bool bt_cell_run(struct engine_vcpu *v)
@@ -346,6 +391,10 @@ bool bt_cell_run(struct engine_vcpu *v)
     v->where = WHERE_CELL;
     for (;;) {
         why = bt_cell_go(e, &r, &c->cell_running, &c->kick, &addr);
+        if (why == CELL_FAULT && time_stamp(c, &r)) {
+            v->en->stat.cell_clock++;
+            continue;
+        }
         if (why != CELL_MEMORY || !provide(c, view, addr, r.rip) || !settle(c, view))
             break;
         v->en->stat.cell_page++;
@@ -366,6 +415,10 @@ bool bt_cell_run(struct engine_vcpu *v)
         view->fault_rip = c->rip;
         view->fault_lin = addr;
         view->fault_write = addr - c->rip < 15; /* a fetch */
+        e->strayed += view->fault_write;
+        c->cell_left = c->rip;
+        c->cell_mask = view->fault_write ? BT_PAGE_MASK : ~0ull;
+        c->cell_rounds = ROUNDS;
     } else if (why == CELL_STEP) {
         bt_dr_trap(v, c, true);
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Which pages of code may run in a cell: those without instructions that neither do there what the
- * guest expects nor fault. CPUID would tell of the host, RDTSC its time, SGDT and kin its tables.
+ * guest expects nor fault. CPUID would tell of the host, SGDT and kin of its tables. (RDTSC faults
+ * there: PR_SET_TSC.)
  *
  * This is about fidelity, not safety: a program that hides such an instruction from the search sees
  * the host's numbers, and that is all. So bytes that look like one count only if one is read there
@@ -20,12 +21,11 @@ static bool sensitive(uint8_t op, uint8_t more, bool xsave)
     bool memory = more >> 6 != 3;
 
     switch (op) {
-    case 0x01: /* SGDT, SIDT, SMSW, XGETBV, RDTSCP, RDPRU, RDPKRU, WRPKRU, ...; not XEND, XTEST */
-        return more != 0xd5 && more != 0xd6;
+    case 0x01: /* SGDT, SIDT, SMSW, XGETBV, RDPRU, RDPKRU, WRPKRU, ...; not XEND, XTEST, RDTSCP */
+        return more != 0xd5 && more != 0xd6 && more != 0xf9;
     case 0x00: /* SLDT, STR, VERR, VERW */
     case 0x02: /* LAR */
     case 0x03: /* LSL */
-    case 0x31: /* RDTSC */
     case 0x33: /* RDPMC */
     case 0x34: /* SYSENTER: the host's kernel does not say where it was */
     case 0xa2: /* CPUID */

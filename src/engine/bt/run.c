@@ -589,9 +589,8 @@ static enum engine_exit bt_run(struct engine_vcpu *v)
             why = ENGINE_EXIT_HALT;
             break;
         }
-        bool cell = c->cell_next && c->cell && c->cpl == 3;
-        c->cell_next = false;
-        if (cell && !alone && !stepping && c->exit_reason == EXIT_LOOKUP && bt_cell_run(v)) {
+        if (!alone && !stepping && form == 0 && !chain && !stale && bt_cell_wanted(c) &&
+            bt_cell_run(v)) {
             if (c->exit_reason == EXIT_ERROR) {
                 why = ENGINE_EXIT_ERROR;
                 break;

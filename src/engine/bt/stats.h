@@ -52,6 +52,7 @@
     S(view_conflict, "direct access", "regions without a place", "")        \
     S(cell_enter, "cells", "entered", "")                                   \
     S(cell_page, "cells", "stops: page mapped", "")                         \
+    S(cell_clock, "cells", "stops: time stamp", "")                         \
     S(cell_call, "cells", "stops: system call", "")                         \
     S(cell_memory, "cells", "stops: for the translator, an access", "")     \
     S(cell_fetch, "cells", "stops: for the translator, code", "")           \

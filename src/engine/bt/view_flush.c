@@ -408,40 +408,54 @@ static bool promote_cell(struct bt_ctx *c, struct space *s)
     return true;
 }
 
-/* Microseconds: what a cell takes for each return from the guest's kernel, and for a page. */
+/* Microseconds: what a cell takes for each return from the guest's kernel, for a page, and for code
+ * that may not run there. */
 #define CELL_ENTER_US 14u
 #define CELL_FILL_US 25u
+#define CELL_STRAY_US 60u
+#define TICK_US 2000u /* ticks that were late come one after the other */
 #define CALM_TICKS 2
+#define CELL_CHURN 4
+#define CELL_REST 64 /* ticks without a cell, once or twice that */
 
-/* The address space runs at a tick: would a cell do better? Does it? */
-static void weigh_cell(struct bt_ctx *c, struct space *s)
+static void demote_cell(struct bt_ctx *c, struct space *s)
 {
     struct views *vs = c->v->en->views;
     struct view *v = &vs->view[s->view];
-    uint64_t now = bt_tsc(), elapsed = (now - s->tick_tsc) * 1000 / c->v->en->tsc_khz,
-             returns = c->returns - s->tick_returns;
+    struct space was = *s;
 
-    s->tick_tsc = now;
-    s->tick_returns = c->returns;
-    if (s->view != 0 && v->cell != NULL) {
-        uint64_t cost = v->cell->entered * CELL_ENTER_US + v->fresh_cell * CELL_FILL_US;
-        v->cell->entered = v->fresh_cell = 0;
-        if (!v->cell->spoiled && (cost * 2 < elapsed || vs->cells->eager)) {
-            s->churn -= s->churn > 0;
-        } else if (v->cell->spoiled || ++s->churn >= 3) {
-            struct space was = *s;
-            user_set(c, 0);
-            view_free(c, v);
-            *s = was;
-            s->view = s->churn = s->calm = 0;
-            s->cell_until = vs->now + (64u << s->cell_rests);
-            s->cell_rests += s->cell_rests < 4;
-            c->v->en->stat.cell_demote++;
-            bt_mode_update(c);
-        }
-        return;
-    }
-    if (!(c->mode_key & MODE_L) || vs->now < s->cell_until || elapsed > 100000)
+    user_set(c, 0);
+    view_free(c, v);
+    *s = was;
+    s->view = s->churn = s->calm = 0;
+    s->cell_until = vs->now + (CELL_REST << s->cell_rests);
+    s->cell_rests ^= 1;
+    c->v->en->stat.cell_demote++;
+}
+
+/* Does the cell of the program that a tick has met pay? */
+static void weigh_cell(struct bt_ctx *c, struct space *s, uint64_t elapsed)
+{
+    struct cells *cs = c->v->en->views->cells;
+    struct view *v = &c->v->en->views->view[s->view];
+    struct cell *e = v->cell;
+    uint64_t cost =
+        e->entered * CELL_ENTER_US + v->fresh_cell * CELL_FILL_US + e->strayed * CELL_STRAY_US;
+    bool pays = (cost * 2 < elapsed && c->cell_next) || cs->eager; /* the tick found it there */
+
+    e->entered = e->strayed = v->fresh_cell = 0;
+    if (pays && !e->spoiled)
+        s->churn -= s->churn > 0;
+    else if (e->spoiled || ++s->churn >= CELL_CHURN)
+        demote_cell(c, s);
+}
+
+/* Would one pay, for a program that has none? */
+static void consider_cell(struct bt_ctx *c, struct space *s, uint64_t elapsed, uint64_t returns)
+{
+    struct views *vs = c->v->en->views;
+
+    if (!(c->mode_key & MODE_L) || vs->now < s->cell_until || elapsed > 50 * TICK_US)
         return;
     if (returns * CELL_ENTER_US * 3 > elapsed) {
         s->calm = 0;
@@ -450,10 +464,23 @@ static void weigh_cell(struct bt_ctx *c, struct space *s)
     if (++s->calm < CALM_TICKS)
         return;
     s->calm = 0;
-    if (promote_cell(c, s))
-        bt_mode_update(c);
+    if (!promote_cell(c, s))
+        s->cell_until = vs->now + 4 * CELL_REST;
+}
+
+static void tick_cell(struct bt_ctx *c, struct space *s)
+{
+    uint64_t now = bt_tsc(), elapsed = (now - s->tick_tsc) * 1000 / c->v->en->tsc_khz,
+             returns = c->returns - s->tick_returns;
+
+    if (elapsed < TICK_US)
+        return;
+    s->tick_tsc = now;
+    s->tick_returns = c->returns;
+    if (s->view != 0 && c->v->en->views->view[s->view].cell != NULL)
+        weigh_cell(c, s, elapsed);
     else
-        s->cell_until = vs->now + 256;
+        consider_cell(c, s, elapsed, returns);
 }
 
 void bt_view_reset(struct bt_ctx *c)
@@ -542,7 +569,7 @@ void bt_view_tick(struct bt_ctx *c)
         return;
     s->last_tick = vs->now;
     if (vs->cells != NULL)
-        weigh_cell(c, s);
+        tick_cell(c, s);
     if (s->view != 0 && vs->view[s->view].cell != NULL) {
         vs->view[s->view].last_tick = vs->now;
         return;
