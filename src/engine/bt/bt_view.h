@@ -41,7 +41,8 @@ bool bt_view_select(struct bt_ctx *c);
 bool bt_view_low(struct bt_ctx *c);
 /* How long cells ran since the last call, in nanoseconds. */
 uint64_t bt_view_ran(const struct translator *en);
-void bt_view_take_low(struct bt_ctx *c); /* if nobody else runs with it */
+void bt_view_apart(const struct translator *en); /* the thread is not bound to a cell's processor */
+void bt_view_take_low(struct bt_ctx *c);         /* if nobody else runs with it */
 /* cur_host[] of a page that code of its mode runs from at `lin`. */
 uint64_t bt_view_near(struct bt_ctx *c, uint32_t id, uint64_t lin);
 /* Is the cluster of `lin` direct in every view that code of the mode may run with? */

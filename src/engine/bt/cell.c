@@ -321,9 +321,10 @@ bool bt_cell_start(struct cells *cs, struct cell *e)
         return false;
     }
     e->pid = pid;
+    e->cpu = -1;
     e->n_op = e->maps = 0;
     e->lost = e->has_xstate = e->touched = e->spoiled = false;
-    e->ran_ns = e->entered = e->strayed = 0;
+    e->ran_ns = e->tick_ns = e->stops = 0;
     return true;
 }
 
@@ -368,6 +369,7 @@ enum cell_stop bt_cell_go(struct cell *e, struct user_regs_struct *regs, _Atomic
     if (ptrace(PTRACE_SETREGS, e->pid, NULL, regs) < 0)
         return CELL_DEAD;
     e->touched = true;
+    e->stops++;
     atomic_store(running, e->pid);
     if (atomic_load(kick)) {
         atomic_store(running, 0);
@@ -378,6 +380,34 @@ enum cell_stop bt_cell_go(struct cell *e, struct user_regs_struct *regs, _Atomic
     if (!ok || ptrace(PTRACE_GETREGS, e->pid, NULL, regs) < 0)
         return CELL_DEAD;
     return why_stopped(e->pid, status, addr);
+}
+
+void bt_cells_together(struct cells *cs, struct cell *e)
+{
+    int cpu = cs->no_affinity ? -1 : sched_getcpu();
+    cpu_set_t one;
+
+    if (cpu < 0 || cpu >= CPU_SETSIZE)
+        return;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    if (!cs->together) {
+        if (sched_getaffinity(0, sizeof(cs->wanted), &cs->wanted) < 0 ||
+            sched_setaffinity(0, sizeof(one), &one) < 0) {
+            cs->no_affinity = true;
+            return;
+        }
+        cs->together = true;
+    }
+    if (e->cpu != cpu)
+        e->cpu = sched_setaffinity(e->pid, sizeof(one), &one) < 0 ? -1 : cpu;
+}
+
+void bt_cells_apart(struct cells *cs)
+{
+    if (cs->together)
+        (void)sched_setaffinity(0, sizeof(cs->wanted), &cs->wanted);
+    cs->together = false;
 }
 
 void bt_cell_kick(const _Atomic pid_t *running)
@@ -443,20 +473,32 @@ bool bt_cell_get_xstate(struct cells *cs, struct cell *e, uint8_t *area, uint64_
     return true;
 }
 
+/* The CPU time of a cell since *last, which is now. */
+static uint64_t since(const struct cell *e, uint64_t *last)
+{
+    uint64_t was = *last;
+    struct timespec t;
+    clockid_t clock;
+
+    if (clock_getcpuclockid(e->pid, &clock) != 0 || clock_gettime(clock, &t) < 0)
+        return 0;
+    *last = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+    return *last - was;
+}
+
+uint64_t bt_cell_ran(struct cell *e)
+{
+    return since(e, &e->tick_ns);
+}
+
 uint64_t bt_cells_ran(struct cells *cs)
 {
     uint64_t sum = 0;
 
     for (unsigned i = 0; i < cs->n; i++) {
         struct cell *e = &cs->cell[i];
-        struct timespec t;
-        clockid_t clock;
-        if (e->pid == 0 || !e->touched || clock_getcpuclockid(e->pid, &clock) != 0 ||
-            clock_gettime(clock, &t) < 0)
-            continue;
-        uint64_t now = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-        sum += now - e->ran_ns;
-        e->ran_ns = now;
+        if (e->pid != 0 && e->touched)
+            sum += since(e, &e->ran_ns);
         e->touched = false;
     }
     return sum;

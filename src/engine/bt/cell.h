@@ -14,6 +14,7 @@
 #ifndef DOPPEL_ENGINE_BT_CELL_H
 #define DOPPEL_ENGINE_BT_CELL_H
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,15 +33,16 @@ struct cell_op {
 
 struct cell {
     pid_t pid;     /* 0: there is none */
+    int cpu;       /* of the host's processors, the one that it may use; -1: any */
     bool lost;     /* more was queued than there is room for: all has to be mapped anew */
     bool spoiled;  /* has a flag set that ptrace cannot clear: of no use any more */
     bool touched;  /* ran since bt_cells_ran */
     uint32_t maps; /* mappings that it has, at most */
     unsigned n_op;
     uint64_t ran_ns;  /* its CPU clock at bt_cells_ran */
+    uint64_t tick_ns; /* and at bt_cell_ran */
+    uint64_t stops;   /* since the last tick */
     bool has_xstate;  /* xstate is what it has in its registers */
-    uint64_t entered; /* times, since the last tick, */
-    uint64_t strayed; /* and into pages whose code may not run there */
     struct cell_op op[CELL_OPS];
     uint8_t xstate[CELL_XSTATE];
 };
@@ -48,6 +50,9 @@ struct cell {
 /* Those of a vCPU. */
 struct cells {
     pid_t first;       /* without anything mapped; the others are its copies */
+    bool together;     /* the thread is bound to a processor, */
+    bool no_affinity;  /* or cannot be */
+    cpu_set_t wanted;  /* where it may run else */
     bool refused;      /* the host does not let us trace, or fork */
     bool eager;        /* every address space gets one at once: for tests */
     int fd;            /* of guest memory */
@@ -96,6 +101,11 @@ enum cell_stop {
 /* Runs it with these registers until it stops, unless *kick. The registers are then in *regs. */
 enum cell_stop bt_cell_go(struct cell *e, struct user_regs_struct *regs, _Atomic pid_t *running,
                           const _Atomic uint8_t *kick, uint64_t *addr);
+/* Thread and cell take turns: while they do they stay on one processor, for to wake an idle one
+ * takes longer than most of what they do. bt_cells_together: before bt_cell_go. bt_cells_apart: the
+ * thread may go where it wants again. */
+void bt_cells_together(struct cells *cs, struct cell *e);
+void bt_cells_apart(struct cells *cs);
 void bt_cell_kick(const _Atomic pid_t *running); /* any thread: stops what runs */
 /* The vector state of `area`, as XSAVE writes it, to the cell and back. Only components of `mask`
  * are anybody's business. */
@@ -103,13 +113,14 @@ bool bt_cell_put_xstate(struct cells *cs, struct cell *e, const uint8_t *area, u
 bool bt_cell_get_xstate(struct cells *cs, struct cell *e, uint8_t *area, uint64_t mask);
 /* The time that cells ran since the last call, in nanoseconds. */
 uint64_t bt_cells_ran(struct cells *cs);
+uint64_t bt_cell_ran(struct cell *e); /* the same of one, by a clock of its own */
 
 /* cell_scan.c. Does a page hold no instruction that does not do in a cell what the guest expects?
- * Given are the page, what is before it (behind that code is in step, wherever one begins to read)
- * and behind it. `xsave`: instructions that save vector state count, too. */
+ * Given are the page, what is before it (behind that code is in step, wherever one begins to
+ * read), if that is known, and behind it. `xsave`: instructions that save vector state count, too. */
 #define CELL_BEFORE 96u
 #define CELL_BEHIND 16u
 #define CELL_CODE (CELL_BEFORE + 4096u + CELL_BEHIND)
-bool bt_cell_plain(const uint8_t code[CELL_CODE], bool xsave);
+bool bt_cell_plain(const uint8_t code[CELL_CODE], bool before, bool xsave);
 
 #endif

@@ -170,17 +170,19 @@ static bool leave(struct bt_ctx *c, struct cell *e, const struct user_regs_struc
 
 /* ---- pages ----------------------------------------------------------------------------------- */
 
-/* Some bytes beside the page of lin; zeroes if the program cannot run what is there. */
-static void copy_code(struct bt_ctx *c, uint64_t lin, unsigned n, int distance, uint8_t *to)
+/* Some bytes beside the page of lin. False: the program cannot run what is there; zeroes. */
+static bool copy_code(struct bt_ctx *c, uint64_t lin, unsigned n, int distance, uint8_t *to)
 {
     int fault = 0;
     const uint8_t *from =
         bt_host(c, (lin & BT_PAGE_MASK) + (int64_t)distance, n, ACC_X, MMU_USER, &fault);
 
-    if (from != NULL && !fault)
-        bt_copy(to, from, n);
-    else
+    if (from == NULL || fault) {
         bt_fill(to, 0, n);
+        return false;
+    }
+    bt_copy(to, from, n);
+    return true;
 }
 
 bool bt_cell_code(struct bt_ctx *c, uint64_t lin, uint32_t rpn)
@@ -195,10 +197,10 @@ bool bt_cell_code(struct bt_ctx *c, uint64_t lin, uint32_t rpn)
         return false;
     if (*word & own)
         return true;
-    copy_code(c, lin, CELL_BEFORE, -(int)CELL_BEFORE, code);
+    bool before = copy_code(c, lin, CELL_BEFORE, -(int)CELL_BEFORE, code);
     bt_copy(code + CELL_BEFORE, bt_rpn_host(en, rpn), BT_PAGE_SIZE);
-    copy_code(c, lin, CELL_BEHIND, BT_PAGE_SIZE, code + CELL_BEFORE + BT_PAGE_SIZE);
-    if (!bt_cell_plain(code, (en->host_xcr0 & ~c->v->cpu.xcr0) != 0))
+    (void)copy_code(c, lin, CELL_BEHIND, BT_PAGE_SIZE, code + CELL_BEFORE + BT_PAGE_SIZE);
+    if (!bt_cell_plain(code, before, (en->host_xcr0 & ~c->v->cpu.xcr0) != 0))
         return false;
     *word |= own;
     return true;
@@ -386,8 +388,8 @@ bool bt_cell_run(struct engine_vcpu *v)
     if (!enter(c, e))
         return dead(v);
     put_regs(c, &r);
-    e->entered++;
     v->en->stat.cell_enter++;
+    bt_cells_together(v->en->views->cells, e);
     v->where = WHERE_CELL;
     for (;;) {
         why = bt_cell_go(e, &r, &c->cell_running, &c->kick, &addr);
@@ -415,7 +417,6 @@ bool bt_cell_run(struct engine_vcpu *v)
         view->fault_rip = c->rip;
         view->fault_lin = addr;
         view->fault_write = addr - c->rip < 15; /* a fetch */
-        e->strayed += view->fault_write;
         c->cell_left = c->rip;
         c->cell_mask = view->fault_write ? BT_PAGE_MASK : ~0ull;
         c->cell_rounds = ROUNDS;

@@ -76,7 +76,18 @@ static bool suspect(const uint8_t *code, bool xsave)
     return code[0] == 0xcd && (code[1] == 0x80 || code[1] == 3 || code[1] == 4);
 }
 
-bool bt_cell_plain(const uint8_t code[CELL_CODE], bool xsave)
+/* Where the k-th voter begins to read. What is before the page may not be known: then those for its
+ * first bytes begin at these. */
+static unsigned start(unsigned at, unsigned k, bool before)
+{
+    unsigned from = at - CELL_BEFORE;
+
+    if (before || from >= CELL_BEFORE)
+        return from + 11 * k;
+    return CELL_BEFORE + k < at ? CELL_BEFORE + k : at;
+}
+
+bool bt_cell_plain(const uint8_t code[CELL_CODE], bool before, bool xsave)
 {
     ZydisDecoder d;
 
@@ -86,7 +97,7 @@ bool bt_cell_plain(const uint8_t code[CELL_CODE], bool xsave)
         if (!suspect(code + i, xsave))
             continue;
         for (unsigned k = 0; k < VOTERS; k++)
-            votes += found(&d, code, i - CELL_BEFORE + 11 * k, i, xsave);
+            votes += found(&d, code, start(i, k, before), i, xsave);
         if (votes > VOTERS / 2)
             return false;
     }

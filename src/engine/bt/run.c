@@ -451,6 +451,7 @@ static void leave(struct engine_vcpu *v)
     v->left_at = bt_tsc();
     v->where = WHERE_OUTSIDE;
     bt_pmu_leave(v);
+    bt_view_apart(v->en);
     bt_steal_leave(v);
     bt_sample_run(v, false);
     bt_smp_leave(v);

@@ -698,7 +698,6 @@ static int fill(struct bt_ctx *c, struct view *v, uint64_t lin, unsigned access)
     l->table = w.table;
     l->above = w.above;
     en->stat.view_fill++;
-    v->fresh_cell++;
     v->fresh += ((lin ^ v->fault_lin) & BT_PAGE_MASK) == 0;
     if (level > 1 && bit(l->mapped, i) && l->pte[i] == w.entry && bit(l->writable, i) && write) {
         /* code went away from a page of a large one */

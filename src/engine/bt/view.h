@@ -58,8 +58,7 @@ struct view {
     unsigned n_region, n_refused;
     uint32_t leaves;
     uint32_t low_waits;      /* accesses that found the window of low addresses taken */
-    uint32_t dropped, fresh; /* since the last tick: unmapped; mapped after a fault, */
-    uint32_t fresh_cell;     /* in a cell */
+    uint32_t dropped, fresh; /* since the last tick: unmapped; mapped after a fault */
     uint64_t last_tick, tick_tsc;
     uint64_t fault_lin, fault_rip; /* the guest's last page fault, */
     bool fault_write;              /* which may be answered when it comes back */

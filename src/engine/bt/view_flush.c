@@ -408,13 +408,11 @@ static bool promote_cell(struct bt_ctx *c, struct space *s)
     return true;
 }
 
-/* Microseconds: what a cell takes for each return from the guest's kernel, for a page, and for code
- * that may not run there. */
-#define CELL_ENTER_US 14u
-#define CELL_FILL_US 25u
-#define CELL_STRAY_US 60u
+#define STOP_US 12u   /* of a cell's CPU time: what its host's kernel takes for a stop */
+#define RETURN_US 30u /* what each return from the guest's kernel takes of a program in a cell */
 #define TICK_US 2000u /* ticks that were late come one after the other */
 #define CALM_TICKS 2
+#define APART_TICKS 8 /* the host may have a better processor meanwhile */
 #define CELL_CHURN 4
 #define CELL_REST 64 /* ticks without a cell, once or twice that */
 
@@ -437,13 +435,12 @@ static void demote_cell(struct bt_ctx *c, struct space *s)
 static void weigh_cell(struct bt_ctx *c, struct space *s, uint64_t elapsed)
 {
     struct cells *cs = c->v->en->views->cells;
-    struct view *v = &c->v->en->views->view[s->view];
-    struct cell *e = v->cell;
-    uint64_t cost =
-        e->entered * CELL_ENTER_US + v->fresh_cell * CELL_FILL_US + e->strayed * CELL_STRAY_US;
-    bool pays = (cost * 2 < elapsed && c->cell_next) || cs->eager; /* the tick found it there */
+    struct cell *e = c->v->en->views->view[s->view].cell;
+    uint64_t ran = bt_cell_ran(e) / 1000, stops = e->stops * STOP_US;
+    /* Translated it would take some three times as long, without the stops. */
+    bool pays = (ran > stops && (ran - stops) * 3 >= elapsed) || cs->eager;
 
-    e->entered = e->strayed = v->fresh_cell = 0;
+    e->stops = 0;
     if (pays && !e->spoiled)
         s->churn -= s->churn > 0;
     else if (e->spoiled || ++s->churn >= CELL_CHURN)
@@ -457,7 +454,7 @@ static void consider_cell(struct bt_ctx *c, struct space *s, uint64_t elapsed, u
 
     if (!(c->mode_key & MODE_L) || vs->now < s->cell_until || elapsed > 50 * TICK_US)
         return;
-    if (returns * CELL_ENTER_US * 3 > elapsed) {
+    if (returns * RETURN_US * 3 > elapsed) {
         s->calm = 0;
         return;
     }
@@ -475,6 +472,8 @@ static void tick_cell(struct bt_ctx *c, struct space *s)
 
     if (elapsed < TICK_US)
         return;
+    if (c->v->en->views->now % APART_TICKS == 0)
+        bt_view_apart(c->v->en);
     s->tick_tsc = now;
     s->tick_returns = c->returns;
     if (s->view != 0 && c->v->en->views->view[s->view].cell != NULL)
@@ -663,4 +662,10 @@ void bt_site_learn(struct translator *en, uint64_t key, enum site_kind kind)
 uint64_t bt_view_ran(const struct translator *en)
 {
     return en->views != NULL && en->views->cells != NULL ? bt_cells_ran(en->views->cells) : 0;
+}
+
+void bt_view_apart(const struct translator *en)
+{
+    if (en->views != NULL && en->views->cells != NULL)
+        bt_cells_apart(en->views->cells);
 }
