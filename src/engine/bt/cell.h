@@ -117,7 +117,8 @@ uint64_t bt_cell_ran(struct cell *e); /* the same of one, by a clock of its own 
 
 /* cell_scan.c. Does a page hold no instruction that does not do in a cell what the guest expects?
  * Given are the page, what is before it (behind that code is in step, wherever one begins to
- * read), if that is known, and behind it. `xsave`: instructions that save vector state count, too. */
+ * read), if that is known, and behind it. `xsave`: instructions that save vector state count,
+ * too. */
 #define CELL_BEFORE 96u
 #define CELL_BEHIND 16u
 #define CELL_CODE (CELL_BEFORE + 4096u + CELL_BEHIND)
