@@ -182,6 +182,8 @@ struct engine_ops {
     uint64_t (*tsc_khz)(struct engine *en); /* frequency of the guest's TSC, and of the host's */
     /* The guest's TSC less the host's; equal for vCPUs whose counters agree. Any thread. */
     uint64_t (*tsc_offset)(struct engine_vcpu *v);
+    /* CPU time that the vCPU took outside of its thread, in nanoseconds; NULL: none. Any thread. */
+    uint64_t (*beside_ns)(struct engine_vcpu *v);
     /* Tells what the engine counted since it was created. Any thread, also while vCPUs run; the
      * figures are then of slightly different moments. NULL: it counts nothing. */
     void (*counters)(struct engine *en, counter_fn *fn, void *opaque);

@@ -57,6 +57,8 @@ void vcpu_times(struct vcpu *v, struct vcpu_times *out)
         out->halted_ns += clock_ns(CLOCK_MONOTONIC) - since;
     if (v->started && pthread_getcpuclockid(v->thread, &id) == 0)
         out->running_ns = clock_ns(id);
+    if (v->ev != NULL && v->engine->beside_ns != NULL)
+        out->beside_ns = v->engine->beside_ns(v->ev);
 }
 
 void vcpu_wake(struct vcpu *v)

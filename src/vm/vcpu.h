@@ -67,6 +67,7 @@ void vcpu_hold(struct vcpu *v);
 
 struct vcpu_times {
     uint64_t running_ns; /* CPU time of its thread */
+    uint64_t beside_ns;  /* that it took elsewhere */
     uint64_t halted_ns, halts;
 };
 /* Main thread, while it runs or not. */

@@ -31,12 +31,14 @@ void vm_counters(struct vm *vm, counter_fn *fn, void *opaque)
 
         vcpu_times(&vm->vcpu[i], &t);
         sum.running_ns += t.running_ns;
+        sum.beside_ns += t.beside_ns;
         sum.halted_ns += t.halted_ns;
         sum.halts += t.halts;
     }
-    rest -= sum.running_ns + sum.halted_ns < rest ? sum.running_ns + sum.halted_ns : rest;
+    uint64_t run = sum.running_ns + sum.beside_ns;
+    rest -= run + sum.halted_ns < rest ? run + sum.halted_ns : rest;
     tell(fn, opaque, "elapsed", "ns", elapsed);
-    tell(fn, opaque, "virtual CPUs run", "ns", sum.running_ns);
+    tell(fn, opaque, "virtual CPUs run", "ns", run);
     tell(fn, opaque, "virtual CPUs are halted", "ns", sum.halted_ns);
     tell(fn, opaque, "virtual CPUs wait for the host", "ns", rest);
     tell(fn, opaque, "other threads run", "ns",

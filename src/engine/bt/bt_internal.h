@@ -533,6 +533,7 @@ struct engine_vcpu {
         uint16_t fop;
     } x87; /* the x87's pointers (x87.h) */
     struct bt_pmu pmu;
+    _Atomic uint64_t cell_ns;                           /* CPU time that cells took */
     uint64_t steal_wall_ns, steal_cpu_ns, steal_looked; /* stolen time was reckoned (steal.c) */
     bool keyed;                                         /* a page with a protection key was met */
     uint32_t oneshot_id;    /* page of the block entered last from the run loop */

@@ -39,8 +39,6 @@ void bt_view_tick(struct bt_ctx *c);   /* an interrupt comes: what runs here? */
 bool bt_view_select(struct bt_ctx *c);
 /* Has the user view in use the window of low addresses? (At once, where views are made eagerly.) */
 bool bt_view_low(struct bt_ctx *c);
-/* How long cells ran since the last call, in nanoseconds. */
-uint64_t bt_view_ran(const struct translator *en);
 void bt_view_apart(const struct translator *en); /* the thread is not bound to a cell's processor */
 void bt_view_take_low(struct bt_ctx *c);         /* if nobody else runs with it */
 /* cur_host[] of a page that code of its mode runs from at `lin`. */

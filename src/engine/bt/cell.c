@@ -323,7 +323,7 @@ bool bt_cell_start(struct cells *cs, struct cell *e)
     e->pid = pid;
     e->cpu = -1;
     e->n_op = e->maps = 0;
-    e->lost = e->has_xstate = e->touched = e->spoiled = false;
+    e->lost = e->has_xstate = e->spoiled = false;
     e->ran_ns = e->tick_ns = e->stops = 0;
     return true;
 }
@@ -368,7 +368,6 @@ enum cell_stop bt_cell_go(struct cell *e, struct user_regs_struct *regs, _Atomic
     regs->orig_rax = ~0ull;
     if (ptrace(PTRACE_SETREGS, e->pid, NULL, regs) < 0)
         return CELL_DEAD;
-    e->touched = true;
     e->stops++;
     atomic_store(running, e->pid);
     if (atomic_load(kick)) {
@@ -473,35 +472,16 @@ bool bt_cell_get_xstate(struct cells *cs, struct cell *e, uint8_t *area, uint64_
     return true;
 }
 
-/* The CPU time of a cell since *last, which is now. */
-static uint64_t since(const struct cell *e, uint64_t *last)
+uint64_t bt_cell_ran(struct cell *e)
 {
-    uint64_t was = *last;
+    uint64_t was = e->ran_ns;
     struct timespec t;
     clockid_t clock;
 
     if (clock_getcpuclockid(e->pid, &clock) != 0 || clock_gettime(clock, &t) < 0)
         return 0;
-    *last = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-    return *last - was;
-}
-
-uint64_t bt_cell_ran(struct cell *e)
-{
-    return since(e, &e->tick_ns);
-}
-
-uint64_t bt_cells_ran(struct cells *cs)
-{
-    uint64_t sum = 0;
-
-    for (unsigned i = 0; i < cs->n; i++) {
-        struct cell *e = &cs->cell[i];
-        if (e->pid != 0 && e->touched)
-            sum += since(e, &e->ran_ns);
-        e->touched = false;
-    }
-    return sum;
+    e->ran_ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+    return e->ran_ns - was;
 }
 
 /* ---- set-up ---------------------------------------------------------------------------------- */

@@ -36,11 +36,10 @@ struct cell {
     int cpu;       /* of the host's processors, the one that it may use; -1: any */
     bool lost;     /* more was queued than there is room for: all has to be mapped anew */
     bool spoiled;  /* has a flag set that ptrace cannot clear: of no use any more */
-    bool touched;  /* ran since bt_cells_ran */
     uint32_t maps; /* mappings that it has, at most */
     unsigned n_op;
-    uint64_t ran_ns;  /* its CPU clock at bt_cells_ran */
-    uint64_t tick_ns; /* and at bt_cell_ran */
+    uint64_t ran_ns;  /* its CPU clock at bt_cell_ran, */
+    uint64_t tick_ns; /* and at the last tick */
     uint64_t stops;   /* since the last tick */
     bool has_xstate;  /* xstate is what it has in its registers */
     struct cell_op op[CELL_OPS];
@@ -111,9 +110,8 @@ void bt_cell_kick(const _Atomic pid_t *running); /* any thread: stops what runs 
  * are anybody's business. */
 bool bt_cell_put_xstate(struct cells *cs, struct cell *e, const uint8_t *area, uint64_t mask);
 bool bt_cell_get_xstate(struct cells *cs, struct cell *e, uint8_t *area, uint64_t mask);
-/* The time that cells ran since the last call, in nanoseconds. */
-uint64_t bt_cells_ran(struct cells *cs);
-uint64_t bt_cell_ran(struct cell *e); /* the same of one, by a clock of its own */
+/* The CPU time that it took since the last call, in nanoseconds. */
+uint64_t bt_cell_ran(struct cell *e);
 
 /* cell_scan.c. Does a page hold no instruction that does not do in a cell what the guest expects?
  * Given are the page, what is before it (behind that code is in step, wherever one begins to

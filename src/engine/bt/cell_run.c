@@ -390,7 +390,6 @@ bool bt_cell_run(struct engine_vcpu *v)
     put_regs(c, &r);
     v->en->stat.cell_enter++;
     bt_cells_together(v->en->views->cells, e);
-    v->where = WHERE_CELL;
     for (;;) {
         why = bt_cell_go(e, &r, &c->cell_running, &c->kick, &addr);
         if (why == CELL_FAULT && time_stamp(c, &r)) {
@@ -402,9 +401,12 @@ bool bt_cell_run(struct engine_vcpu *v)
         v->en->stat.cell_page++;
     }
     count_stop(&v->en->stat, why, addr - r.rip < 15);
-    v->where = WHERE_LOOP;
     if (why == CELL_DEAD)
         return dead(v);
+    uint64_t ran = bt_cell_ran(e);
+    v->cell_ns += ran;
+    if (v->en->stats)
+        v->en->stat.time[WHERE_CELL] += ran;
     step_back(&r, why, addr);
     if (!leave(c, e, &r))
         return dead(v);

@@ -702,6 +702,11 @@ static const char *bt_strerror(struct engine_vcpu *v)
     return v->error;
 }
 
+static uint64_t bt_beside_ns(struct engine_vcpu *v)
+{
+    return v->cell_ns;
+}
+
 static uint64_t bt_tsc_khz(struct engine *m)
 {
     return m->tsc_khz;
@@ -732,6 +737,7 @@ const struct engine_ops engine_bt = {
     .strerror = bt_strerror,
     .tsc_khz = bt_tsc_khz,
     .tsc_offset = bt_tsc_offset,
+    .beside_ns = bt_beside_ns,
     .counters = bt_counters,
     .trace_kinds = bt_trace_kinds,
 };

@@ -61,7 +61,7 @@ static const char *const where_name[WHERE_COUNT] = {
     [WHERE_BORDER] = "entry and exit of translated code",
     [WHERE_TRANSLATE] = "translation",
     [WHERE_LOOP] = "run loop",
-    [WHERE_CELL] = "waiting for cells",
+    [WHERE_CELL] = "guest, user, in cells",
 };
 
 const char *bt_exception_name(unsigned vector)

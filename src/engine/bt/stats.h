@@ -79,8 +79,8 @@ enum bt_where {
     WHERE_OUTSIDE, /* not in `run` */
     WHERE_LOOP,
     WHERE_TRANSLATE,
-    WHERE_CELL,  /* a cell runs */
     WHERE_GUEST, /* between entry and exit of translated code */
+    WHERE_CELL,  /* by the cells' own clocks, not by samples */
     WHERE_USER,
     WHERE_KERNEL,
     WHERE_MEMORY,

@@ -46,8 +46,8 @@ static void told(struct engine_vcpu *v)
 /* Reckoning begins anew. Returns what was stolen since the last time. */
 static uint64_t reckon(struct engine_vcpu *v)
 {
-    uint64_t wall = clock_of(CLOCK_MONOTONIC), cpu = clock_of(CLOCK_THREAD_CPUTIME_ID);
-    uint64_t awake = wall - v->steal_wall_ns, ran = cpu - v->steal_cpu_ns + bt_view_ran(v->en);
+    uint64_t wall = clock_of(CLOCK_MONOTONIC), cpu = clock_of(CLOCK_THREAD_CPUTIME_ID) + v->cell_ns;
+    uint64_t awake = wall - v->steal_wall_ns, ran = cpu - v->steal_cpu_ns;
 
     v->steal_wall_ns = wall;
     v->steal_cpu_ns = cpu;

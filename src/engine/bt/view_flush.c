@@ -436,11 +436,12 @@ static void weigh_cell(struct bt_ctx *c, struct space *s, uint64_t elapsed)
 {
     struct cells *cs = c->v->en->views->cells;
     struct cell *e = c->v->en->views->view[s->view].cell;
-    uint64_t ran = bt_cell_ran(e) / 1000, stops = e->stops * STOP_US;
+    uint64_t ran = (e->ran_ns - e->tick_ns) / 1000, stops = e->stops * STOP_US;
     /* Translated it would take some three times as long, without the stops. */
     bool pays = (ran > stops && (ran - stops) * 3 >= elapsed) || cs->eager;
 
     e->stops = 0;
+    e->tick_ns = e->ran_ns;
     if (pays && !e->spoiled)
         s->churn -= s->churn > 0;
     else if (e->spoiled || ++s->churn >= CELL_CHURN)
@@ -657,11 +658,6 @@ void bt_site_learn(struct translator *en, uint64_t key, enum site_kind kind)
     struct site_hint *h = hint_of(en->views, key);
     h->key = key;
     h->kind = (uint8_t)kind;
-}
-
-uint64_t bt_view_ran(const struct translator *en)
-{
-    return en->views != NULL && en->views->cells != NULL ? bt_cells_ran(en->views->cells) : 0;
 }
 
 void bt_view_apart(const struct translator *en)
