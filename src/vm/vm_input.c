@@ -12,8 +12,8 @@
 #include "vm/vm_internal.h"
 
 enum {
-    QUEUE = 16384,     /* events */
-    ARRIVALS = 256,    /* keys on their way to the main loop */
+    QUEUE = 16384,     /* events, also those of viewers' keys on their way to the main loop */
+    LETTING_GO = 256,  /* of these: for keys that are let go only, so that none stays down */
     RETRY_NS = 5000000 /* when the guest has not taken what came before */
 };
 
@@ -33,7 +33,7 @@ struct vm_input {
     struct {
         uint16_t key;
         bool down;
-    } arrival[ARRIVALS];
+    } arrival[QUEUE];
     unsigned arrivals;
     bool known;
     struct input_pointer last;
@@ -127,7 +127,7 @@ static void on_key(void *opaque, unsigned key, bool down)
     struct vm_input *in = opaque;
 
     lock_take(&in->lock);
-    if (in->arrivals < ARRIVALS) {
+    if (in->arrivals < (down ? QUEUE - LETTING_GO : QUEUE)) {
         in->arrival[in->arrivals].key = (uint16_t)key;
         in->arrival[in->arrivals++].down = down;
     }

@@ -6,10 +6,12 @@ virtio_input. A shell on the serial port looks at what they say.
 """
 
 import os
+import threading
 
 import checks
 import installer
 import qmp
+import vm
 
 WIDTH, HEIGHT = 1280, 800
 
@@ -49,6 +51,21 @@ class Tests(installer.Shell):
         keys = installer.keys_of(got)
         self.check("a key that is held repeats", keys == [(103, 1), (103, 2), (103, 2)], got)
 
+    def many_keys(self):
+        """At once, while somebody else keeps the machine's main loop busy with screenshots."""
+        text = "".join(chr(ord("a") + i % 26) for i in range(2000))
+        self.sh("(stty -icanon -echo; cat >/tmp/typed) </dev/tty1 & sleep 1")
+        busy = [threading.Thread(target=self.shot) for _ in range(3)]
+        for thread in busy:
+            thread.start()
+        for start in range(0, len(text), 500):
+            self.viewer.type(text[start:start + 500])
+        for thread in busy:
+            thread.join()
+        vm.until(lambda: text[-1000:] in self.sh("cat /tmp/typed"), 60, 0.5)
+        got = self.sh("cat /tmp/typed")
+        self.check("none of many keys at once is lost", text in got, (len(got), got[-60:]))
+
     def relative(self):
         session = qmp.Qmp(os.path.join(self.dir, "doppel", "desk.control"))
 
@@ -79,4 +96,5 @@ class Tests(installer.Shell):
 
 if __name__ == "__main__":
     checks.require(packages={installer.KERNEL: installer.PACKAGE})
-    checks.steps(Tests(), Tests.start, Tests.screen, Tests.keyboard, Tests.relative, Tests.tablet)
+    checks.steps(Tests(), Tests.start, Tests.screen, Tests.keyboard, Tests.many_keys,
+                 Tests.relative, Tests.tablet)
