@@ -27,7 +27,7 @@ FOLDERS = (".", "bin", "dev", "lib", "lib64", "lib64/ld-linux-x86-64.so.2", "pro
            "usr/bin", "usr/sbin")
 
 
-def _entries(archive):
+def entries(archive):
     """(name, the entry's bytes, its contents) for each file of a cpio archive of the new format."""
     at = 0
     while True:
@@ -58,7 +58,7 @@ def _with_dependencies(files, modules):
 def make_initrd(path, modules):
     """Writes a RAM disk with busybox and these modules, for rdinit=/bin/sh; `depmod` comes first."""
     with gzip.open(os.path.join(FOLDER, "initrd.gz")) as f:
-        files = list(_entries(f.read()))
+        files = list(entries(f.read()))
     wanted = _with_dependencies(files, modules)
     with open(path, "wb") as out:
         for name, raw, _ in files:

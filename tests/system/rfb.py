@@ -6,6 +6,8 @@ import struct
 
 ENCODINGS = (0, -223)  # raw, DesktopSize
 SYMBOLS = {"\n": 0xff0d, "\t": 0xff09, "\b": 0xff08, "\033": 0xff1b}
+SHIFT, HOME, UP, DOWN = 0xffe1, 0xff50, 0xff52, 0xff54
+SHIFTED = set('~!@#$%^&*()_+{}|:"<>?ABCDEFGHIJKLMNOPQRSTUVWXYZ')
 
 
 class Viewer:
@@ -74,8 +76,9 @@ class Viewer:
             self.key(s, False)
 
     def type(self, text):
+        """As somebody with a US keyboard does."""
         for c in text:
-            self.press(SYMBOLS.get(c, ord(c)))
+            self.press(*[SHIFT] * (c in SHIFTED), SYMBOLS.get(c, ord(c)))
 
     def pointer(self, x, y, buttons=0):
         self.socket.sendall(struct.pack(">BBHH", 5, buttons, x, y))
