@@ -100,6 +100,28 @@ def by_itself(t):
         assert entered(machine) > 10
 
 
+def area_of(pid):
+    """Where a cell has the monitor's own code, and whether that runs there."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as f:
+        found = re.findall(r"^([0-9a-f]+)-\S+ r-xs .*memfd:doppel cell", f.read(), re.M)
+    return found
+
+
+def own_code(t):
+    """Nothing that a program has comes to lie over the code by which its cell makes system calls."""
+    possible(t)
+    with boot(t, "eager") as machine:
+        machine.prompt(180)
+        where = area_of(cells_of(machine)[0])
+        assert len(where) == 1, where
+        machine.send(f"/opt/native around {where[0]}\n")
+        machine.expect(r"there\r?\n", 120)
+        for pid in cells_of(machine):
+            assert area_of(pid) == where, f"{where} is {area_of(pid)} in a cell"
+        machine.send("q\necho status $?\n")
+        assert machine.expect(r"status (\d+)", 60).group(1) == b"0"
+
+
 def refused(t):
     """No tracing, no cells: the machine runs all the same."""
     possible(t)
@@ -154,5 +176,5 @@ if __name__ == "__main__":
         ("what programs do in cells", in_cells), ("programs that change code, and fail", others),
         ("no kernel complaints", no_complaints), ("cells were used", used),
         ("the same, translated", translated), ("a program that works gets a cell", by_itself),
-        ("a host that refuses to trace", refused), ("kill -9 leaves no cell", killed),
+        ("a cell's own code stays", own_code), ("a host that refuses to trace", refused), ("kill -9 leaves no cell", killed),
         ("a cell that is killed", cell_killed)])

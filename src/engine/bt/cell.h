@@ -32,10 +32,11 @@ struct cell_op {
 };
 
 struct cell {
-    pid_t pid;     /* 0: there is none */
-    int cpu;       /* of the host's processors, the one that it may use; -1: any */
-    bool lost;     /* more was queued than there is room for: all has to be mapped anew */
-    bool spoiled;  /* has a flag set that ptrace cannot clear: of no use any more */
+    pid_t pid;    /* 0: there is none */
+    int cpu;      /* of the host's processors, the one that it may use; -1: any */
+    bool lost;    /* more was queued than there is room for: all has to be mapped anew */
+    bool spoiled; /* of no use any more: has a flag set that ptrace cannot clear, or the program has
+                    * memory of its own where the area is */
     uint32_t maps; /* mappings that it has, at most */
     unsigned n_op;
     uint64_t ran_ns;  /* its CPU clock at bt_cell_ran, */
@@ -79,6 +80,12 @@ void bt_cell_map(const struct cells *cs, struct cell *e, uint64_t lin, uint64_t 
                  uint64_t offset);
 void bt_cell_protect(struct cell *e, uint64_t lin, uint64_t len, unsigned prot); /* 0: unmap */
 void bt_cell_unmap_all(const struct cells *cs, struct cell *e);
+
+/* Does a part of the area lie there? Nothing else may: what runs there makes system calls. */
+static inline bool bt_cell_area(const struct cells *cs, uint64_t lin, uint64_t len)
+{
+    return lin < cs->area + CELL_AREA_SIZE && cs->area < lin + len;
+}
 
 /* Makes the process. False: it cannot be had. */
 bool bt_cell_start(struct cells *cs, struct cell *e);

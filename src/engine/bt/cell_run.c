@@ -79,6 +79,19 @@ static bool may_run(const struct bt_ctx *c)
            (v->dr.exec | v->dr.data) == 0 && v->en->debug.n_point == 0 && !v->pmu.cycles;
 }
 
+/* The program must not find the monitor's code where it has something itself. It is found out when
+ * that is there, and when it is written or run; memory that it has reserved and never touched is
+ * taken for none. */
+static bool area_free(struct bt_ctx *c, const struct cells *cs)
+{
+    struct bt_walk w;
+
+    for (uint64_t at = cs->area; at < cs->area + CELL_AREA_SIZE; at += BT_PAGE_SIZE)
+        if (bt_walk(c, at, ACC_R, MMU_USER, &w) == 0)
+            return false;
+    return true;
+}
+
 /* ---- state ----------------------------------------------------------------------------------- */
 
 static void put_regs(const struct bt_ctx *c, struct user_regs_struct *r)
@@ -378,7 +391,10 @@ bool bt_cell_run(struct engine_vcpu *v)
     enum cell_stop why;
     uint64_t addr = 0;
 
-    if (!may_run(c) || e->spoiled)
+    if (!may_run(c))
+        return false;
+    e->spoiled |= !area_free(c, v->en->views->cells);
+    if (e->spoiled)
         return false;
     if (view->fault_rip == c->rip)
         (void)bt_view_fill_cell(c, view, view->fault_lin, view->fault_write ? ACC_X : ACC_R);
@@ -410,7 +426,7 @@ bool bt_cell_run(struct engine_vcpu *v)
     step_back(&r, why, addr);
     if (!leave(c, e, &r))
         return dead(v);
-    e->spoiled = r.eflags & BT_ID;
+    e->spoiled |= (r.eflags & BT_ID) != 0;
     c->exit_reason = EXIT_LOOKUP;
     if (why == CELL_KICK) {
         c->exit_reason = EXIT_EVENT;

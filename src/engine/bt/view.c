@@ -715,6 +715,14 @@ static int fill(struct bt_ctx *c, struct view *v, uint64_t lin, unsigned access)
         extend(en, l, (const uint64_t *)(void *)table, w.entry, writable, i, &first, &end);
     }
     uint64_t size = 1ull << leaf_shift(level);
+    if (v->cell != NULL && bt_cell_area(vs->cells, leaf_lin(l, first), (end - first) * size)) {
+        if (bt_cell_area(vs->cells, leaf_lin(l, i), size)) {
+            v->cell->spoiled = true;
+            return -1;
+        }
+        first = i;
+        end = i + 1;
+    }
     bool same = end == i + 1 && first == i && level == 1 && bit(l->mapped, i) &&
                 bt_entry_gpa(1, l->pte[i]) == bt_entry_gpa(1, w.entry);
     uint64_t gpa = (w.gpa & ~(size - 1)) - (i - first) * size;
@@ -758,9 +766,7 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
 
 int bt_view_fill_cell(struct bt_ctx *c, struct view *v, uint64_t lin, unsigned access)
 {
-    const struct cells *cs = c->v->en->views->cells;
-
-    return lin - cs->area < CELL_AREA_SIZE ? -1 : fill(c, v, lin, access);
+    return fill(c, v, lin, access);
 }
 
 void bt_view_fault(struct bt_ctx *c)

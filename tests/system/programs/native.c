@@ -574,6 +574,46 @@ static void several(void)
     CHECK(alarms > 10, "%d alarms", (int)alarms);
 }
 
+/* Memory of the program's around an address at which a monitor has something of its own: it is as
+ * everywhere, in whichever order it is touched, in small pages and in large ones. The code has pages
+ * for itself: what the library has beside it, CPUID, would not run in a cell. */
+__attribute__((noinline, aligned(4096), section(".text.around"))) static int
+around_address(uint64_t at)
+{
+    const uint64_t size = 6ul << 20;
+    uint8_t *base = (uint8_t *)((at & ~((2ul << 20) - 1)) - (2ul << 20));
+
+    for (unsigned round = 0; round < 3; round++) {
+        uint8_t *p =
+            mmap(base, size, PROT_READ | PROT_WRITE | PROT_EXEC,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | (round < 2 ? MAP_POPULATE : 0), -1, 0);
+        if (p != base)
+            return 1;
+        madvise(p, size, round == 2 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+        for (uint64_t i = 0; i < size / PAGE; i++) {
+            uint64_t k = round == 1 ? size / PAGE - 1 - i : i;
+            memcpy(p + k * PAGE, &k, sizeof(k));
+        }
+        for (unsigned n = 0; n < 3; n++) {
+            sched_yield();
+            for (uint64_t k = 0; k < size / PAGE; k++)
+                if (memcmp(p + k * PAGE, &k, sizeof(k)) != 0)
+                    return 2;
+        }
+        for (uint64_t k = 0; k < size / PAGE; k += 3)
+            if (number(p + k * PAGE, (int)k), run(p + k * PAGE) != (int)k)
+                return 3;
+    }
+    puts("there");
+    fflush(stdout);
+    return getchar() == 'q' ? 0 : 4;
+}
+
+__attribute__((noinline, used, aligned(4096), section(".text.around"))) static void behind(void)
+{
+    __asm__ volatile(".skip 4096, 0x90");
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -591,6 +631,8 @@ int main(int argc, char **argv)
     catch (SIGTRAP, on_fault);
     catch (SIGFPE, on_fault);
     catch (SIGBUS, on_fault);
+    if (argc > 2 && strcmp(argv[1], "around") == 0)
+        return around_address(strtoul(argv[2], NULL, 16));
     for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         int before = failures;
         if (argc > 1 && strcmp(argv[1], parts[i].name) != 0)
