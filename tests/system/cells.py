@@ -101,10 +101,9 @@ def by_itself(t):
 
 
 def area_of(pid):
-    """Where a cell has the monitor's own code, and whether that runs there."""
+    """Where a cell has the monitor's own code: a list of one."""
     with open(f"/proc/{pid}/maps", encoding="ascii") as f:
-        found = re.findall(r"^([0-9a-f]+)-\S+ r-xs .*memfd:doppel cell", f.read(), re.M)
-    return found
+        return re.findall(r"^([0-9a-f]+)-\S+ r-xs .*memfd:doppel cell", f.read(), re.M)
 
 
 def own_code(t):
@@ -118,6 +117,8 @@ def own_code(t):
         machine.expect(r"there\r?\n", 120)
         for pid in cells_of(machine):
             assert area_of(pid) == where, f"{where} is {area_of(pid)} in a cell"
+            with open(f"/proc/{pid}/status", encoding="ascii") as f:
+                assert "Seccomp:\t2\n" in f.read()
         machine.send("q\necho status $?\n")
         assert machine.expect(r"status (\d+)", 60).group(1) == b"0"
 
@@ -176,5 +177,5 @@ if __name__ == "__main__":
         ("what programs do in cells", in_cells), ("programs that change code, and fail", others),
         ("no kernel complaints", no_complaints), ("cells were used", used),
         ("the same, translated", translated), ("a program that works gets a cell", by_itself),
-        ("a cell's own code stays", own_code), ("a host that refuses to trace", refused), ("kill -9 leaves no cell", killed),
-        ("a cell that is killed", cell_killed)])
+        ("a cell's own code stays", own_code), ("a host that refuses to trace", refused),
+        ("kill -9 leaves no cell", killed), ("a cell that is killed", cell_killed)])

@@ -92,15 +92,22 @@ void bt_cell_protect(struct cell *e, uint64_t lin, uint64_t len, unsigned prot)
     queue(e, nr, lin, len, prot, 0, 0, 0);
 }
 
-void bt_cell_unmap_all(const struct cells *cs, struct cell *e)
+/* The calls that unmap all but the area. */
+#define UNMAP_ALL 2u
+static void unmap_all(const struct cells *cs, struct cell_op op[UNMAP_ALL])
 {
     uint64_t behind = cs->area + AREA_SIZE;
 
-    e->n_op = 0;
+    op[0] = (struct cell_op){.nr = SYS_munmap, .arg = {0, cs->area}};
+    op[1] = (struct cell_op){.nr = SYS_munmap, .arg = {behind, CELL_END - behind}};
+}
+
+void bt_cell_unmap_all(const struct cells *cs, struct cell *e)
+{
+    unmap_all(cs, e->op);
+    e->n_op = UNMAP_ALL;
     e->lost = false;
     e->maps = 0;
-    queue(e, SYS_munmap, 0, cs->area, 0, 0, 0, 0);
-    queue(e, SYS_munmap, behind, CELL_END - behind, 0, 0, 0, 0);
 }
 
 /* ---- processes ------------------------------------------------------------------------------- */
@@ -139,8 +146,8 @@ static bool make_calls(const struct cells *cs, pid_t pid, unsigned n, pid_t *chi
     r.rsp = 0;
     r.eflags = 0x202;
     r.orig_rax = ~0ull;
-    r.cs = 0x33;
-    r.ss = 0x2b;
+    r.cs = CELL_CS;
+    r.ss = CELL_SS;
     if (ptrace(PTRACE_SETREGS, pid, NULL, &r) < 0)
         return false;
     for (;;) {
@@ -162,15 +169,14 @@ static bool make_calls(const struct cells *cs, pid_t pid, unsigned n, pid_t *chi
     return ptrace(PTRACE_GETREGS, pid, NULL, &r) == 0 && r.rbp == 0;
 }
 
-static void list_put(const struct cells *cs, const struct cell_op *op, unsigned n)
+/* Has the process make these calls. The list is wiped: no program is to read what was another's. */
+static bool make_list(const struct cells *cs, pid_t pid, const struct cell_op *op, unsigned n,
+                      pid_t *child)
 {
     memcpy(cs->list, op, n * sizeof(*op));
-}
-
-/* One program is not to read what was another's. */
-static void list_wipe(const struct cells *cs, unsigned n)
-{
-    memset(cs->list, 0, n * sizeof(struct cell_op));
+    bool ok = make_calls(cs, pid, n, child);
+    memset(cs->list, 0, n * sizeof(*op));
+    return ok;
 }
 
 bool bt_cell_apply(struct cells *cs, struct cell *e)
@@ -178,23 +184,28 @@ bool bt_cell_apply(struct cells *cs, struct cell *e)
     unsigned n = e->n_op;
 
     e->n_op = 0;
-    if (n == 0)
-        return true;
-    list_put(cs, e->op, n);
-    bool ok = make_calls(cs, e->pid, n, NULL);
-    list_wipe(cs, n);
-    return ok;
+    return n == 0 || make_list(cs, e->pid, e->op, n, NULL);
 }
 
-/* The vsyscall page is the host's, and its kernel does there what it is asked. Else nothing in a
- * cell makes these calls. */
-static int refuse_vsyscall(void)
+/*
+ * What a cell's list may have, and no more, whoever should come to run there. The page of old
+ * system calls (vsyscall) is the host's, and its kernel does there what it is asked: those stop the
+ * cell.
+ */
+static int filter_calls(void)
 {
     struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 8),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_gettimeofday, 2, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_time, 1, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getcpu, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 8, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_munmap, 7, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 6, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 5, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_gettimeofday, 3, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_time, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getcpu, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -221,7 +232,7 @@ static int forget_rseq(void)
 #endif
 }
 
-/* In the new process, a copy of ours of which but this thread is left. */
+/* In the new process, a copy of ours of which but this thread is left. It stops at the INT3. */
 static void become_cell(const struct cells *cs)
 {
     void *at = (void *)cs->area;
@@ -233,17 +244,17 @@ static void become_cell(const struct cells *cs)
     if (forget_rseq() < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0 ||
         mmap(at, PAGE, PROT_READ | PROT_EXEC, flags, cs->area_fd, 0) != at ||
         mmap((char *)at + PAGE, LIST_SIZE, PROT_READ, flags, cs->area_fd, PAGE) !=
-            (char *)at + PAGE ||
-        prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) < 0 || refuse_vsyscall() < 0)
+            (char *)at + PAGE)
         _exit(1);
     setpgid(0, 0);
     prctl(PR_SET_NAME, "doppel-cell");
     if ((cs->fd > 0 && syscall(SYS_close_range, 0, cs->fd - 1, 0) < 0) ||
         syscall(SYS_close_range, cs->fd + 1, ~0u, 0) < 0 ||
-        ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+        prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) < 0 ||
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0 || filter_calls() < 0)
         _exit(1);
-    syscall(SYS_tgkill, getpid(), getpid(), SIGSTOP);
-    _exit(1);
+    __asm__ volatile("int3");
+    __builtin_unreachable();
 }
 
 /* Legacy area, header, and the components up to AVX-512's last one (SDM vol. 1, 13.4). */
@@ -275,23 +286,19 @@ static bool learn_xstate(struct cells *cs)
 
 static bool first_start(struct cells *cs)
 {
-    struct cell_op op[2] = {{.nr = SYS_munmap, .arg = {0, cs->area}},
-                            {.nr = SYS_munmap, .arg = {cs->area + AREA_SIZE, 0}}};
+    struct cell_op op[UNMAP_ALL];
     int status = 0;
     pid_t pid = (pid_t)syscall(SYS_fork);
 
-    op[1].arg[1] = CELL_END - op[1].arg[0];
     if (pid == 0)
         become_cell(cs);
     if (pid < 0)
         return false;
     cs->first = pid;
-    if (wait_stop(pid, &status) == 0 && WSTOPSIG(status) == SIGSTOP &&
+    if (wait_stop(pid, &status) == 0 && WSTOPSIG(status) == SIGTRAP &&
         ptrace(PTRACE_SETOPTIONS, pid, NULL, TRACE_OPTIONS) == 0) {
-        list_put(cs, op, 2);
-        bool ok = make_calls(cs, pid, 2, NULL);
-        list_wipe(cs, 2);
-        if (ok && learn_xstate(cs))
+        unmap_all(cs, op);
+        if (make_list(cs, pid, op, UNMAP_ALL, NULL) && learn_xstate(cs))
             return true;
     }
     put_away(pid);
@@ -309,9 +316,7 @@ bool bt_cell_start(struct cells *cs, struct cell *e)
         cs->refused = true;
         return false;
     }
-    list_put(cs, &op, 1);
-    bool ok = make_calls(cs, cs->first, 1, &pid);
-    list_wipe(cs, 1);
+    bool ok = make_list(cs, cs->first, &op, 1, &pid);
     if (pid != 0 && (wait_stop(pid, &status) < 0 || !ok)) {
         put_away(pid);
         pid = 0;
@@ -386,8 +391,10 @@ void bt_cells_together(struct cells *cs, struct cell *e)
     int cpu = cs->no_affinity ? -1 : sched_getcpu();
     cpu_set_t one;
 
-    if (cpu < 0 || cpu >= CPU_SETSIZE)
+    if (cpu < 0 || cpu >= CPU_SETSIZE || cs->loose) {
+        cs->loose = false;
         return;
+    }
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
     if (!cs->together) {
@@ -406,6 +413,7 @@ void bt_cells_apart(struct cells *cs)
 {
     if (cs->together)
         (void)sched_setaffinity(0, sizeof(cs->wanted), &cs->wanted);
+    cs->loose = cs->together;
     cs->together = false;
 }
 

@@ -22,6 +22,8 @@
 #include <sys/user.h>
 
 #define CELL_OPS 256u
+#define CELL_CS 0x33u /* as the host's kernel has it for 64-bit programs, */
+#define CELL_SS 0x2bu
 #define CELL_XSTATE 16384u /* more than any host's */
 #define CELL_END 0x7ffffffff000ull
 #define CELL_AREA_SIZE (4096u + CELL_OPS * 64u) /* our code, and the list */
@@ -51,6 +53,7 @@ struct cell {
 struct cells {
     pid_t first;       /* without anything mapped; the others are its copies */
     bool together;     /* the thread is bound to a processor, */
+    bool loose;        /* is not to be the next time: the host may choose */
     bool no_affinity;  /* or cannot be */
     cpu_set_t wanted;  /* where it may run else */
     bool refused;      /* the host does not let us trace, or fork */
@@ -97,14 +100,15 @@ bool bt_cell_apply(struct cells *cs, struct cell *e);
 enum cell_stop {
     CELL_KICK,     /* a signal of ours, or of anybody's */
     CELL_SYSCALL,  /* behind an instruction for system calls, not done */
-    CELL_MEMORY,   /* an access to `addr`, or a fetch from there; 0: to somewhere not canonical */
+    CELL_MEMORY,   /* an access to `addr`, or a fetch from there */
     CELL_TRAP,     /* behind INT3 */
     CELL_STEP,     /* behind an instruction, with TF set */
     CELL_VSYSCALL, /* at `addr`, whose code is not the guest's; RIP is not right */
     CELL_FAULT,    /* at an instruction that faults in another way */
     CELL_DEAD,
 };
-/* Runs it with these registers until it stops, unless *kick. The registers are then in *regs. */
+/* Runs it with these registers until it stops, unless *kick. The registers are then in *regs.
+ * *running: what bt_cell_kick is told meanwhile. */
 enum cell_stop bt_cell_go(struct cell *e, struct user_regs_struct *regs, _Atomic pid_t *running,
                           const _Atomic uint8_t *kick, uint64_t *addr);
 /* Thread and cell take turns: while they do they stay on one processor, for to wake an idle one

@@ -5,7 +5,8 @@
  * A stop either concerns only the cell (a page that the guest has and the cell does not), or it is
  * the translator's: the instruction there is run again, translated, and finds out what it has to do
  * with all the care that it takes anyway. So no exception, system call or device access is made
- * here. The program goes on translated until the guest's kernel returns to it the next time.
+ * here. The program goes back to its cell when the guest's kernel returns to it, or soon behind the
+ * instruction (bt_cell_wanted).
  */
 #include <sys/mman.h>
 
@@ -18,10 +19,9 @@
 #include "view.h"
 #include "x87.h"
 
-/* Selectors of the host's kernel, which the cell has as CS and SS. */
-enum { HOST_CS = 0x33, HOST_SS = 0x2b };
-
 #define XCR0_OWN 0xe7ull /* x87, SSE, AVX, AVX-512 */
+#define CR4_TSD (1ull << 2)
+#define CR4_FSGSBASE (1ull << 16)
 
 static struct view *view_of(const struct bt_ctx *c)
 {
@@ -45,20 +45,26 @@ static bool same_descriptors(struct bt_ctx *c)
     return c->v->cpu.gdtr.limit >= 0x37;
 }
 
-bool bt_cell_possible(struct bt_ctx *c)
+/* Are the processor's features on that the host has on? */
+static bool same_features(const struct bt_ctx *c)
 {
-    const struct translator *en = c->v->en;
     const struct x86_cpu *cpu = &c->v->cpu;
 
-    return en->views->cells != NULL && !en->views->cells->refused && (cpu->cr4 >> 16 & 1) &&
-           ((cpu->xcr0 ^ en->host_xcr0) & XCR0_OWN) == 0 && same_descriptors(c);
+    return (cpu->cr4 & CR4_FSGSBASE) && ((cpu->xcr0 ^ c->v->en->host_xcr0) & XCR0_OWN) == 0;
+}
+
+bool bt_cell_possible(struct bt_ctx *c)
+{
+    const struct cells *cs = c->v->en->views->cells;
+
+    return cs != NULL && !cs->refused && same_features(c) && same_descriptors(c);
 }
 
 static bool plain_segments(const struct bt_ctx *c)
 {
     const struct x86_cpu *cpu = &c->v->cpu;
 
-    return cpu->seg[X86_CS].selector == HOST_CS && cpu->seg[X86_SS].selector == HOST_SS &&
+    return cpu->seg[X86_CS].selector == CELL_CS && cpu->seg[X86_SS].selector == CELL_SS &&
            (cpu->seg[X86_DS].selector | cpu->seg[X86_ES].selector | cpu->seg[X86_FS].selector |
             cpu->seg[X86_GS].selector) == 0 &&
            c->seg_base[X86_FS] < CELL_END && c->seg_base[X86_GS] < CELL_END;
@@ -73,10 +79,9 @@ static bool may_run(const struct bt_ctx *c)
 
     return c->cpl == 3 && (c->mode_key & MODE_L) && !(c->mode_key & never) && c->if_flag &&
            (c->sys_flags & (BT_IOPL | BT_ID | BT_NT | BT_AC | BT_VIF | BT_VIP)) == 0 &&
-           c->shadow_rip != c->rip && c->rip < CELL_END && plain_segments(c) &&
-           (v->cpu.cr4 >> 16 & 1) && ((v->cpu.xcr0 ^ v->en->host_xcr0) & XCR0_OWN) == 0 &&
+           c->shadow_rip != c->rip && c->rip < CELL_END && plain_segments(c) && same_features(c) &&
            bt_keys_direct(c) && v->en->a20_mask == ~0ull && !bt_watching(c) &&
-           (v->dr.exec | v->dr.data) == 0 && v->en->debug.n_point == 0 && !v->pmu.cycles;
+           (v->dr.exec | v->dr.data) == 0 && v->en->debug.n_point == 0;
 }
 
 /* The program must not find the monitor's code where it has something itself. It is found out when
@@ -117,8 +122,8 @@ static void put_regs(const struct bt_ctx *c, struct user_regs_struct *r)
         .r15 = g[15],
         .rip = c->rip,
         .eflags = bt_rflags(c),
-        .cs = HOST_CS,
-        .ss = HOST_SS,
+        .cs = CELL_CS,
+        .ss = CELL_SS,
         .fs_base = c->seg_base[X86_FS],
         .gs_base = c->seg_base[X86_GS],
     };
@@ -130,7 +135,7 @@ static void get_code_segment(struct bt_ctx *c, uint16_t selector)
     struct x86_segment *s = &c->v->cpu.seg[X86_CS];
 
     if (selector != s->selector)
-        bt_set_flat(s, selector, selector == HOST_CS ? 0xa0fb : 0xc0fb);
+        bt_set_flat(s, selector, selector == CELL_CS ? 0xa0fb : 0xc0fb);
 }
 
 static void get_regs(struct bt_ctx *c, const struct user_regs_struct *r)
@@ -264,6 +269,12 @@ void bt_cell_unguard_all(struct translator *en)
     bt_fill(cs->usable, 0, (en->n_rpn / 64 + 1) * sizeof(*cs->usable));
 }
 
+/* Was the access to `lin` that of fetching the instruction? */
+static bool is_fetch(uint64_t lin, uint64_t rip)
+{
+    return lin - rip < 15;
+}
+
 /* The cell has not, or not so, what lies at `lin`. False: nor has the guest, or it is something for
  * the translator. */
 static bool provide(struct bt_ctx *c, struct view *v, uint64_t lin, uint64_t rip)
@@ -272,11 +283,11 @@ static bool provide(struct bt_ctx *c, struct view *v, uint64_t lin, uint64_t rip
                       *large = bt_leaf_find(c->v->en->views, v, 2, lin);
     bool there = (l != NULL && bit(l->mapped, lin >> 12 & 511)) ||
                  (large != NULL && bit(large->mapped, lin >> 21 & 511));
-    bool fetch = lin - rip < 15 && !(l != NULL && bit(l->exec, lin >> 12 & 511));
+    bool fetch = is_fetch(lin, rip) && !(l != NULL && bit(l->exec, lin >> 12 & 511));
 
     if (lin >= CELL_END)
         return false;
-    return bt_view_fill_cell(c, v, lin, fetch ? ACC_X : there ? ACC_W : ACC_R) == 0;
+    return bt_view_fill_at(c, v, lin, fetch ? ACC_X : there ? ACC_W : ACC_R) == 0;
 }
 
 /* Has the cell do what is queued. False: the host does not have enough mappings, or memory, for
@@ -291,7 +302,8 @@ static bool settle(struct bt_ctx *c, struct view *v)
     if (bt_cell_apply(cs, e))
         return true;
     bt_view_empty(c, v);
-    return bt_cell_apply(cs, e) && false;
+    e->spoiled |= !bt_cell_apply(cs, e);
+    return false;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -325,7 +337,7 @@ static bool time_stamp(struct bt_ctx *c, struct user_regs_struct *r)
     uint8_t code[3] = {0};
     uint64_t now;
 
-    if ((c->v->cpu.cr4 >> 2 & 1) || bt_copy_in(c, r->rip, code, 2, MMU_USER) || code[0] != 0x0f)
+    if ((c->v->cpu.cr4 & CR4_TSD) || bt_copy_in(c, r->rip, code, 2, MMU_USER) || code[0] != 0x0f)
         return false;
     if (code[1] == 0x01 && (bt_copy_in(c, r->rip + 2, code + 2, 1, MMU_USER) || code[2] != 0xf9))
         return false;
@@ -397,7 +409,7 @@ bool bt_cell_run(struct engine_vcpu *v)
     if (e->spoiled)
         return false;
     if (view->fault_rip == c->rip)
-        (void)bt_view_fill_cell(c, view, view->fault_lin, view->fault_write ? ACC_X : ACC_R);
+        (void)bt_view_fill_at(c, view, view->fault_lin, view->fault_access);
     view->fault_rip = FAULT_NONE;
     if (!settle(c, view))
         return false;
@@ -416,7 +428,7 @@ bool bt_cell_run(struct engine_vcpu *v)
             break;
         v->en->stat.cell_page++;
     }
-    count_stop(&v->en->stat, why, addr - r.rip < 15);
+    count_stop(&v->en->stat, why, is_fetch(addr, r.rip));
     if (why == CELL_DEAD)
         return dead(v);
     uint64_t ran = bt_cell_ran(e);
@@ -432,11 +444,12 @@ bool bt_cell_run(struct engine_vcpu *v)
         c->exit_reason = EXIT_EVENT;
         c->cell_next = true;
     } else if (why == CELL_MEMORY) {
+        bool fetch = is_fetch(addr, c->rip);
         view->fault_rip = c->rip;
         view->fault_lin = addr;
-        view->fault_write = addr - c->rip < 15; /* a fetch */
+        view->fault_access = fetch ? ACC_X : ACC_R;
         c->cell_left = c->rip;
-        c->cell_mask = view->fault_write ? BT_PAGE_MASK : ~0ull;
+        c->cell_mask = fetch ? BT_PAGE_MASK : ~0ull;
         c->cell_rounds = ROUNDS;
     } else if (why == CELL_STEP) {
         bt_dr_trap(v, c, true);

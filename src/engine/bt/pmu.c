@@ -4,8 +4,8 @@
  *
  * Instructions and branches: translations of modes with MODE_COUNT take them from ctx->pmu_left
  * (xcount.c), which begins at what is missing until a counter interrupts and kicks when it becomes
- * negative. Cycles: the CPU time of the vCPU's thread within `run`, in ticks of the TSC; where an
- * overflow of them interrupts, a timer of the host's kicks.
+ * negative. Cycles: the CPU time of the vCPU's thread and its cells within `run`, in ticks of the
+ * TSC; where an overflow of them interrupts, a timer of the host's kicks.
  *
  * From time to time (`bt_pmu_look`) what was counted goes to the registers of x86/pmu.c: when they
  * are read or written, after a kick, and when the CPL changes while some counter counts at one
@@ -30,7 +30,8 @@ static uint64_t cycles_now(const struct engine_vcpu *v)
                      : "=a"(r)
                      : "0"((long)SYS_clock_gettime), "D"((long)CLOCK_THREAD_CPUTIME_ID), "S"(&t)
                      : "rcx", "r11", "memory");
-    uint64_t ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec, khz = v->en->tsc_khz;
+    uint64_t ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec + v->cell_ns,
+             khz = v->en->tsc_khz;
     return r < 0 ? 0 : ns / 1000000 * khz + ns % 1000000 * khz / 1000000;
 }
 

@@ -653,8 +653,7 @@ static int settled(struct bt_ctx *c)
     return refused ? -1 : 0;
 }
 
-/* Maps what lies at `lin` in view v, and what goes on where it ends. */
-static int fill(struct bt_ctx *c, struct view *v, uint64_t lin, unsigned access)
+int bt_view_fill_at(struct bt_ctx *c, struct view *v, uint64_t lin, unsigned access)
 {
     struct translator *en = c->v->en;
     struct views *vs = en->views;
@@ -665,7 +664,7 @@ static int fill(struct bt_ctx *c, struct view *v, uint64_t lin, unsigned access)
 
     if (bt_walk(c, lin, access, mmu, &w)) {
         v->fault_lin = lin;
-        v->fault_write = write;
+        v->fault_access = access;
         return 1;
     }
     if (bt_ram_page(en, w.gpa, &rpn, &rom) == NULL || (rom && write) ||
@@ -761,12 +760,7 @@ int bt_view_fill(struct bt_ctx *c, uint64_t host, bool write)
     if (!bt_canonical(lin) || c->indirect[bt_table_of(v, r)][r] ||
         (!(c->mode_key & MODE_L) && lin >> 32 != 0))
         return -1;
-    return fill(c, v, lin, write ? ACC_W : ACC_R);
-}
-
-int bt_view_fill_cell(struct bt_ctx *c, struct view *v, uint64_t lin, unsigned access)
-{
-    return fill(c, v, lin, access);
+    return bt_view_fill_at(c, v, lin, write ? ACC_W : ACC_R);
 }
 
 void bt_view_fault(struct bt_ctx *c)
@@ -786,5 +780,5 @@ void bt_view_resume(struct bt_ctx *c)
         return;
     v->fault_rip = FAULT_NONE;
     c->fault_pc = 0;
-    (void)bt_view_fill(c, bt_host_of(c, v, v->fault_lin), v->fault_write);
+    (void)bt_view_fill(c, bt_host_of(c, v, v->fault_lin), v->fault_access == ACC_W);
 }

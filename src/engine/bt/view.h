@@ -61,7 +61,7 @@ struct view {
     uint32_t dropped, fresh; /* since the last tick: unmapped; mapped after a fault */
     uint64_t last_tick, tick_tsc;
     uint64_t fault_lin, fault_rip; /* the guest's last page fault, */
-    bool fault_write;              /* which may be answered when it comes back */
+    unsigned fault_access;         /* which may be answered when it comes back */
 };
 
 /* An address space of the guest, by its CR3. */
@@ -174,8 +174,9 @@ void bt_install(struct bt_ctx *c, const struct view *v, bool on); /* its regions
 void bt_protect(struct bt_ctx *c, const struct view *v, uint64_t host, uint64_t len, unsigned prot);
 void bt_view_settle(struct bt_ctx *c);
 struct view *bt_view_now(const struct bt_ctx *c); /* of the privilege level that runs */
-/* Maps what lies at `lin` in a cell, for reading, writing or running. As bt_view_fill. */
-int bt_view_fill_cell(struct bt_ctx *c, struct view *v, uint64_t lin, unsigned access);
+/* Maps what lies at `lin` in view v, and what goes on where it ends, for reading, writing or (in a
+ * cell) running. Returns what bt_view_fill does. */
+int bt_view_fill_at(struct bt_ctx *c, struct view *v, uint64_t lin, unsigned access);
 
 /* cell_run.c. May programs of this guest run in cells now? */
 bool bt_cell_possible(struct bt_ctx *c);

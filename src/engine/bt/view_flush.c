@@ -530,8 +530,8 @@ void bt_view_cr3(struct bt_ctx *c, bool keep)
 
     if (vs == NULL)
         return;
-    struct space *s = space_of(vs, cr3, vs->eager || (vs->cells != NULL && vs->cells->eager));
     bool cells = vs->cells != NULL && vs->cells->eager;
+    struct space *s = space_of(vs, cr3, vs->eager || cells);
     if (cells && s != NULL && s->view == 0)
         (void)promote_cell(c, s);
     if (vs->eager && s != NULL && s->view == 0)

@@ -574,9 +574,9 @@ static void several(void)
     CHECK(alarms > 10, "%d alarms", (int)alarms);
 }
 
-/* Memory of the program's around an address at which a monitor has something of its own: it is as
- * everywhere, in whichever order it is touched, in small pages and in large ones. The code has pages
- * for itself: what the library has beside it, CPUID, would not run in a cell. */
+/* Memory of the program's around an address where a monitor has something of its own: it is as
+ * everywhere, in whichever order it is touched, in small pages and in large ones. The code has
+ * pages for itself: what the library has beside it, CPUID, would not run in a cell. */
 __attribute__((noinline, aligned(4096), section(".text.around"))) static int
 around_address(uint64_t at)
 {
